@@ -1,0 +1,139 @@
+"""The card that a check shows: HTML in a notebook, the same in plain text elsewhere."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from dataclasses import dataclass
+from html import escape
+
+from torch import Tensor
+
+from gpt2course.checks.result import (
+    Drawing,
+    Result,
+    call_text,
+    drawings,
+    sign,
+    values_text,
+)
+from gpt2course.figures.matrix import matrix_svg, value_range
+
+COLOURS = {
+    "passed": "#2b8a3e",
+    "failed": "#e8590c",
+    "error": "#c92a2a",
+    "timeout": "#c92a2a",
+    "not_started": "#1971c2",
+}
+SHOWN_ANSWERS = 3
+
+
+@dataclass
+class Card:
+    """A result and what follows from it, as a notebook shows it.
+
+    Args:
+        travels: one sentence on which function the name stands for from here on.
+    """
+
+    result: Result
+    travels: str
+
+    def __repr__(self) -> str:
+        return f"{self.result.message}\n{self.travels}"
+
+    def _repr_html_(self) -> str:
+        result = self.result
+        colour = COLOURS[result.status]
+        parts = [f'<div style="font-weight:700;color:{colour}">{escape(result.heading)}</div>']
+        parts += _passed(result) if result.passed else _not_passed(result)
+        if result.printed:
+            parts.append(_folded("what it printed", f"<pre>{escape(result.printed)}</pre>"))
+        parts.append(f'<div style="opacity:.8">{escape(self.travels)}</div>')
+        style = (
+            f"border:1px solid {colour};border-left:6px solid {colour};border-radius:4px;"
+            "padding:8px 14px;margin:4px 0;max-width:60em;line-height:1.5"
+        )
+        return f'<div class="gpt2course-card" style="{style}">{"".join(parts)}</div>'
+
+
+def _passed(result: Result) -> list[str]:
+    tried = "".join(f"<li>{escape(case.label)}</li>" for case in result.exercise.cases)
+    parts = [_folded(f"what was tried ({len(result.exercise.cases)})", f"<ul>{tried}</ul>")]
+    for other in result.exercise.other_answers[:SHOWN_ANSWERS]:
+        code = escape(_source(other.answer, result.name))
+        parts.append(_folded(f"another right answer: {other.name}", f"<pre>{code}</pre>"))
+    return parts
+
+
+def _not_passed(result: Result) -> list[str]:
+    parts = []
+    if result.why:
+        name, why = escape(result.misconception or ""), _with_code(result.why)
+        parts.append(f"<p>This mistake has a name: <b>{name}</b>. {why}</p>")
+    if result.status == "not_started":
+        parts.append("<p>What is wanted, on the smallest example:</p>")
+    finding = escape(result.finding)
+    if result.status == "error" and finding:
+        parts.append(f'<pre style="padding:6px 0">{finding}</pre>')
+    elif finding:
+        parts.append(f"<p>{finding}</p>")
+    if result.properties:
+        listed = "".join(f"<li>{sign(ok)} {escape(claim)}</li>" for claim, ok in result.properties)
+        parts.append(f"<p>What can be said of it:</p><ul>{listed}</ul>")
+    parts.append(
+        f"<div>Tried: {escape(result.case.label)}: <code>{escape(call_text(result))}</code></div>"
+    )
+    parts.append(_inputs(result))
+    drawn = drawings(result)
+    parts.append(_side_by_side(drawn, result) if drawn else f"<pre>{escape(values_text(result))}</pre>")
+    return parts
+
+
+def _side_by_side(drawn: list[Drawing], result: Result) -> str:
+    rows, columns = result.case.rows, result.case.columns
+    ranges = [value_range(d.values) for d in drawn]
+    scale = min(low for low, _ in ranges), max(high for _, high in ranges)
+    pictures = (
+        matrix_svg(d.values, rows, columns, d.title, d.wrong, d.decimals, scale) for d in drawn
+    )
+    return _row(pictures)
+
+
+def _row(pictures) -> str:
+    cells = "".join(f"<div>{picture}</div>" for picture in pictures)
+    return f'<div style="display:flex;gap:28px;flex-wrap:wrap;margin:8px 0">{cells}</div>'
+
+
+def _inputs(result: Result) -> str:
+    """The matrices that went in, folded away."""
+    names = result.exercise.parameter_names()
+    pictures = [
+        matrix_svg(value, title=name)
+        for name, value in zip(names, result.case.args, strict=False)
+        if isinstance(value, Tensor) and value.ndim in (1, 2)
+    ]
+    return _folded("the input", _row(pictures)) if pictures else ""
+
+
+def _with_code(text: str) -> str:
+    """The text as HTML, with `code` between backticks set as code."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(pieces))
+
+
+def _folded(summary: str, inside: str) -> str:
+    return (
+        f'<details style="margin:2px 0"><summary style="cursor:pointer">{escape(summary)}</summary>'
+        f'<div style="padding-left:1em">{inside}</div></details>'
+    )
+
+
+def _source(answer, name: str) -> str:
+    """The code of another right answer, under the exercise's name and without our decorator."""
+    lines = textwrap.dedent(inspect.getsource(answer)).splitlines()
+    code = [line for line in lines if not line.startswith("@")]
+    return "\n".join(code).replace(f" {answer.__name__}(", f" {name}(", 1)
+
+

@@ -1,0 +1,106 @@
+"""What an exercise is made of: cases to try, mistakes to name, other answers that are right."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Answer = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of an answer.
+
+    Args:
+        label: what this call tries, in a learner's words.
+        args: the arguments; every call gets a deep copy of its own.
+        gradients: compare the gradients of the float arguments instead of the value.
+        rows, columns: what stands beside the rows and above the columns of a drawn result.
+    """
+
+    label: str
+    args: tuple
+    gradients: bool = False
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A known mistake: a small wrong implementation, and what to tell the one who makes it."""
+
+    name: str
+    why: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class OtherAnswer:
+    """Another implementation that is right, shown to whoever has passed."""
+
+    name: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Property:
+    """Something that every right answer does.
+
+    Args:
+        claim: the property in a learner's words, as a statement that holds of right answers.
+        holds: called with the answer; True where the property holds.
+    """
+
+    claim: str
+    holds: Callable[[Answer], bool]
+
+
+def call_plainly(answer: Answer, *args: Any) -> Any:
+    """Call the answer as it stands. Exercises that ask for a class bring a call of their own."""
+    return answer(*args)
+
+
+@dataclass
+class Exercise:
+    """One exercise: its reference answer, and everything that a check of it needs.
+
+    Args:
+        reference: the package's own component. Its name is the exercise's name.
+        lesson: the stem of the lesson, such as "06_masking".
+        cases: the calls to try, the smallest first.
+        properties: what to report where an answer is wrong in a way that nobody has listed.
+        call: how an answer is called with the arguments of a case.
+    """
+
+    reference: Answer
+    lesson: str
+    cases: list[Case]
+    properties: list[Property] = field(default_factory=list)
+    call: Callable[..., Any] = call_plainly
+    misconceptions: list[Misconception] = field(default_factory=list)
+    other_answers: list[OtherAnswer] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.reference.__name__
+
+    def parameter_names(self) -> list[str]:
+        return list(inspect.signature(self.reference).parameters)
+
+    def misconception(self, why: str) -> Callable[[Answer], Answer]:
+        """Decorator: list the function as a mistake. Its name, with spaces, is the mistake's name."""
+
+        def listed(answer: Answer) -> Answer:
+            name = answer.__name__.strip("_").replace("_", " ")
+            self.misconceptions.append(Misconception(name, why, answer))
+            return answer
+
+        return listed
+
+    def also_right(self, answer: Answer) -> Answer:
+        """Decorator: list the function as another right answer."""
+        self.other_answers.append(OtherAnswer(answer.__name__.replace("_", " "), answer))
+        return answer

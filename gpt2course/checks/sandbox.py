@@ -1,0 +1,156 @@
+"""Run a learner's code so that whatever it does, the notebook goes on.
+
+The code runs in a thread of its own, with what it prints held back, and is ended from outside
+where it takes too long or too much memory. `sys.exit()` and a raised KeyboardInterrupt end it
+alone. Code that calls `os._exit` still ends the kernel: only a process of its own would hold that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import psutil
+import torch
+
+TIME_LIMIT = 5.0  # seconds for all cases of one exercise; the longest right answer takes 0.3
+MEMORY_LIMIT = 2**30  # bytes that the kernel may grow by meanwhile
+PACKAGE = str(Path(__file__).parents[1])
+GRACE = 2.0  # seconds in which code that catches everything is asked again to end
+PRINTS_KEPT = 2_000  # characters
+
+
+class Ended(BaseException):
+    """Raised inside the learner's thread to end it; not an Exception, so that few catch it."""
+
+
+class BoundedText(io.TextIOBase):
+    """A stream that keeps the first characters and counts the rest."""
+
+    def __init__(self) -> None:
+        self.kept, self.length = "", 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.kept += text[: max(0, PRINTS_KEPT - len(self.kept))]
+        self.length += len(text)
+        return len(text)
+
+    def __str__(self) -> str:
+        left = self.length - len(self.kept)
+        return self.kept + (f"\n… and {left:,} characters more" if left else "")
+
+
+@dataclass
+class Ran:
+    """How a run ended: "done", "slow" or "large"; still_running where nothing could end it."""
+
+    ending: str
+    seconds: float
+    printed: str
+    still_running: bool = False
+
+
+def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran:
+    """Run `work` in a thread of its own and wait for it, within the limits.
+
+    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on.
+    """
+    printed = BoundedText()
+    thread = threading.Thread(target=_quietly, args=(work,), daemon=True)
+    started, memory = time.perf_counter(), _memory()
+    ending = "done"
+    with redirect_stdout(printed), redirect_stderr(printed), _random_state_kept(), _no_last_words():
+        thread.start()
+        try:
+            while thread.is_alive() and ending == "done":
+                thread.join(0.1)
+                if time.perf_counter() - started > time_limit:
+                    ending = "slow"
+                elif _memory() - memory > MEMORY_LIMIT:
+                    ending = "large"
+        finally:
+            seconds = time.perf_counter() - started
+            _end(thread)
+    return Ran(ending, seconds, str(printed), thread.is_alive())
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    sys.settrace(lambda *event: None)  # so that _end can watch frames that already run
+    torch.set_num_threads(1)
+    try:
+        work()
+    except Ended:
+        pass
+
+
+def _memory() -> int:
+    return psutil.Process().memory_info().rss
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raise Ended in the thread; after that, raise it also inside whatever swallows it."""
+    give_up = time.perf_counter() + GRACE
+    raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    while thread.is_alive() and time.perf_counter() < give_up:
+        raise_in_thread(ctypes.c_ulong(thread.ident), ctypes.py_object(Ended))
+        thread.join(0.05)
+        frame = sys._current_frames().get(thread.ident)
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(PACKAGE):
+                frame.f_trace, frame.f_trace_opcodes = _insist, True
+            frame = frame.f_back
+
+
+def _insist(frame: FrameType, event: str, arg: object) -> Callable:
+    """A trace function: where an `except` has caught Ended, raise it once more."""
+    if sys.exc_info()[0] is Ended:
+        raise Ended
+    return _insist
+
+
+@contextmanager
+def one_torch_thread():
+    """Tiny tensors gain nothing from several threads, and wait for them on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _no_last_words():
+    """A thread that is ended after its work is done says nothing about it."""
+    hook = threading.excepthook
+    threading.excepthook = lambda args: None if args.exc_type is Ended else hook(args)
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+
+
+@contextmanager
+def _random_state_kept():
+    """A check neither depends on the random state of the notebook nor moves it."""
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    try:
+        random.seed(0), np.random.seed(0), torch.random.manual_seed(0)
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.random.set_rng_state(states[2])

@@ -1,0 +1,1 @@
+"""Pictures: one function each, every one with a text alternative."""

@@ -1,0 +1,84 @@
+"""What a lesson calls: `check`, and `require_passed` in a solution."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from gpt2course import workbook
+from gpt2course.checks import engine
+from gpt2course.checks.card import Card
+from gpt2course.checks.compare import short_repr
+from gpt2course.checks.result import Result
+
+_last: dict[str, Result] = {}
+
+
+def check(answer: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+    """Check an answer, show a card, and return the function to go on with.
+
+    That is the answer itself where it passes (it is then kept in the workbook), and the
+    package's own component where it does not, so that the notebook always runs on.
+
+    Args:
+        answer: the function or class; its name says which exercise it answers.
+        name: the exercise, where the function has another name.
+
+    Raises:
+        TypeError: `answer` is no function and no name was given.
+        ValueError: there is no exercise of that name.
+    """
+    exercise = engine.find(name or _name_of(answer))
+    if answer is exercise.reference:
+        print(
+            f"{exercise.name} is the package's own here. To check yours, run the cell that "
+            "defines it first, then this one."
+        )
+        return answer
+    result = _last[exercise.name] = engine.run(exercise.name, answer)
+    _show(Card(result, _what_travels(result, answer)))
+    return answer if result.passed else exercise.reference
+
+
+def require_passed(name: str) -> None:
+    """Raise AssertionError unless the last `check` of that exercise in this kernel passed."""
+    engine.find(name)
+    if name not in _last:
+        raise AssertionError(f"{name} was not checked yet: run the cell of its check first")
+    if not _last[name].passed:
+        raise AssertionError(_last[name].message)
+
+
+def _name_of(answer: Any) -> str:
+    if not callable(answer):
+        raise TypeError(
+            f"check takes a function, got {short_repr(answer)}; "
+            "give it the function itself, check(causal_mask), and not what it returns"
+        )
+    return getattr(answer, "__name__", type(answer).__name__)
+
+
+def _what_travels(result: Result, answer: Callable[..., Any]) -> str:
+    name = result.name
+    if not result.passed:
+        return f"Until yours passes, {name} is the package's own, so that the notebook runs on."
+    kept = workbook.keep(name, answer)
+    if kept.path is None:
+        return f"{name} is yours in this notebook, but it was not kept: {kept.why_not}"
+    place = f"{kept.path.parent.name}/{kept.path.name}"
+    return f"From here on {name} is yours, in later lessons too; kept in {place}."
+
+
+def _show(card: Card) -> None:
+    if _in_notebook():
+        from IPython.display import display
+
+        display(card)
+    else:
+        print(card)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return bool(ipython and ipython.get_ipython())
