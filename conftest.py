@@ -1,0 +1,18 @@
+"""Every notebook under nbval starts with a workbook of its own, and never with a learner's."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Two workers share the cores of a small machine; torch's own threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+WORKBOOKS = Path(tempfile.mkdtemp(prefix="gpt2course-workbooks-"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Set the folder before nbval starts the kernel of a notebook, which inherits it."""
+    if item.path.suffix == ".ipynb":
+        os.environ["GPT2COURSE_WORKBOOK"] = str(WORKBOOKS / item.path.parent.name / item.path.stem)

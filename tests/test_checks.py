@@ -1,0 +1,302 @@
+"""The engine: what a check says of right, wrong and ill-behaved answers."""
+
+import math
+import re
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from gpt2course import checks
+from gpt2course.checks import engine, sandbox
+from gpt2course.checks.card import Card
+from gpt2course.checks.compare import difference
+from gpt2course.checks.sandbox import run_limited
+
+
+def triangle(n_query, n_key):
+    return torch.ones(n_query, n_key, dtype=torch.bool).tril(n_key - n_query)
+
+
+def card_of(name, answer):
+    return Card(checks.run(name, answer), "")._repr_html_()
+
+
+# The statuses
+
+
+def test_reference_passes_its_own_check():
+    for name, exercise in engine.exercises().items():
+        assert checks.run(name, exercise.reference).status == "passed", name
+
+
+def test_untouched_stub_is_not_started_and_shows_the_target():
+    def causal_mask(n_query, n_key):
+        raise NotImplementedError("your turn")
+
+    result = checks.run("causal_mask", causal_mask)
+    assert result.status == "not_started"
+    assert "✓  ·  ·" in result.message
+
+
+def test_wrong_answer_gets_its_mistake_by_name():
+    result = checks.run("causal_mask", lambda n, m: torch.ones(n, m, dtype=torch.bool).tril())
+    assert (result.status, result.misconception) == ("failed", "counts from the upper left")
+    assert "two new queries on top of three earlier keys" in result.message
+
+
+def test_answer_with_a_mistake_and_an_extra_fault_is_still_named():
+    def attend(q, k, v):
+        if q.shape[-2] == 1:
+            return torch.zeros_like(q)
+        return (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(-1) @ v
+
+    assert checks.run("masked_attention", attend).misconception == "forgets the mask"
+
+
+def test_unknown_mistake_gets_the_properties_that_fail():
+    def attend(q, k, v):
+        return 2 * v[..., -q.shape[-2] :, :] + k[..., :1, :]
+
+    result = checks.run("masked_attention", attend)
+    assert result.misconception is None
+    assert ("all numbers are finite", True) in result.properties
+    assert ("the first token, which sees only itself, gets its own value", False) in result.properties
+    assert "✗ does not hold: the first token" in result.message
+
+
+def test_answer_that_returns_nothing_is_told_about_return():
+    assert "without a return statement" in checks.run("causal_mask", lambda n, m: None).message
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.tri(3, dtype=bool), "It returned a ndarray; the exercise asks for a tensor."),
+        ([[True]], "It returned a list; the exercise asks for a tensor."),
+        (torch.ones(2, 2, dtype=torch.bool), "The result has shape (2, 2)"),
+        ("text", "It returned a str; the exercise asks for a tensor."),
+    ],
+)
+def test_value_of_the_wrong_type_is_named(value, said):
+    result = checks.run("causal_mask", lambda n_query, n_key: value)
+    assert result.status == "failed"
+    assert said in result.message
+
+
+@pytest.mark.parametrize("value", [5, None, "causal_mask", torch.ones(3, 3)])
+def test_answer_that_is_no_function_is_an_error_with_the_remedy(value):
+    result = checks.run("causal_mask", value)
+    assert result.status == "error"
+    assert "check(causal_mask)" in result.message
+
+
+def test_wrong_parameters_are_named_beside_the_right_ones():
+    result = checks.run("causal_mask", lambda n_query: triangle(n_query, n_query))
+    assert result.status == "error"
+    assert "called with (n_query, n_key); yours takes (n_query)" in result.message
+
+
+def test_unknown_exercise_suggests_the_nearest():
+    with pytest.raises(ValueError, match="did you mean causal_mask"):
+        checks.run("casual_mask", triangle)
+
+
+# The learner's own lines
+
+
+def raises_inside(n_query, n_key):
+    return helper_that_raises(n_query)
+
+
+def helper_that_raises(n):
+    return torch.ones(n) @ torch.ones(n + 1)
+
+
+def test_traceback_shows_the_learners_lines_and_nothing_of_ours():
+    message = checks.run("causal_mask", raises_inside).message
+    assert "return helper_that_raises(n_query)" in message
+    assert "return torch.ones(n) @ torch.ones(n + 1)" in message
+    assert "RuntimeError" in message
+    assert "engine" not in message and "site-packages" not in message
+
+
+# Answers that misbehave
+
+
+def test_sys_exit_and_keyboard_interrupt_end_the_answer_alone():
+    def exits(n_query, n_key):
+        sys.exit(3)
+
+    def interrupts(n_query, n_key):
+        raise KeyboardInterrupt
+
+    assert "SystemExit: 3" in checks.run("causal_mask", exits).message
+    assert "KeyboardInterrupt" in checks.run("causal_mask", interrupts).message
+
+
+def loop_forever(n_query, n_key):
+    while True:
+        pass
+
+
+def loop_with_bare_except(n_query, n_key):
+    while True:
+        try:
+            while True:
+                pass
+        except:  # noqa: E722
+            pass
+
+
+def loop_with_finally(n_query, n_key):
+    while True:
+        try:
+            time.sleep(0.001)
+        finally:
+            continue
+
+
+@pytest.mark.parametrize("answer", [loop_forever, loop_with_bare_except, loop_with_finally])
+def test_endless_loop_is_ended_and_leaves_no_thread(answer):
+    started = time.perf_counter()
+    result = checks.run("causal_mask", answer, time_limit=0.5)
+    assert result.status == "timeout"
+    assert time.perf_counter() - started < 4
+    assert "could not be ended" not in result.message
+
+
+def test_code_that_cannot_be_ended_is_said_to_run_on():
+    result = checks.run("causal_mask", lambda n, m: time.sleep(4), time_limit=0.3)
+    assert result.status == "timeout"
+    assert "restart the kernel" in result.message
+
+
+def test_list_that_only_grows_is_ended_before_memory_is_full(monkeypatch):
+    monkeypatch.setattr(sandbox, "MEMORY_LIMIT", 2**27)
+
+    def grows(n_query, n_key):
+        kept = []
+        while True:
+            kept.append([0] * 1000)
+
+    result = checks.run("causal_mask", grows, time_limit=30)
+    assert result.status == "timeout"
+    assert "memory" in result.message
+
+
+def test_ten_megabytes_of_prints_stay_out_of_the_notebook(capsys):
+    def prints(n_query, n_key):
+        print("x" * 10_000_000)
+        return triangle(n_query, n_key)
+
+    result = checks.run("causal_mask", prints)
+    assert result.passed
+    assert len(result.printed) < 3_000 and "characters more" in result.printed
+    assert capsys.readouterr().out == ""
+
+
+def test_changed_argument_is_a_fault_even_where_the_value_is_right():
+    def attend(q, k, v):
+        result = engine.find("masked_attention").reference(q, k, v)
+        with torch.no_grad():
+            k.add_(1)
+        return result
+
+    result = checks.run("masked_attention", attend)
+    assert result.status == "failed"
+    assert "changes its argument k" in result.message
+
+
+def test_check_neither_reads_nor_moves_the_random_state():
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    checks.run("causal_mask", lambda n, m: torch.rand(n, m) > 0.5)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_interrupt_of_the_kernel_ends_the_answer_and_goes_on_to_the_notebook(monkeypatch):
+    ended = []
+
+    def work():
+        try:
+            while True:
+                time.sleep(0.01)
+        except sandbox.Ended:
+            ended.append(True)
+            raise
+
+    def interrupted(self, timeout=None):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("threading.Thread.join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_limited(work)
+    assert ended == [True]
+
+
+def test_mutable_default_does_not_spoil_later_checks():
+    def remembers(n_query, n_key, seen=[]):  # noqa: B006
+        seen.append(n_query)
+        return triangle(n_query, n_key)
+
+    assert checks.run("causal_mask", engine.fresh(remembers)).passed
+    assert remembers.__defaults__ == ([],)
+
+
+# Comparing
+
+
+def test_bool_is_not_an_int_and_a_float_is_not_an_int():
+    assert difference([1], [True]) is not None
+    assert difference(1, 1.0) is not None
+    assert difference((1, 2), [1, 2]) is not None
+    assert difference({(1, 2): 1}, {(1, 2): 1, (2, 3): 1}) is not None
+
+
+def test_nan_is_no_number_and_equal_infinities_are_equal():
+    inf = torch.tensor([math.inf, 1.0])
+    assert difference(inf, inf.clone()) is None
+    assert difference(inf, torch.tensor([math.nan, 1.0])) is not None
+    assert difference(torch.tensor([math.inf]), torch.tensor([-math.inf])) is not None
+
+
+def test_float64_is_held_to_float64():
+    exact = torch.arange(1, 20, dtype=torch.float64) / 3
+    assert difference(exact, exact.float().double()) is not None
+    assert difference(exact, exact + 1e-12) is None
+
+
+# The cards
+
+
+def test_card_draws_both_matrices_and_frames_the_wrong_entries():
+    html = card_of("causal_mask", lambda n, m: torch.ones(n, m, dtype=torch.bool))
+    assert html.count("<svg") == 2
+    assert "hides nothing" in html
+    assert html.count("✗</text>") == 3
+
+
+def test_card_escapes_what_the_learner_wrote():
+    def attend(q, k, v):
+        raise ValueError("<script>alert(1)</script>")
+
+    html = card_of("masked_attention", attend)
+    assert "<script>" not in html and "&lt;script&gt;" in html
+
+
+def test_small_differences_are_drawn_with_enough_decimals_to_show():
+    exact = engine.find("masked_attention").reference
+    message = checks.run("masked_attention", lambda q, k, v: exact(q, k, v) + 1e-3).message
+    expected, yours = re.findall(r"(?:expected|yours)\n\s*(-?[\d.]+)", message)
+    assert expected != yours
+
+
+def test_passed_card_shows_other_right_answers_under_the_exercises_name():
+    html = card_of("causal_mask", triangle)
+    assert "another right answer: comparing positions" in html
+    assert "def causal_mask(n_query, n_key):" in html and "also_right" not in html
