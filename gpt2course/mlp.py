@@ -1,0 +1,28 @@
+"""The half of a block that looks at each position alone."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """x · Φ(x), with Φ, the normal distribution, approximated through tanh.
+
+    GPT-2 was trained with this form; the exact one differs by up to 5e-4 (Hendrycks and Gimpel
+    2016, section 2).
+    """
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+class MLP(nn.Module):
+    """Widen four times, bend, and come back: C → 4C → C."""
+
+    def __init__(self, n_embd: int):
+        super().__init__()
+        self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+        self.c_proj = nn.Linear(4 * n_embd, n_embd)
+
+    def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        return self.c_proj(gelu(self.c_fc(x)))
