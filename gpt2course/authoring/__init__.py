@@ -1,0 +1,29 @@
+"""Build the notebooks of the course from their text: solutions/NN_stem.py, jupytext's py:percent.
+
+    python -m gpt2course.authoring                       build every notebook
+    python -m gpt2course.authoring solutions/05_x.py     build the notebooks of one source
+    python -m gpt2course.authoring --check               fail on what is stale, leaking or malformed
+    python -m gpt2course.authoring --from-notebook solutions/05_x.ipynb
+                                                         bring an edit made in JupyterLab back
+
+A source gives two notebooks: solutions/NN_stem.ipynb, solved, and lessons/NN_stem.ipynb. In the
+lesson the lines from `### BEGIN SOLUTION` to `### END SOLUTION` are one line that raises
+NotImplementedError, and those from `### BEGIN HIDDEN TESTS` to `### END HIDDEN TESTS` are gone.
+Edit a source or a solution notebook, never a lesson: a build overwrites it.
+
+Marked cells carry nbgrader's metadata (schema version 3), so nbgrader takes solutions/*.ipynb.
+
+A source must be what jupytext itself would write, so that source -> notebook -> source is the same
+byte for byte: `# %matplotlib inline` and not `%matplotlib inline`, options in alphabetical order
+and in ASCII. A fault shows the line as it should be.
+
+A lesson leaks where a code cell, a comment or a fenced Python block holds, as a syntax tree,
+  - the whole answer of a region, from 3 nodes on, or
+  - one of its statements of at least 10 nodes (what a statement assigns or returns is compared,
+    wherever it stands), or
+  - either of them with other variable names, from 12 nodes on.
+Names, constants, calls, attributes and operations count one each, operator signs nothing:
+`q @ k.T` has 4. To show an answer on purpose, say why in the cell's first line; --check lists it:
+
+    # %% shows_solution="the ladder ends here; the exercise is to write it for a batch"
+"""

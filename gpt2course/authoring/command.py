@@ -1,0 +1,266 @@
+"""The command: build, --check and --from-notebook over solutions/ and lessons/."""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpt2course.authoring.cells import (
+    LAYOUT,
+    Cell,
+    notebook_cells,
+    read_cells,
+    read_text,
+    write_text,
+)
+from gpt2course.authoring.leaks import leaks
+from gpt2course.authoring.lesson import ALLOW, digest, inspect, notebook_text
+
+COMMAND = "python -m gpt2course.authoring"
+SOLUTIONS, LESSONS, NAME = Path("solutions"), Path("lessons"), r"\d\d_\w+"
+
+
+@dataclass
+class Built:
+    """What one source gives: the text of its notebooks, or the faults that forbid them."""
+
+    path: Path
+    solution: str = ""
+    lesson: str = ""
+    faults: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+    exercises: int = 0
+
+    def notebooks(self) -> dict[Path, str]:
+        """Where each notebook belongs, and its text."""
+        lesson = LESSONS / self.path.with_suffix(".ipynb").name
+        return {self.path.with_suffix(".ipynb"): self.solution, lesson: self.lesson}
+
+
+def build(path: Path, text: str) -> Built:
+    """The notebooks of a source; writes nothing."""
+    built, cells = Built(path), read_cells(text)
+    for cell in cells:
+        built.faults += [f"{path}:{cell.line + line}: {fault}" for line, fault in inspect(cell)]
+    named = [cell for cell in cells if cell.name]
+    for name, count in Counter(cell.name for cell in named).items():
+        if count > 1:
+            lines = ", ".join(str(cell.line) for cell in named if cell.name == name)
+            built.faults.append(f"{path}: {name} names {count} cells (lines {lines}); rename one")
+    built.exercises = sum(cell.name.startswith("exercise-") for cell in named)
+    built.solution = notebook_text(cells, solution_of=text)
+    built.lesson = notebook_text(cells)
+    built.faults += _not_as_written(path, text, built.solution)
+    if not built.faults:
+        _note_leaks(built, cells)
+    return built
+
+
+def _not_as_written(path: Path, text: str, solution: str) -> list[str]:
+    """The fault of a source that its notebook would not give back byte for byte."""
+    again = write_text(notebook_cells(json.loads(solution)))
+    if again == text:
+        return []
+    was, wanted = text.split("\n"), again.split("\n")
+    pairs = enumerate(zip(was + [""], wanted + [""], strict=False), 1)
+    number, (one, other) = next(((n, p) for n, p in pairs if p[0] != p[1]), (len(was), ("", "")))
+    return [f"{path}:{number}: not as jupytext writes it: {one!r} should be {other!r}"]
+
+
+def _note_leaks(built: Built, cells: list[Cell]) -> None:
+    """Add what the lesson gives away to the faults, or to what is allowed."""
+    used = set()
+    for cell, exercise, line in leaks(cells):
+        where = f"{built.path}:{cell.line}"
+        if not exercise:
+            built.faults.append(f"{where}: a Python block that does not parse; call it ```text")
+        elif ALLOW in cell.metadata:
+            used.add(id(cell))
+            built.allowed.append(f"{where}: shows {exercise} on purpose: {cell.metadata[ALLOW]}")
+        else:
+            built.faults.append(
+                f"{where}: gives away {exercise}: `{line}`; take it out, "
+                f'or allow it in the first line of the cell with {ALLOW}="the reason"'
+            )
+    for cell in cells:
+        if ALLOW in cell.metadata and id(cell) not in used:
+            built.faults.append(f"{built.path}:{cell.line}: shows no answer; remove {ALLOW}")
+
+
+def write(path: Path, text: str) -> bool:
+    """Write a file whole or not at all; False where it already says this."""
+    if path.exists() and read_text(path) == text:
+        return False
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(text.encode())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def load(path: Path) -> tuple[dict, list[Cell], str, str | None] | None:
+    """(notebook, cells, their text, hash of the source it was built from); None if unreadable."""
+    try:
+        notebook = json.loads(read_text(path))
+        cells = notebook_cells(notebook)
+        recorded = notebook["metadata"].get("gpt2course", {}).get("source_sha256")
+        return notebook, cells, write_text(cells), recorded
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def edited(path: Path, text: str) -> bool:
+    """Whether a solution notebook holds cells that neither this source nor its own had."""
+    loaded = load(path)
+    return loaded is not None and loaded[2] != text and digest(loaded[2]) != loaded[3]
+
+
+def build_all(paths: list[Path], force: bool) -> list[str]:
+    """Write the notebooks of these sources; return the faults."""
+    faults, written = [], []
+    for path in paths:
+        text = read_text(path)
+        built = build(path, text)
+        faults += built.faults
+        solution = path.with_suffix(".ipynb")
+        if not built.faults and edited(solution, text) and not force:
+            faults.append(
+                f"{solution}: edited since it was built; keep the edit with `{COMMAND} "
+                f"--from-notebook {solution}`, or drop it with `{COMMAND} --force {path}`"
+            )
+        elif not built.faults:
+            written += [str(p) for p, content in built.notebooks().items() if write(p, content)]
+    for name in written:
+        print(f"wrote {name}")
+    print(f"{len(paths)} sources, {len(written)} notebooks written, {len(faults)} faults")
+    return faults
+
+
+def check(paths: list[Path], everything: bool) -> list[str]:
+    """Compare all notebooks with their sources; write nothing; return the faults."""
+    faults, exercises, allowed = [], 0, []
+    for path in paths:
+        text = read_text(path)
+        built = build(path, text)
+        faults += built.faults or _stale(built, text)
+        exercises += built.exercises
+        allowed += built.allowed
+    for folder in (SOLUTIONS, LESSONS) if everything else ():
+        for notebook in sorted(folder.glob("*.ipynb")):
+            source = SOLUTIONS / notebook.with_suffix(".py").name
+            if not source.exists():
+                faults.append(f"{notebook}: no source {source}; add it or delete the notebook")
+    for line in allowed:
+        print(line)
+    print(
+        f"{len(paths)} sources, {2 * len(paths)} notebooks, {exercises} exercises, "
+        f"{len(allowed)} shown on purpose, {len(faults)} faults"
+    )
+    return faults
+
+
+def _stale(built: Built, text: str) -> list[str]:
+    """A fault for each notebook that is not what its source gives."""
+    faults = []
+    for path, content in built.notebooks().items():
+        if not path.exists():
+            faults.append(f"{path}: missing; run `{COMMAND}`")
+        elif path.read_bytes().replace(b"\r\n", b"\n") == content.encode():
+            continue
+        elif path.parent == SOLUTIONS and edited(path, text):
+            keep = f"{COMMAND} --from-notebook {path}"
+            faults.append(f"{path}: edited since it was built; run `{keep}`")
+        else:
+            faults.append(f"{path}: stale, not what {built.path} gives; run `{COMMAND}`")
+    return faults
+
+
+def from_notebook(path: Path, force: bool) -> list[str]:
+    """Write the source of an edited solution notebook, then both notebooks; return the faults."""
+    if path.parent != SOLUTIONS or not re.fullmatch(NAME + r"\.ipynb", path.name):
+        return [f"{path}: not a solution notebook; give solutions/NN_stem.ipynb"]
+    if not (loaded := load(path)):
+        return [f"{path}: not a readable notebook; rebuild it with `{COMMAND}`"]
+    notebook, cells, text, recorded = loaded
+    if faults := _unwritable(path, notebook, cells, text):
+        return faults
+    source = path.with_suffix(".py")
+    current = read_text(source) if source.exists() else text
+    if current != text and digest(current) != recorded and not force:
+        if digest(text) == recorded:
+            return [f"{source}: edited, and {path} is not; run `{COMMAND} {source}`"]
+        return [
+            f"{source} and {path}: both changed since the notebook was built; keep the notebook's "
+            f"with `{COMMAND} --force --from-notebook {path}`, or the source's with "
+            f"`{COMMAND} --force {source}`"
+        ]
+    built = build(source, text)
+    if not built.faults:
+        for target, content in {source: text, **built.notebooks()}.items():
+            print(f"{'wrote' if write(target, content) else 'unchanged:'} {target}")
+    return built.faults
+
+
+def _unwritable(path: Path, notebook: dict, cells: list[Cell], text: str) -> list[str]:
+    """Faults of cells that py:percent cannot hold."""
+    for number, raw in enumerate(notebook["cells"], 1):
+        if raw.get("attachments"):
+            return [f"{path}: cell {number} holds an image; a source cannot: draw it with code"]
+    was, again = [[_plain(cell) for cell in some] for some in (cells, read_cells(text))]
+    if was == again:
+        return []
+    pairs = enumerate(zip(was, again, strict=False), 1)
+    number = next((n for n, (one, other) in pairs if one != other), len(again))
+    return [f"{path}: cell {number} does not survive as text (a line `# %%` in it?); reword it"]
+
+
+def _plain(cell: Cell) -> tuple[str, str, dict]:
+    """What a cell holds, without empty lines at its end and notes about layout."""
+    metadata = {key: value for key, value in cell.metadata.items() if key not in LAYOUT}
+    return cell.kind, cell.source.rstrip(), metadata
+
+
+def find_sources(names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """(sources, faults) for the paths given, or for all of solutions/."""
+    if not SOLUTIONS.is_dir():
+        return [], ["no folder solutions here; run the command in the course's own folder"]
+    paths = [Path(os.path.relpath(name)) for name in names] or sorted(SOLUTIONS.glob("*.py"))
+    fits = [p.parent == SOLUTIONS and re.fullmatch(NAME + r"\.py", p.name) for p in paths]
+    faults = [
+        f"{path}: a source is solutions/NN_stem.py, such as solutions/05_self_attention.py"
+        for path, fit in zip(paths, fits, strict=True)
+        if not (fit and path.is_file())
+    ]
+    return paths, faults
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in the current folder: 0 if all is well, 1 if it named a fault."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Build the course's notebooks.")
+    parser.add_argument("sources", nargs="*", help="solutions/NN_stem.py; default: all")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="write nothing, fail on any fault")
+    mode.add_argument("--from-notebook", metavar="NOTEBOOK", help="bring its edits to its source")
+    parser.add_argument("--force", action="store_true", help="overwrite what else was changed")
+    args = parser.parse_args(argv)
+    paths, faults = find_sources(args.sources)
+    try:
+        if not faults and args.from_notebook:
+            faults = from_notebook(Path(os.path.relpath(args.from_notebook)), args.force)
+        elif not faults and args.check:
+            faults = check(paths, everything=not args.sources)
+        elif not faults:
+            faults = build_all(paths, args.force)
+    except UnicodeDecodeError as error:
+        faults = [f"a source is not UTF-8 ({error}); save it as UTF-8"]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0

@@ -1,0 +1,190 @@
+"""Cells -> notebooks: the markers, what an exercise is called, the lesson, nbgrader's metadata."""
+
+import ast
+import hashlib
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+from gpt2course.authoring.cells import KERNEL, LAYOUT, Cell, Region
+
+STUB = 'raise NotImplementedError("your turn")  # replace this line'
+ALLOW = "shows_solution"
+MARK = re.compile(r"([ \t]*)### (BEGIN|END) (SOLUTION|HIDDEN TESTS)")
+# nbgrader obeys these words anywhere in a line, so nothing but a marker may hold them.
+WORDS = re.compile(r"(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
+MISSPELT = re.compile(r"\s*#\W*(begin|end)\W*(solution|hidden)", re.I)
+
+
+def digest(text: str) -> str:
+    """sha256 in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse(code: str) -> ast.Module | None:
+    """The syntax tree of a cell's code, IPython's commands left out; None if it is not Python."""
+    if magic := re.match(r"\s*(%%(\w*).*)", code):
+        if magic[2] not in ("time", "timeit", "capture"):
+            return ast.Module([], [])
+        code = code[: magic.start(1)] + "pass" + code[magic.end(1) :]
+    plain = re.sub(r"^(\s*)[%!].*", r"\1pass", code, flags=re.M)
+    plain = re.sub(r"^(\s*[\w, ]+=\s*)[%!].*", r"\1None", plain, flags=re.M)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for text in (code, plain):
+            try:
+                return ast.parse(text)
+            except (SyntaxError, ValueError):
+                continue
+    return None
+
+
+def bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+    """Every list of statements in the tree, outer ones first."""
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(body := getattr(node, name, None), list):
+                yield body
+
+
+def answer(tree: ast.Module, region: Region) -> list[ast.stmt]:
+    """The statements of a region, in the outermost list that has any."""
+    inside = ([s for s in b if region.begin < s.lineno - 1 < region.end] for b in bodies(tree))
+    return next(filter(None, inside), [])
+
+
+def inspect(cell: Cell) -> Iterator[tuple[int, str]]:
+    """Fill regions and name of a cell; yield (line in the cell, fault)."""
+    broken = list(_find_regions(cell))
+    yield from broken
+    if ALLOW in cell.metadata and len(str(cell.metadata[ALLOW]).split()) < 2:
+        yield 0, f'{ALLOW} without a reason; write {ALLOW}="why the lesson shows it"'
+    if cell.kind != "code" or broken:
+        return
+    tree = parse(cell.source)
+    if tree is None or (cell.regions and parse(lesson_source(cell)) is None):
+        state = "" if tree is None else "without the marked lines "
+        command = "jupytext reads a comment such as `# why?` or `# cat x` as a command: reword it"
+        yield 0, f"the cell is {state}not Python; mend it ({command})"
+    elif cell.regions:
+        if fault := _name_cell(cell, tree):
+            yield cell.regions[0].begin, fault
+        for region in cell.regions:
+            if not answer(tree, region):
+                yield region.begin, f"{region.kind} without a statement; write one"
+        if not lesson_source(cell).strip():
+            yield cell.regions[0].begin, "nothing is left for the lesson; show check(NAME)"
+
+
+def _find_regions(cell: Cell) -> Iterator[tuple[int, str]]:
+    """Fill cell.regions; yield (line in the cell, fault) for every marker out of place."""
+    opened = None
+    for number, line in enumerate(cell.source.split("\n")):
+        if not (mark := MARK.fullmatch(line)):
+            if WORDS.search(line) or (cell.kind == "code" and MISSPELT.match(line)):
+                yield number, f"{line.strip()!r} is no marker; write `### BEGIN SOLUTION`"
+            continue
+        indent, edge, kind = mark.groups()
+        if cell.kind != "code":
+            yield number, f"{edge} {kind} in a {cell.kind} cell; markers belong in code cells"
+        elif edge == "BEGIN":
+            if opened:
+                yield number, f"BEGIN {kind} inside {opened[0]}; end that one first"
+            opened = (kind, indent, number)
+        elif not opened or opened[0] != kind:
+            yield number, f"END {kind} without its BEGIN; add `### BEGIN {kind}` above it"
+        else:
+            cell.regions.append(Region(*opened, number))
+            opened = None
+    if opened:
+        yield opened[2], f"BEGIN {opened[0]} without its END; add `### END {opened[0]}` below it"
+
+
+def _name_cell(cell: Cell, tree: ast.Module) -> str | None:
+    """Set cell.name; return what forbids it."""
+    kinds = {region.kind for region in cell.regions}
+    if len(kinds) == 2:
+        return "SOLUTION and HIDDEN TESTS in one cell; put check(NAME) in the next one"
+    solution = kinds == {"SOLUTION"}
+    names = (_defined(cell, tree) if solution else set()) or _checked(tree)
+    if len(names) != 1:
+        wanted = "one function or class, or one check(NAME)" if solution else "one check(NAME)"
+        return f"{kinds.pop()} needs {wanted}, found {sorted(names)}; split or complete the cell"
+    cell.name = f"{'exercise' if solution else 'check'}-{names.pop()}"
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell.name):
+        return f"{cell.name!r} is no cell id (64 of a-z A-Z 0-9 _ - at most); shorten the name"
+    return None
+
+
+def _defined(cell: Cell, tree: ast.Module) -> set[str]:
+    """Names of the outermost functions and classes that hold a region of the cell."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, kinds)
+        and any(node.lineno - 1 <= r.end and r.begin < node.end_lineno for r in cell.regions)
+    }
+
+
+def _checked(tree: ast.Module) -> set[str]:
+    """NAME of every check(NAME)."""
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args]
+    checks = [c for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) == "check"]
+    return {c.args[0].id for c in checks if isinstance(c.args[0], ast.Name)}
+
+
+def lesson_source(cell: Cell) -> str:
+    """The cell as the learner gets it: answers replaced, hidden tests gone."""
+    lines = cell.source.split("\n")
+    for region in reversed(cell.regions):
+        begin, new = region.begin, [region.indent + STUB]
+        if region.kind == "HIDDEN TESTS":
+            new = []
+            while begin and not lines[begin - 1].strip():
+                begin -= 1
+        lines[begin : region.end + 1] = new
+    hides = any(region.kind == "HIDDEN TESTS" for region in cell.regions)
+    return "\n".join(lines).strip("\n") if hides else "\n".join(lines)
+
+
+def cell_ids(cells: list[Cell]) -> list[str]:
+    """An id from each cell's own content, so that a new cell leaves the others' as they are."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for cell in cells:
+        own = cell.name or digest(f"{cell.kind}\n{cell.source}")[:12]
+        seen[own] += 1
+        ids.append(own if seen[own] == 1 else f"{own}-{seen[own]}")
+    return ids
+
+
+def nbgrader_metadata(cell: Cell) -> dict:
+    """nbgrader's metadata, schema version 3: an answer to grade, or the tests that grade it."""
+    if not cell.name:
+        return {}
+    grade = cell.name.startswith("check-")
+    meta = {"schema_version": 3, "grade_id": cell.name, "task": False}
+    meta |= {"solution": not grade, "grade": grade, "locked": grade}
+    return {"nbgrader": meta | ({"points": 1} if grade else {})}
+
+
+def notebook_text(cells: list[Cell], solution_of: str | None = None) -> str:
+    """The lesson, or the solution of that source text, as JupyterLab would save it."""
+    solved, raw = solution_of is not None, []
+    for cell, cell_id in zip(cells, cell_ids(cells), strict=True):
+        dropped = set() if solved else LAYOUT | {ALLOW}
+        metadata = {k: v for k, v in cell.metadata.items() if k not in dropped}
+        source = cell.source if solved else lesson_source(cell)
+        entry = {"cell_type": cell.kind, "id": cell_id, "source": source.splitlines(keepends=True)}
+        entry["metadata"] = metadata | nbgrader_metadata(cell)
+        if cell.kind == "code":
+            entry |= {"execution_count": None, "outputs": []}
+        raw.append(entry)
+    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    if solved:
+        about["gpt2course"] = {"source_sha256": digest(solution_of)}
+    notebook = {"cells": raw, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
