@@ -1,0 +1,80 @@
+"""The filing cabinet to play with: a query to pick or to turn by hand, against four keys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import ipywidgets
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2course.figures.picture import Picture
+from gpt2course.figures.self_attention import cabinet
+from gpt2course.widgets.twin import Playable, playable
+
+BY_HAND = "by hand"
+
+
+def cabinet_to_play(
+    words: Sequence[str],
+    q: Float[Tensor, "T 2"],
+    k: Float[Tensor, "S 2"],
+    v: Float[Tensor, "S 2"],
+    first: str,
+) -> Playable:
+    """Pick a word's query, or turn and stretch one; scores, weights and the blend follow.
+
+    Args:
+        words: one for each row of q, k and v.
+        first: the word whose query is shown at first.
+    """
+    queries = dict(zip(words, q.tolist(), strict=True))
+
+    def draw(asker: str, angle: float, length: float, scaled: bool) -> Picture:
+        return cabinet(words, queries.get(asker) or turned(angle, length), k, v, asker, scaled)
+
+    wide = {"layout": ipywidgets.Layout(width="480px"), "style": {"description_width": "90px"}}
+    angle, length = polar(queries[first])
+    controls = {
+        "asker": ipywidgets.ToggleButtons(
+            options=[*words, BY_HAND], value=first, description="query of:",
+            style={"description_width": "90px", "button_width": "90px"},
+        ),
+        "angle": ipywidgets.IntSlider(angle, -180, 180, description="angle (°)", **wide),
+        "length": ipywidgets.FloatSlider(length, max=8, step=0.1, description="length", **wide),
+        "scaled": ipywidgets.Checkbox(True, description="divide the scores by √hs"),
+    }  # fmt: skip
+    _tie(controls, queries)
+    return playable(draw, **controls)
+
+
+def turned(angle: float, length: float) -> list[float]:
+    """The query of that angle (degrees from the first axis, anticlockwise) and length."""
+    radians = math.radians(angle)
+    return [length * math.cos(radians), length * math.sin(radians)]
+
+
+def polar(query: Sequence[float]) -> tuple[int, float]:
+    """Angle (whole degrees) and length (to a tenth) of a query."""
+    return round(math.degrees(math.atan2(query[1], query[0]))), round(math.hypot(*query), 1)
+
+
+def _tie(controls: dict[str, ipywidgets.Widget], queries: dict[str, list[float]]) -> None:
+    """A word moves the sliders to its query; moving a slider by hand lets go of the word."""
+    asker, angle, length = (controls[name] for name in ("asker", "angle", "length"))
+    follows = [False]
+
+    def follow(change: dict) -> None:
+        if change["new"] in queries:
+            follows[0] = True
+            angle.value, length.value = polar(queries[change["new"]])
+            follows[0] = False
+
+    def let_go(_: dict) -> None:
+        if not follows[0]:
+            asker.value = BY_HAND
+
+    asker.observe(follow, names="value")
+    angle.observe(let_go, names="value")
+    length.observe(let_go, names="value")

@@ -1,0 +1,164 @@
+"""The pictures and the cabinet of lesson 05 say what is true of the numbers."""
+
+import math
+import re
+import time
+
+import pytest
+import torch
+
+from gpt2course.figures import self_attention as figures
+from gpt2course.widgets.self_attention import BY_HAND, cabinet_to_play, polar, turned
+
+WORDS = ["robot", "must", "obey", "orders"]
+Q = torch.tensor([[-1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]])
+K = torch.tensor([[2.0, 0.0], [-1.0, 1.0], [0.0, 2.0], [2.0, 2.0]])
+V = torch.tensor([[0.0, 4.0], [-2.0, -1.0], [4.0, 0.0], [4.0, 4.0]])
+
+
+def by_hand(query, divisor):
+    """Scores, weights and blend of one query, in plain Python."""
+    scores = [sum(a * b for a, b in zip(query, k, strict=True)) / divisor for k in K.tolist()]
+    powers = [math.exp(s) for s in scores]
+    weights = [p / sum(powers) for p in powers]
+    blend = [sum(w * v[i] for w, v in zip(weights, V.tolist(), strict=True)) for i in (0, 1)]
+    return scores, weights, blend
+
+
+@pytest.mark.parametrize("scaled, divisor", [(True, math.sqrt(2)), (False, 1.0)])
+def test_the_cabinet_shows_the_numbers_worked_by_hand(scaled, divisor):
+    scores, weights, blend = by_hand([2.0, -1.0], divisor)
+    picture = figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey", scaled)
+    for word, score, weight in zip(WORDS, scores, weights, strict=True):
+        line = next(line for line in picture.alt.splitlines() if line.startswith(word))
+        assert f"score {score:.2f}, weight {weight:.3f}" in line
+        assert f">{score:.2f}</text>" in picture.html
+        assert f">{weight:.1%}</text>" in picture.html
+    assert f"blend: ({blend[0]:.2f}, {blend[1]:.2f})" in picture.alt
+    assert f"({blend[0]:.2f}, {blend[1]:.2f})</text>" in picture.html
+
+
+def test_the_bars_of_the_cabinet_are_as_long_as_the_weights():
+    _, weights, _ = by_hand([2.0, -1.0], math.sqrt(2))
+    html = figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey").html
+    bars = re.findall(r'<rect x="214.0" y="[\d.]+" width="([\d.]+)"[^>]*fill="#', html)
+    assert [float(bar) for bar in bars] == pytest.approx([100 * w for w in weights], abs=0.5)
+
+
+def test_the_diamond_lies_where_the_blend_is():
+    html = figures.cabinet(WORDS, [0.0, 0.0], K, V, BY_HAND).html
+    circles = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="7"', html)
+    places = torch.tensor([[float(x), float(y)] for x, y in circles])
+    x, top = map(float, re.search(r'd="M([\d.]+) ([\d.]+)l9 9', html).groups())
+    assert [x, top + 9] == pytest.approx(places.mean(0).tolist(), abs=0.2)
+
+
+def test_a_query_of_any_length_stays_inside_the_drawing():
+    for angle in range(-180, 181, 15):
+        html = figures.cabinet(WORDS, turned(angle, 8.0), K, V, BY_HAND).html
+        tips = re.findall(r'points="([\d.-]+),([\d.-]+) ', html)
+        low, high = 10, figures.SIDE + 20
+        assert all(low <= float(n) <= high for tip in tips for n in tip)
+
+
+def test_drawing_the_cabinet_takes_less_than_a_tenth_of_a_second():
+    started = time.perf_counter()
+    for _ in range(5):
+        figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey")
+    assert (time.perf_counter() - started) / 5 < 0.1
+
+
+def test_the_twin_is_the_first_setting():
+    playable = cabinet_to_play(WORDS, Q, K, V, "obey")
+    assert playable.twin == figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey")
+    assert playable.widget.children[-1].value == playable.twin.html
+
+
+def test_picking_a_word_shows_its_own_query_and_moves_the_sliders():
+    playable = cabinet_to_play(WORDS, Q, K, V, "obey")
+    asker, angle, length, _, shown = playable.widget.children
+    asker.value = "robot"
+    assert shown.value == figures.cabinet(WORDS, [-1.0, 2.0], K, V, "robot").html
+    assert (angle.value, length.value) == polar([-1.0, 2.0]) == (117, 2.2)
+    assert asker.value == "robot"
+
+
+def test_turning_a_query_by_hand_lets_go_of_the_word():
+    playable = cabinet_to_play(WORDS, Q, K, V, "obey")
+    asker, angle, length, _, shown = playable.widget.children
+    angle.value, length.value = 90, 3.0
+    assert asker.value == BY_HAND
+    assert shown.value == figures.cabinet(WORDS, turned(90, 3.0), K, V, BY_HAND).html
+
+
+def test_every_control_changes_the_drawing():
+    playable = cabinet_to_play(WORDS, Q, K, V, "must")
+    asker, angle, length, scaled, shown = playable.widget.children
+    seen = {shown.value}
+    for control, value in ((asker, "orders"), (angle, -60), (length, 5.0), (scaled, False)):
+        control.value = value
+        seen.add(shown.value)
+    assert len(seen) == 5
+
+
+def test_a_word_whose_query_is_zero_is_drawn_as_zero():
+    playable = cabinet_to_play(WORDS, torch.zeros(4, 2), K, V, "must")
+    assert "query of must: (0.00, 0.00)" in playable.twin.alt
+
+
+def test_dot_products_have_variance_hs_and_scaled_ones_variance_1():
+    for hs in (4, 64):
+        found = figures.dot_product_statistics(hs)
+        assert found["raw variance"] == pytest.approx(hs, rel=0.1)
+        assert found["scaled variance"] == pytest.approx(1, rel=0.1)
+
+
+def test_without_the_scale_the_softmax_saturates_and_its_slope_dies():
+    short, long = (figures.dot_product_statistics(hs) for hs in (4, 256))
+    assert short["raw largest"] < 0.6 < 0.9 < long["raw largest"]
+    assert long["raw slope"] < short["raw slope"] / 5
+    assert long["scaled slope"] == pytest.approx(short["scaled slope"], rel=0.1)
+
+
+def test_the_saturation_figure_tells_its_numbers():
+    picture = figures.saturation([4, 64])
+    variance = figures.dot_product_statistics(64)["raw variance"]
+    assert f"hs 64: raw variance {variance:.3g}" in picture.alt
+    assert picture.html.startswith("<img alt=")
+
+
+def test_the_three_stages_stand_side_by_side_with_their_words():
+    weights = torch.tensor([[0.1, 0.2, 0.3, 0.4]]).expand(4, 4)
+    picture = figures.scores_weights_blend(weights.log(), weights, weights @ V, WORDS)
+    assert picture.html.count("<svg") == 3
+    assert picture.alt.index("scores") < picture.alt.index("weights") < picture.alt.index("blend")
+    stages = re.split("scores|weights: rows sum to 1|blend", picture.alt)[1:]
+    for stage, first_row in zip(
+        stages, (weights.log()[0], weights[0], (weights @ V)[0]), strict=True
+    ):
+        numbers = re.findall(r"-?\d+\.\d\d", stage)[: len(first_row)]
+        assert [float(n) for n in numbers] == pytest.approx(first_row.tolist(), abs=0.006)
+    assert all(picture.alt.count(word) >= 3 for word in WORDS)
+
+
+def test_the_sentence_shows_each_share_with_its_word():
+    words = ["a", "robot", "given", "it"]
+    picture = figures.attention_of(3, words, torch.tensor([0.3, 0.5, 0.002, 0.198]))
+    assert picture.alt == "“it” takes most from “robot”: a 30%, robot 50%, given 0.2%, it 20%"
+    bars = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="34.0" height="([\d.]+)"', picture.html)
+    assert [float(bar) for bar in bars] == pytest.approx([27, 45, 1, 17.8], abs=0.1)
+
+
+def test_the_filing_cabinet_says_gives_question_mark_until_shares_are_known():
+    plain = figures.filing_cabinet("who?", ["a thing", "an action"], ["x", "y"])
+    known = figures.filing_cabinet("who?", ["a thing", "an action"], ["x", "y"], [0.7, 0.3])
+    assert plain.html.count(">gives ?<") == 2
+    assert "gives 70%" in known.html and "“an action” holds y, gives 30%" in known.alt
+
+
+def test_projections_show_what_each_matrix_makes_of_x():
+    x, W = torch.tensor([[1.0, 0.0, 2.0]]), torch.tensor([[3.0, -1.0], [9.0, 9.0], [1.0, 5.0]])
+    picture = figures.projections(x, {"q": W}, ["robot"], ["thing", "duty", "action"])
+    assert "q = x @ W_q" in picture.alt
+    assert re.search(r"robot +5 +9", picture.alt)
+    assert "W_q, 3 × 2" in picture.html
