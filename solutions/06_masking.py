@@ -5,9 +5,9 @@
 # down. Attention, as lesson 05 left it, lets every token read every other. **What keeps it from
 # simply reading the answer?**
 #
-# - **In:** scores `(T, S)`, one row for each query, one column for each key.
+# - **In:** scores `(T, S)`, one row for each of T queries, one column for each of S keys.
 # - **Out:** weights `(T, S)` in which no query reads a later position.
-# - **Time:** about 50 minutes. Two exercises: `causal_mask` and `masked_attention`.
+# - **Time:** about 65 minutes. Two exercises: `causal_mask` and `masked_attention`.
 
 # %% [markdown]
 # First the tools. `attention_scores`, `attention_weights` and `blend_values` are yours if you have
@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm.auto import tqdm
 
 from gpt2course import check
 from gpt2course.figures.masking import loss_curves, training_examples, two_losses
@@ -29,8 +30,8 @@ from gpt2course.mine import attention_scores, attention_weights, blend_values
 from gpt2course.widgets.masking import mask_switch, weights_of
 
 # %% [markdown]
-# This is where we are in GPT-2: inside the attention of every block, between the scores and the
-# weights.
+# This is where we are in GPT-2: inside the attention of every block. The mask is a small thing, and
+# the three steps of lesson 05 stay as they are.
 
 # %%
 pipeline("06_masking")
@@ -46,10 +47,11 @@ words = ["robot", "must", "obey", "orders"]
 training_examples(words)
 
 # %% [markdown]
-# Three questions, and a fourth as soon as a fifth word is known: a sequence of `T` tokens with the one
-# that follows it holds **`T` training examples**. It would be a waste to run the model once for each.
-# Attention handles all rows of a matrix at once, so one run could answer all `T` questions, provided
-# that row `i` uses nothing but the words up to `i`. That is the whole task of this lesson.
+# Three questions; the fourth, what follows *orders*, can be asked as soon as the text goes on. So `T`
+# words that are read, with the next word known for each, are **`T` training examples**. It would be a
+# waste to run the model once for each. Attention handles all rows of a matrix at once, so one run could
+# answer all `T` questions, provided that row `i` uses nothing but the words up to `i`. That is the whole
+# task of this lesson.
 #
 # ## What goes wrong without a mask
 #
@@ -85,8 +87,8 @@ f"{everything[0, 1:].sum():.0%} of robot's attention goes to words that it shoul
 # then there is only one place left for the attention to go.
 # </details>
 # <details><summary>B. 100 % on robot</summary>
-# Yes. A row of weights always sums to 1, and one word is all there is to read. The first token of every
-# text attends to itself completely, in every layer and every head of GPT-2.
+# Yes. A row of weights always sums to 1, and one word is all there is to read. So it is for the first
+# token of every text, wherever in GPT-2 attention happens.
 # </details>
 # <details><summary>C. The same first weight as before, and zeros after it</summary>
 # Then the row would no longer sum to 1. The softmax shares out 1 among those who are allowed, so what
@@ -120,11 +122,7 @@ matrices([("weights, future left out", by_hand)], words, words)
 # %% [markdown]
 # *robot* gives 100 % to itself, *must* splits between two words, *obey* between three; *orders* sees
 # all four. The weights form a triangle, and each row still sums to 1.
-
-# %%
-by_hand.sum(dim=-1)
-
-# %% [markdown]
+#
 # ## The mask as a triangle
 #
 # A loop over rows is slow. To do all rows in one step, write down once who may read whom: a table of
@@ -140,14 +138,14 @@ matrices([("may read (T, S)", by_hand > 0)], words, words)
 # The number of queries and of keys need not be the same. Suppose three words were read earlier, their
 # keys are still there, and only the last two words ask (lesson 12 makes GPT-2 fast this way). The
 # queries are then the **last** `n_query` of `n_key` positions: of five positions, two queries stand at
-# positions 3 and 4.
+# positions 3 and 4. One counts from the **lower right corner**: the last query stands at the last key
+# and may read all of them, the one before it all but one, and so on.
 #
 # **Predict.** Which keys may the first of these two queries read?
 #
 # <details><summary>A. Only the first key, as the first row always does</summary>
 # That would count from the upper left corner. But this query stands at position 3, and positions 0, 1
-# and 2 are its past. Counting from the <b>lower right</b> corner is right: the last query reads every
-# key.
+# and 2 are its past.
 # </details>
 # <details><summary>B. The first four</summary>
 # Yes: its own position, 3, and the three before it. Only the last key lies in its future.
@@ -196,10 +194,13 @@ require_passed("causal_mask")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# With the four words, and with two new queries on top of three earlier keys:
+# For the four words it is the table from above. And here are two queries on top of three earlier keys,
+# those of the prediction:
 
 # %%
-matrices([("causal_mask(4, 4)", causal_mask(4, 4)), ("causal_mask(2, 5)", causal_mask(2, 5))])
+assert torch.equal(causal_mask(4, 4), by_hand > 0)
+positions = ["key 0", "key 1", "key 2", "key 3", "key 4"]
+matrices([("causal_mask(2, 5)", causal_mask(2, 5))], ["query at 3", "query at 4"], positions)
 
 # %% [markdown]
 # ## Where the mask goes: before the softmax, as -inf
@@ -216,24 +217,19 @@ for score, share in zip(candidates.tolist(), candidates.exp().tolist(), strict=T
 # %% [markdown]
 # A score of 0 is a score like any other: e⁰ = 1. What has to become 0 is the **weight**, and the score
 # that gives it is minus infinity. Here is the row of *must* with its future scored 0, and with its
-# future scored -inf:
+# future scored -inf. (`masked_fill(where, value)` gives a copy that holds `value` wherever `where` is
+# True.) The second must be what we found by hand.
 
 # %%
 future = torch.tensor([False, False, True, True])
 scored_zero = scores[1].masked_fill(future, 0.0).softmax(dim=-1)
 scored_minus_inf = scores[1].masked_fill(future, -math.inf).softmax(dim=-1)
+assert torch.allclose(scored_minus_inf, by_hand[1])
 matrices(
     [("future scored 0", scored_zero[None]), ("future scored -inf", scored_minus_inf[None])],
     ["must"],
     words,
 )
-
-# %% [markdown]
-# The second is what we found by hand.
-
-# %%
-assert torch.allclose(scored_minus_inf[:2], must)
-assert scored_minus_inf[2:].tolist() == [0, 0]
 
 # %% [markdown]
 # ### -inf or a very large negative number?
@@ -255,18 +251,26 @@ print("all -1e9:", torch.full((4,), -1e9).softmax(dim=-1).tolist())
 # %% [markdown]
 # With -inf there is nothing to share out: 0 divided by 0, `nan`, and a `nan` spreads through
 # everything that it touches. With -1e9 the row quietly reads the whole future. A causal row is never
-# empty, since each token may read itself; but padding can make one, and then the loud failure is the
-# better one.
+# empty, since each token may read itself. Where other things are hidden as well (short texts in a batch
+# are filled up to equal length, and the filling is hidden), a row can be, and then the loud failure is
+# the better one.
 #
-# The other place is half precision, where -1e9 is not a number that exists:
+# The other place is half precision. To save memory, models often compute in `float16`, numbers of two
+# bytes, and the largest of those is small:
 
 # %%
-torch.tensor(-1e9).to(torch.float16), torch.finfo(torch.float16).min
+print("the smallest float16:", torch.finfo(torch.float16).min)
+try:
+    scores[1].to(torch.float16).masked_fill(future, -1e9)
+except RuntimeError as error:
+    print("with -1e9:", error)
+print("with -inf:", scores[1].to(torch.float16).masked_fill(future, -math.inf))
 
 # %% [markdown]
 # ### Why not after the softmax?
 #
-# Setting the unwanted weights to 0 afterwards looks simpler. What happens to the sums of the rows?
+# Setting the unwanted weights to 0 afterwards looks simpler. (`~` turns a mask round: `~may_read` is True
+# where reading is forbidden.) What happens to the sums of the rows?
 
 # %%
 may_read = causal_mask(4, 4)
@@ -274,9 +278,18 @@ zeroed = everything.masked_fill(~may_read, 0.0)
 zeroed.sum(dim=-1)
 
 # %% [markdown]
-# The hidden words had already taken their share, so each early row is too small, and *how much* too
-# small depends on the future: information leaks through the sums. Sharing out each row again repairs
-# it, and then it is the same as masking before:
+# The hidden words had already taken their share, so each early row is too small. *How much* too small
+# depends on the future. Let *orders*, the last word, have another score in the row of *robot*, and watch
+# a weight that *robot* gives to itself, with the future "hidden":
+
+# %%
+for score_of_orders in (0.0, 1.0, 2.0, 3.0):
+    row = torch.cat([scores[0, :3], torch.tensor([score_of_orders])])
+    print(f"orders scores {score_of_orders}: robot gives itself {row.softmax(dim=-1)[0]:.3f}")
+
+# %% [markdown]
+# The first row can tell what the fourth word is. The future **leaks** through the size of the weights.
+# Sharing out each row again repairs it, and then it is the same as masking before:
 
 # %%
 repaired = zeroed / zeroed.sum(dim=-1, keepdim=True)
@@ -322,18 +335,19 @@ require_passed("masked_attention")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# A trick to look inside any attention function: give it the identity matrix as values. Blending the
-# rows of the identity returns the weights themselves.
+# A trick to look inside any attention function: let the value of word `j` be 1 at place `j` and 0
+# elsewhere. Blending such values returns the weights themselves. `weights_of` does that.
 
 # %%
-weights = masked_attention(q, k, torch.eye(4))
+weights = weights_of(masked_attention, q, k)
 assert torch.allclose(weights, by_hand)
 
 # %% [markdown]
 # ### Encoder and decoder
 #
-# Side by side: the attention of an encoder such as BERT, where every token reads the whole sequence,
-# and that of a decoder such as GPT-2, where it reads only what came before. Same queries, same keys;
+# Two names that you will meet everywhere: an **encoder**, such as BERT, reads a text that is already
+# there, and every token may read all of it. A **decoder**, such as GPT-2, writes, and a token reads only
+# what came before. Side by side: Same queries, same keys;
 # the triangle is the whole difference. Which rows are equal in both?
 
 # %%
@@ -374,27 +388,30 @@ assert torch.allclose(torch.stack(one_by_one), before)
 #
 # ## The break-it lab
 #
-# A tiny language in which we know how well anyone can predict: twelve words, and after each word one
-# of three words follows, all three equally likely. Whoever knows the rules perfectly still has to
-# guess among three: the best possible loss is `ln 3`. That is the **floor**. Nothing honest goes
-# below it.
+# How good a prediction was is measured by the **loss**: minus the natural logarithm of the probability
+# that the model gave to the word that came. A probability of 1 costs 0, one of 1/3 costs `ln 3`. The
+# unit is called *nat*.
+#
+# We make a tiny language in which we know how well anyone can predict: twelve words, and after each word
+# one of three words follows, all three equally likely. Whoever knows the rules perfectly still has to give
+# 1/3 to each: the best possible loss is `ln 3`. That is the **floor**. Nothing honest goes below it.
 
 # %%
-V, T, C = 12, 12, 32  # words in the language, positions, width of the model
+V, length, C = 12, 12, 32  # words in the language, words that are read, width of the model
 random = torch.Generator().manual_seed(0)
 followers = torch.stack([torch.randperm(V, generator=random)[:3] for _ in range(V)])  # (V, 3)
 floor = math.log(3)
 print(f"after word 0 comes one of {followers[0].tolist()}; floor: {floor:.4f} nats per token")
 
 # %% [markdown]
-# Sentences of `T + 1` words, made by following the rules at random. The model reads the first `T` and
-# predicts the last `T`: the same row, shifted by one.
+# Sentences of 13 words, made by following the rules at random. The model reads the first 12 and predicts
+# the last 12: the same row, shifted by one.
 
 # %%
 def sentences(n: int, generator: torch.Generator) -> Tensor:
-    """n random sentences (n, T + 1)."""
+    """n random sentences (n, length + 1)."""
     idx = torch.randint(V, (n, 1), generator=generator)
-    for _ in range(T):
+    for _ in range(length):
         choice = torch.randint(3, (n, 1), generator=generator)
         idx = torch.cat([idx, followers[idx[:, -1]].gather(1, choice)], dim=1)
     return idx
@@ -414,7 +431,7 @@ class TinyModel(nn.Module):
     def __init__(self, attend):
         super().__init__()
         self.attend = attend
-        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(T, C)
+        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(length, C)
         self.qkv = nn.Linear(C, 3 * C)
         self.mlp = nn.Sequential(nn.Linear(C, 4 * C), nn.GELU(), nn.Linear(4 * C, C))
         self.head = nn.Linear(C, V)
@@ -448,7 +465,7 @@ def zero_after_softmax(q, k, v):
     return blend_values(attention_weights(attention_scores(q, k)).masked_fill(future, 0.0), v)
 
 # %% [markdown]
-# Before anything is trained: the weights that each of them gives our four words.
+# All five by name:
 
 # %%
 variants = {
@@ -458,7 +475,7 @@ variants = {
     "score 0": score_zero,
     "zeroed after softmax": zero_after_softmax,
 }
-matrices([(name, weights_of(f, q, k)) for name, f in variants.items()], words, words)
+list(variants)
 
 # %% [markdown]
 # **Two ways to measure.** The **usual loss** runs the model once over whole sentences, as training
@@ -473,20 +490,25 @@ def usual_loss(model, idx):
 
 @torch.no_grad()
 def honest_loss(model, idx):
-    losses = [F.cross_entropy(model(idx[:, :t])[:, -1], idx[:, t]) for t in range(1, T + 1)]
+    losses = [F.cross_entropy(model(idx[:, :t])[:, -1], idx[:, t]) for t in range(1, length + 1)]
     return torch.stack(losses).mean().item()
 
 # %% [markdown]
-# Train all five in the same way: same start, same sentences, 400 steps. Only the mask differs.
-# **Predict:** which one will have the lowest usual loss, and which the lowest honest loss?
+# Train all five in the same way: same start, same sentences, 300 steps. Only the mask differs. Each step
+# predicts, measures the loss (`cross_entropy` is the loss from above, averaged over all questions), finds
+# out in which direction every number of the model should move (`backward`), and moves it a little
+# (`step`). Lesson 13 takes this loop apart; here it is a machine that makes the loss small.
+#
+# **Predict:** which variant will have the lowest usual loss, and which the lowest honest loss?
 
 # %%
-def train(attend, steps=400):
+def train(attend, progress, steps=300):
     """A trained TinyModel and its usual loss at every step."""
     torch.manual_seed(1)
     model, generator, curve = TinyModel(attend), torch.Generator().manual_seed(2), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(steps):
+        progress.update()
         idx = sentences(64, generator)
         loss = F.cross_entropy(model(idx[:, :-1]).flatten(0, 1), idx[:, 1:].flatten())
         optimizer.zero_grad()
@@ -496,12 +518,12 @@ def train(attend, steps=400):
     return model, curve
 
 # %% [markdown]
-# A few seconds for all five.
+# Some seconds for all five. (One thread, since such small matrices gain nothing from more.)
 
 # %%
-from tqdm.auto import tqdm
-
-trained = {name: train(attend) for name, attend in tqdm(variants.items(), desc="models")}
+torch.set_num_threads(1)
+with tqdm(total=300 * len(variants), desc="steps") as progress:
+    trained = {name: train(attend, progress) for name, attend in variants.items()}
 loss_curves({name: curve for name, (_, curve) in trained.items()}, floor)
 
 # %% [markdown]
@@ -514,32 +536,36 @@ losses = {
     name: (usual_loss(model, unseen), honest_loss(model, unseen))
     for name, (model, _) in trained.items()
 }
+assert abs(losses["causal"][0] - losses["causal"][1]) < 1e-3
 two_losses(losses, floor)
 
 # %% [markdown]
 # - **causal**: both losses agree, just above the floor. It is the only model here that can write.
 # - **no mask** and **one too far** copy the next word. Cut off from it, they are worse than guessing
 #   among all twelve words, which would cost `ln 12`, about 2.48.
-# - **score 0** hides the future only as far as its own scores are high; it learns to make them low.
-# - **zeroed after softmax** has weights of exactly 0 on the future, and still reads it, through the
-#   sums of its rows.
+# - **score 0** gives each future word e⁰ = 1 in the sum of its row. The model learns to push the scores of
+#   the words that it may read far below 0, and then the future has most of the row.
+# - **zeroed after softmax** has weights of exactly 0 on the future, and still reads it, through the size
+#   of the weights that are left. One number per row is little, but it can take many values, and only
+#   three words have to be told apart.
 #
-# Why is the best leak not at 0? The last word of a sentence has no future to read: one position in
-# twelve must stay honest.
+# Why are the last two so bad when they are honest, far worse than guessing? They are *sure*. Used to
+# being told the answer, they give nearly all probability to one word, and when it is another one, the
+# loss of a probability near 0 is very large.
+#
+# And why is the best leak not at 0? The last word of a sentence has no future to read: one question in
+# twelve must be answered honestly.
 
 # %%
-f"floor / T = {floor / T:.3f}; usual loss without a mask: {losses['no mask'][0]:.3f}"
-
-# %%
-assert abs(losses["causal"][0] - losses["causal"][1]) < 1e-3
-assert all(usual < floor < honest for usual, honest in list(losses.values())[1:])
+print(f"the floor, once in {length} questions: {floor / length:.3f}")
+print(f"usual loss without a mask:       {losses['no mask'][0]:.3f}")
 
 # %% [markdown]
 # ## Play with it
 #
-# Switch the mask. On the left, what it does to the weights of the four words; framed cells lie in the
-# future. On the right, the two losses of the model that was trained with it. Find the variant whose
-# weights look innocent and whose losses do not.
+# Switch the mask. On the left, what it does to the scores of our four words; a red frame marks attention
+# on the future. On the right, the two losses of the tiny model that was trained with it. For which
+# variant would the picture on the left alone have told you nothing? What gives it away all the same?
 
 # %%
 mask_switch(variants, q, k, words, losses, floor)
@@ -572,9 +598,9 @@ mask_switch(variants, q, k, words, losses, floor)
 # The numbers of this stage in the smallest GPT-2:
 
 # %%
-n_ctx, n_layer, n_head = 1024, 12, 12
+n_ctx, n_layer, n_head = 1024, 12, 12  # longest text; attention runs n_head times in each layer
 read = causal_mask(n_ctx, n_ctx).sum().item()
-print(f"parameters in the mask: 0 of 124,439,808")
+print("parameters in the mask: 0 of 124,439,808")
 print(f"of {n_ctx**2:,} pairs of positions {read:,} may be read: {read / n_ctx**2:.2%}")
 print(f"masks applied in one forward pass: {n_layer * n_head} (layers × heads)")
 
@@ -584,5 +610,5 @@ print(f"masks applied in one forward pass: {n_layer * n_head} (layers × heads)"
 # Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, section 2; the code
 # released with the latter, `src/model.py`, function `mask_attn_weights`.
 #
-# **Next:** one such attention looks at the text in one way only. GPT-2 runs twelve side by side in each
-# layer: lesson 07, multi-head attention.
+# **Next:** one such attention looks at the text in one way only. GPT-2 runs twelve of them, called heads,
+# side by side in each layer: lesson 07, multi-head attention.

@@ -1,9 +1,9 @@
 """Checks of the exercises: what is tried, which mistakes are known, what else is right.
 
-    from gpt2course import checks
-    checks.names()                              # every exercise, in course order
-    result = checks.run("causal_mask", answer)  # no display, nothing kept
-    result.status, result.misconception, result.message
+from gpt2course import checks
+checks.names()                              # every exercise, in course order
+result = checks.run("causal_mask", answer)  # no display, nothing kept
+result.status, result.misconception, result.message
 """
 
 from gpt2course.checks.engine import find, names, run

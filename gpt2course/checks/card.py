@@ -14,6 +14,7 @@ from gpt2course.checks.result import (
     Result,
     call_text,
     drawings,
+    naming,
     sign,
     values_text,
 )
@@ -71,23 +72,23 @@ def _not_passed(result: Result) -> list[str]:
     parts = []
     if result.why:
         name, why = escape(result.misconception or ""), _with_code(result.why)
-        parts.append(f"<p>This mistake has a name: <b>{name}</b>. {why}</p>")
+        parts.append(f"<p>{naming(result)} <b>{name}</b>. {why}</p>")
     if result.status == "not_started":
         parts.append("<p>What is wanted, on the smallest example:</p>")
+    tried = f"{escape(result.case.label)}: <code>{escape(call_text(result))}</code>"
+    parts += [f"<div>Tried: {tried}</div>", _inputs(result)]
     finding = escape(result.finding)
     if result.status == "error" and finding:
-        parts.append(f'<pre style="padding:6px 0">{finding}</pre>')
+        parts.append(f'<pre style="padding:6px 0;white-space:pre-wrap">{finding}</pre>')
     elif finding:
         parts.append(f"<p>{finding}</p>")
     if result.properties:
         listed = "".join(f"<li>{sign(ok)} {escape(claim)}</li>" for claim, ok in result.properties)
         parts.append(f"<p>What can be said of it:</p><ul>{listed}</ul>")
-    parts.append(
-        f"<div>Tried: {escape(result.case.label)}: <code>{escape(call_text(result))}</code></div>"
-    )
-    parts.append(_inputs(result))
     drawn = drawings(result)
-    parts.append(_side_by_side(drawn, result) if drawn else f"<pre>{escape(values_text(result))}</pre>")
+    parts.append(
+        _side_by_side(drawn, result) if drawn else f"<pre>{escape(values_text(result))}</pre>"
+    )
     return parts
 
 
@@ -135,5 +136,3 @@ def _source(answer, name: str) -> str:
     lines = textwrap.dedent(inspect.getsource(answer)).splitlines()
     code = [line for line in lines if not line.startswith("@")]
     return "\n".join(code).replace(f" {answer.__name__}(", f" {name}(", 1)
-
-

@@ -62,7 +62,9 @@ def difference(expected: Any, got: Any, tolerance: float | None = None) -> str |
 
 def _a(value: Any) -> str:
     name = type(value).__name__
-    return {"list": "a list", "dict": "a dict", "str": "a str", "int": "an int"}.get(name, f"a {name}")
+    return {"list": "a list", "dict": "a dict", "str": "a str", "int": "an int"}.get(
+        name, f"a {name}"
+    )
 
 
 def _tensor_difference(expected: Tensor, got: Any, tolerance: float | None) -> str | None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from gpt2course.checks.compare import SAME_MISTAKE, difference, short_repr
-from gpt2course.checks.exercise import Answer, Case, Exercise
+from gpt2course.checks.exercise import Answer, Case, Exercise, Misconception
 from gpt2course.checks.result import Result
 from gpt2course.checks.sandbox import (
     MEMORY_LIMIT,
@@ -30,7 +30,7 @@ from gpt2course.checks.sandbox import (
     run_limited,
 )
 
-LESSONS = ("masking",)  # one module of exercises each, in course order
+LESSONS = ("tokens", "self_attention", "masking")  # one module of exercises each, in course order
 # Files whose lines are not the learner's: ours, the standard library's, the installed packages'.
 NOT_THEIRS = (
     str(Path(__file__).parents[1]),
@@ -120,9 +120,7 @@ def attempt(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
         return Outcome(error=error)
     changed = [
         name
-        for name, before, after in zip(
-            exercise.parameter_names(), case.args, args, strict=False
-        )
+        for name, before, after in zip(exercise.parameter_names(), case.args, args, strict=False)
         if difference(before, after)
     ]
     return Outcome(value, changed=changed[0] if changed else None)
@@ -140,10 +138,14 @@ def _try_cases(exercise: Exercise, answer: Answer, outcomes: list[Outcome]) -> N
 
 def _gradients(value: Any, floats: dict[str, Tensor]) -> dict[str, Tensor]:
     """The gradients of a fixed weighted sum of the result, by name of the argument."""
-    if not isinstance(value, Tensor) or not value.requires_grad:
+    if not isinstance(value, Tensor):
+        return value
+    if not value.requires_grad:
         return {f"the gradient of {name}": torch.zeros_like(arg) for name, arg in floats.items()}
     weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype)).view(value.shape)
-    gradients = torch.autograd.grad((value * weights).sum(), list(floats.values()), allow_unused=True)
+    gradients = torch.autograd.grad(
+        (value * weights).sum(), list(floats.values()), allow_unused=True
+    )
     return {
         f"the gradient of {name}": torch.zeros_like(arg) if g is None else g
         for (name, arg), g in zip(floats.items(), gradients, strict=True)
@@ -171,7 +173,7 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
     )
     result.status = "error" if outcome.error else "failed"
     result.finding = _finding(exercise, answer, expected[first], outcome)
-    found = _known_mistake(exercise, expected, outcomes)
+    found, result.throughout = _known_mistake(exercise, expected, outcomes)
     if found:
         result.misconception, result.why = found.name, found.why
     elif result.status == "failed" and isinstance(result.got, type(result.expected)):
@@ -190,18 +192,30 @@ def _finding(exercise: Exercise, answer: Answer, expected: Outcome, outcome: Out
     return found
 
 
-def _known_mistake(exercise: Exercise, expected: list[Outcome], outcomes: list[Outcome]):
-    """The listed mistake that the answer equals wherever that mistake shows.
+def _known_mistake(
+    exercise: Exercise, expected: list[Outcome], outcomes: list[Outcome]
+) -> tuple[Misconception | None, bool]:
+    """The listed mistake that the answer makes, and whether it is that mistake throughout.
 
-    Of several, the one that explains the most failing cases.
+    It is where the two agree on every case in which the mistake shows, the smallest failing case
+    among them; of several, the one that shows most often. Failing that, a mistake is likely where
+    it agrees on the smallest failing case and another besides, and on more cases than any other.
     """
-    best, explained = None, 0
+    first = next(i for i, (e, o) in enumerate(zip(expected, outcomes, strict=True)) if _wrong(e, o))
+    sure, explained, likely = None, 0, {}
     for mistake in exercise.misconceptions:
         theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
         shows = [i for i, (e, o) in enumerate(zip(expected, theirs, strict=True)) if _wrong(e, o)]
-        if len(shows) > explained and all(_same(theirs[i], outcomes[i]) for i in shows):
-            best, explained = mistake, len(shows)
-    return best
+        agree = [i for i in shows if _same(theirs[i], outcomes[i])]
+        if first in shows and agree == shows and len(shows) > explained:
+            sure, explained = mistake, len(shows)
+        elif first in agree and not outcomes[first].error:
+            likely[mistake.name] = (mistake, len(agree))
+    if sure:
+        return sure, True
+    ranked = sorted([*likely.values(), (None, 1), (None, 1)], key=lambda pair: -pair[1])
+    (mistake, agreeing), (_, next_best) = ranked[:2]
+    return (mistake if agreeing > next_best else None), False
 
 
 def fresh(answer: Answer) -> Answer:
@@ -224,7 +238,7 @@ def _defaults_of(answer: FunctionType) -> tuple | None:
 def _same(mistake: Outcome, outcome: Outcome) -> bool:
     if mistake.error or outcome.error:
         return _error_pattern(mistake.error) == _error_pattern(outcome.error)
-    if mistake.changed and not outcome.changed:
+    if mistake.changed and mistake.changed != outcome.changed:
         return False
     return difference(mistake.value, outcome.value, SAME_MISTAKE) is None
 

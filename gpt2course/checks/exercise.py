@@ -91,7 +91,7 @@ class Exercise:
         return list(inspect.signature(self.reference).parameters)
 
     def misconception(self, why: str) -> Callable[[Answer], Answer]:
-        """Decorator: list the function as a mistake. Its name, with spaces, is the mistake's name."""
+        """Decorator: list the function as a mistake of its own name, with spaces."""
 
         def listed(answer: Answer) -> Answer:
             name = answer.__name__.strip("_").replace("_", " ")
@@ -99,6 +99,16 @@ class Exercise:
             return answer
 
         return listed
+
+    def variant(self, mistake: Answer) -> Callable[[Answer], Answer]:
+        """Decorator: list the function as the same mistake made in another way."""
+        listed = next(m for m in self.misconceptions if m.answer is mistake)
+
+        def also_listed(answer: Answer) -> Answer:
+            self.misconceptions.append(Misconception(listed.name, listed.why, answer))
+            return answer
+
+        return also_listed
 
     def also_right(self, answer: Answer) -> Answer:
         """Decorator: list the function as another right answer."""

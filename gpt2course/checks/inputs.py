@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def normal(*shape: int, seed: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Tensor:
+def normal(
+    *shape: int, seed: int, dtype: torch.dtype = torch.float32, scale: float = 1.0
+) -> Tensor:
     """Normal numbers, the same on every run."""
     generator = torch.Generator().manual_seed(seed)
     return (scale * torch.randn(*shape, generator=generator, dtype=torch.float64)).to(dtype)

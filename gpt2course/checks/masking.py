@@ -13,6 +13,7 @@ from gpt2course.checks.exercise import Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 
 WORDS = ("robot", "must", "obey", "orders")
+SIZES = ((3, 3), (4, 4), (2, 5), (1, 4), (1, 1), (7, 11), (3, 1003))
 
 causal_mask = Exercise(
     attention.causal_mask,
@@ -20,22 +21,42 @@ causal_mask = Exercise(
     cases=[
         Case("three tokens read each other", (3, 3)),
         Case("the four words", (4, 4), rows=WORDS, columns=WORDS),
-        Case("two new queries on top of three earlier keys", (2, 5)),
+        Case(
+            "two new queries on top of three earlier keys",
+            (2, 5),
+            rows=("query 3", "query 4"),
+            columns=("key 0", "1", "2", "3", "4"),
+        ),
         Case("one new query on top of three earlier keys", (1, 4)),
         Case("one token alone", (1, 1)),
         Case("seven queries, eleven keys", (7, 11)),
+        Case("three queries on top of a thousand keys", (3, 1003)),
     ],
     properties=[
         Property("the result is a tensor of booleans", lambda f: f(3, 3).dtype == torch.bool),
-        Property("n_query rows, n_key columns", lambda f: f(2, 5).shape == (2, 5)),
-        Property("every query may read its own position", lambda f: bool(f(4, 4).diagonal().all())),
-        Property("no query may read a later position", lambda f: not f(4, 4).triu(1).any()),
         Property(
-            "with fewer queries than keys, the last query still reads every key",
-            lambda f: bool(f(2, 5)[-1].all()),
+            "n_query rows, n_key columns", lambda f: _of_every_size(f, lambda mask, past: True)
+        ),
+        Property(
+            "every query may read its own position",
+            lambda f: _of_every_size(f, lambda mask, past: mask.diagonal(past).all()),
+        ),
+        Property(
+            "no query may read a later position",
+            lambda f: _of_every_size(f, lambda mask, past: not mask.triu(past + 1).any()),
+        ),
+        Property(
+            "the last query may read every key",
+            lambda f: _of_every_size(f, lambda mask, past: mask[-1].all()),
         ),
     ],
 )
+
+
+def _of_every_size(f, holds) -> bool:
+    """Whether a claim about the mask, and its number of earlier keys, holds for all sizes tried."""
+    masks = ((f(n_query, n_key), n_query, n_key) for n_query, n_key in SIZES)
+    return all(mask.shape == (T, S) and bool(holds(mask, S - T)) for mask, T, S in masks)
 
 
 @causal_mask.misconception(
@@ -44,6 +65,11 @@ causal_mask = Exercise(
 )
 def reads_the_future(n_query, n_key):
     return torch.ones(n_query, n_key, dtype=torch.bool).triu(n_key - n_query)
+
+
+@causal_mask.variant(reads_the_future)
+def reads_the_future_from_the_upper_left(n_query, n_key):
+    return torch.ones(n_query, n_key, dtype=torch.bool).triu()
 
 
 @causal_mask.misconception(
@@ -72,8 +98,8 @@ def counts_from_the_upper_left(n_query, n_key):
 
 
 @causal_mask.misconception(
-    "Every query may read every key: this hides nothing. That is the encoder's attention of lesson "
-    "05; a decoder must not read what it is about to predict."
+    "Every query may read every key: this hides nothing, as in lesson 05. Here a token must not "
+    "read what it is about to predict."
 )
 def hides_nothing(n_query, n_key):
     return torch.ones(n_query, n_key, dtype=torch.bool)
@@ -88,8 +114,8 @@ def reads_one_ahead(n_query, n_key):
 
 
 @causal_mask.misconception(
-    "Rows and columns have changed places: there are n_key rows and n_query columns. A row belongs "
-    "to a query, a column to a key."
+    "Rows and columns have changed places, which turns the triangle upside down: a row belongs to "
+    "a query, a column to a key."
 )
 def swaps_rows_and_columns(n_query, n_key):
     return torch.ones(n_query, n_key, dtype=torch.bool).tril(n_key - n_query).T.contiguous()
@@ -199,9 +225,18 @@ masked_attention = Exercise(
     cases=[
         Case("three tokens, two numbers each", _qkv(3, 3, 2, seed=1)),
         Case("the four words", _qkv(4, 4, 3, seed=2), rows=WORDS),
+        Case(
+            "scores that are exactly 0",
+            (
+                torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]),
+                torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 2.0]]),
+                torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 5.0]]),
+            ),
+        ),
         Case("two queries on top of three earlier keys", _qkv(2, 5, 3, seed=3)),
         Case("one new query, four keys", _qkv(1, 4, 3, seed=4)),
         Case("one token alone", _qkv(1, 1, 3, seed=5)),
+        Case("forty tokens", _qkv(40, 40, 2, seed=12)),
         Case("a batch of one with one head", _qkv(4, 4, 3, 1, 1, seed=6)),
         Case("a batch of two with three heads", _qkv(5, 5, 7, 2, 3, seed=7)),
         Case("a batch with fewer queries than keys", _qkv(2, 5, 7, 3, seed=8)),
@@ -214,15 +249,24 @@ masked_attention = Exercise(
     ],
     properties=[
         Property("all numbers are finite", lambda f: f(*_qkv(4, 4, 3, seed=2)).isfinite().all()),
-        Property("one row of hs numbers for each query", lambda f: f(*_qkv(2, 5, 3, seed=3)).shape == (2, 3)),
-        Property("the first token, which sees only itself, gets its own value",
-                 lambda f: _first_gets_its_value(f)),
-        Property("later keys and values do not change an earlier result",
-                 lambda f: _future_does_not_matter(f)),
+        Property(
+            "one row of hs numbers for each query",
+            lambda f: f(*_qkv(2, 5, 3, seed=3)).shape == (2, 3),
+        ),
+        Property(
+            "the first token, which sees only itself, gets its own value",
+            lambda f: _first_gets_its_value(f),
+        ),
+        Property(
+            "later keys and values do not change an earlier result",
+            lambda f: _future_does_not_matter(f),
+        ),
         Property("each sequence of a batch is on its own", lambda f: _batch_is_alone(f)),
-        Property("where all values are equal, the result is that value", lambda f: _equal_values(f)),
+        Property(
+            "where all values are equal, the result is that value", lambda f: _equal_values(f)
+        ),
     ],
-)  # fmt: skip
+)
 
 
 def _first_gets_its_value(f) -> bool:
@@ -252,15 +296,16 @@ def _hidden(q, k):
 
 
 @masked_attention.misconception(
-    "Nothing is masked: every token reads the whole sequence, its own future included."
+    "Nothing is masked: every token reads the whole sequence, its own future included. (If there "
+    "is a masked_fill: it belongs on the scores, and it returns a new tensor that has to be kept.)"
 )
 def forgets_the_mask(q, k, v):
     return attention.attention_scores(q, k).softmax(-1) @ v
 
 
 @masked_attention.misconception(
-    "The hidden scores were set to 0 and not to -inf. A score of 0 is an ordinary score: e⁰ = 1, so "
-    "the future still gets a share, often a large one. Only -inf becomes a weight of 0."
+    "The hidden scores were set to 0 and not to -inf. A score of 0 is an ordinary score: e⁰ = 1, "
+    "so the future still gets a share, often a large one. Only -inf becomes a weight of 0."
 )
 def hides_with_a_score_of_zero(q, k, v):
     scores = attention.attention_scores(q, k).masked_fill(_hidden(q, k), 0)
@@ -269,7 +314,7 @@ def hides_with_a_score_of_zero(q, k, v):
 
 @masked_attention.misconception(
     "The mask came after the softmax, and the rows were not shared out again: the weights that are "
-    "left no longer sum to 1. The hidden ones had taken their share already. Mask before the softmax."
+    "left no longer sum to 1. The hidden ones had their share by then. Mask before the softmax."
 )
 def masks_after_the_softmax(q, k, v):
     weights = attention.attention_scores(q, k).softmax(-1)
@@ -277,8 +322,8 @@ def masks_after_the_softmax(q, k, v):
 
 
 @masked_attention.misconception(
-    "The mask was used the wrong way round: what may be read is hidden. masked_fill fills where its "
-    "mask is True, and causal_mask is True where reading is allowed; ~ turns it."
+    "The mask was used the wrong way round: what may be read is hidden. masked_fill fills where "
+    "its mask is True, and causal_mask is True where reading is allowed; ~ turns it."
 )
 def hides_what_may_be_read(q, k, v):
     scores = attention.attention_scores(q, k).masked_fill(~_hidden(q, k), -math.inf)
@@ -286,8 +331,8 @@ def hides_what_may_be_read(q, k, v):
 
 
 @masked_attention.misconception(
-    "The scores are not divided by √hs. The larger the head, the larger the scores, and the softmax "
-    "turns large scores into all or nothing."
+    "The scores are not divided by √hs. The larger the head, the larger the scores, and the "
+    "softmax turns large scores into all or nothing."
 )
 def forgets_the_scale(q, k, v):
     scores = (q @ k.transpose(-2, -1)).masked_fill(_hidden(q, k), -math.inf)
@@ -295,7 +340,8 @@ def forgets_the_scale(q, k, v):
 
 
 @masked_attention.misconception(
-    "The scores are divided by hs, not by its square root: the weights come out too even."
+    "In the end the scores are divided by hs, and not by its root: the weights come out too even. "
+    "(`attention_scores` has divided by √hs already; doing it again gives this, too.)"
 )
 def divides_by_hs(q, k, v):
     scores = q @ k.transpose(-2, -1) / q.shape[-1]
@@ -303,8 +349,8 @@ def divides_by_hs(q, k, v):
 
 
 @masked_attention.misconception(
-    "The scores are divided by the root of the number of keys. What has to be undone is the size of "
-    "a dot product of hs numbers, so it is √hs."
+    "The scores are divided by the root of the number of keys. What has to be undone is the size "
+    "of a dot product of hs numbers, so it is √hs."
 )
 def divides_by_the_root_of_the_length(q, k, v):
     scores = q @ k.transpose(-2, -1) / math.sqrt(k.shape[-2])
@@ -331,8 +377,8 @@ def reads_one_ahead_(q, k, v):
 
 
 @masked_attention.misconception(
-    "No token may read itself, so that the first one has nothing to read at all, and the softmax of "
-    "nothing but -inf is nan."
+    "No token may read itself, so that the first one has nothing to read at all, and the softmax "
+    "of nothing but -inf is nan."
 )
 def may_not_read_itself_(q, k, v):
     T, S = q.shape[-2], k.shape[-2]
@@ -341,8 +387,8 @@ def may_not_read_itself_(q, k, v):
 
 
 @masked_attention.misconception(
-    "It is right where there are as many queries as keys, and wrong where there are fewer: the mask "
-    "was counted from the upper left. The queries are the last T of the S positions."
+    "It is right where there are as many queries as keys, and wrong where there are fewer: the "
+    "mask was counted from the upper left. The queries are the last T of the S positions."
 )
 def counts_from_the_upper_left_(q, k, v):
     may_read = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril()
@@ -395,6 +441,78 @@ def always_float32(q, k, v):
 def scales_after_the_softmax(q, k, v):
     scores = (q @ k.transpose(-2, -1)).masked_fill(_hidden(q, k), -math.inf)
     return scores.softmax(-1) / math.sqrt(q.shape[-1]) @ v
+
+
+@masked_attention.misconception(
+    "-inf was multiplied: where the mask is 0, 0 · -inf is nan, and one nan spoils its whole row. "
+    "masked_fill, or torch.where, puts -inf in without multiplying."
+)
+def multiplies_by_infinity(q, k, v):
+    scores = attention.attention_scores(q, k) + _hidden(q, k) * -math.inf
+    return scores.softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "The hidden scores were set to plus infinity: the largest score there is takes everything, and "
+    "infinity divided by infinity is nan. It has to be minus infinity."
+)
+def hides_with_plus_infinity(q, k, v):
+    return attention.attention_scores(q, k).masked_fill(_hidden(q, k), math.inf).softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "-inf was put among the weights, after the softmax. A weight multiplies a value, and -inf "
+    "times anything is no share. Mask the scores, before the softmax."
+)
+def puts_infinity_among_the_weights(q, k, v):
+    weights = attention.attention_scores(q, k).softmax(-1)
+    return weights.masked_fill(_hidden(q, k), -math.inf) @ v
+
+
+@masked_attention.misconception(
+    "The softmax ran twice: the shares were taken for scores and shared out again, which makes "
+    "them nearly even, and gives the hidden ones e⁰ again."
+)
+def takes_the_softmax_twice(q, k, v):
+    scores = attention.attention_scores(q, k).masked_fill(_hidden(q, k), -math.inf)
+    return scores.softmax(-1).softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "Queries and keys have changed places: each key asks and each query is read. In the scores a "
+    "row belongs to a query, so q comes first."
+)
+def exchanges_queries_and_keys(q, k, v):
+    scores = attention.attention_scores(k, q)
+    return scores.masked_fill(_hidden(k, q), -math.inf).softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "The mask is square, T by T. With earlier keys there are more columns than rows: "
+    "causal_mask(T, S), where S is the number of keys."
+)
+def asks_for_a_square_mask(q, k, v):
+    T = q.shape[-2]
+    scores = attention.attention_scores(q, k)
+    return scores.masked_fill(~attention.causal_mask(T, T), -math.inf).softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "The sizes were read from the first axes. In a batch these count sequences; the tokens are on "
+    "the last axis but one: `q.shape[-2]` and `k.shape[-2]`."
+)
+def reads_the_length_from_axis_0(q, k, v):
+    may_read = torch.ones(q.shape[0], k.shape[0], dtype=torch.bool).tril(k.shape[0] - q.shape[0])
+    return attention.attention_scores(q, k).masked_fill(~may_read, -math.inf).softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "Scores were hidden for being 0, and not for lying in the future. A visible score can be "
+    "exactly 0 too. Ask the mask where to hide, not the scores."
+)
+def hides_scores_that_are_zero(q, k, v):
+    scores = attention.attention_scores(q, k).masked_fill(_hidden(q, k), 0)
+    return scores.masked_fill(scores == 0, -math.inf).softmax(-1) @ v
 
 
 @masked_attention.also_right

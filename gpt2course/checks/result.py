@@ -34,6 +34,7 @@ class Result:
     case: Case
     misconception: str | None = None
     why: str = ""  # the explanation of that mistake
+    throughout: bool = True  # False: it agrees with that mistake on some calls, not on all
     finding: str = ""  # the difference, or the error with the learner's own lines
     expected: Any = None
     got: Any = None
@@ -71,7 +72,12 @@ class Result:
 
 def mistake_sentence(result: Result) -> str:
     """The name of the mistake and why it gives this; empty where it is not a known one."""
-    return f"This mistake has a name: {result.misconception}. {result.why}" if result.why else ""
+    return f"{naming(result)} {result.misconception}. {result.why}" if result.why else ""
+
+
+def naming(result: Result) -> str:
+    """The words that lead in the name of a mistake."""
+    return "This mistake has a name:" if result.throughout else "This looks like a known mistake:"
 
 
 def sign(holds: bool) -> str:

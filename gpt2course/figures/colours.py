@@ -20,7 +20,9 @@ def blend(stops: tuple[str, ...], t: float) -> str:
     place = min(max(t, 0.0), 1.0) * (len(stops) - 1)
     i = min(int(place), len(stops) - 2)
     left, right = (_channels(stop) for stop in stops[i : i + 2])
-    return "#" + "".join(f"{round(a + (b - a) * (place - i)):02x}" for a, b in zip(left, right, strict=True))
+    return "#" + "".join(
+        f"{round(a + (b - a) * (place - i)):02x}" for a, b in zip(left, right, strict=True)
+    )
 
 
 def _channels(colour: str) -> list[int]:

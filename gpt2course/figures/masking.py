@@ -1,4 +1,4 @@
-"""Pictures of lesson 06: one sequence as many examples, and the usual loss beside the honest one."""
+"""Pictures of lesson 06: one sequence as many examples, the usual loss and the honest one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INK, READ, ASKED = "#1b1b1b", FILLS[2], FILLS[0]
 
 
 def training_examples(words: Sequence[str]) -> Picture:
-    """One sequence as a staircase: in row i the words up to i are read and the next is predicted."""
+    """One sequence as a staircase: row i reads the words up to i and predicts the next."""
     wide, high = max(map(len, words)) * 9 + 26, 30
     parts, told = [], []
     for i in range(len(words) - 1):
@@ -42,7 +42,8 @@ def _word_box(x: int, y: int, wide: int, high: int, word: str, i: int, j: int) -
         fill, edge, text, ink = "none", 'stroke="#868e96" stroke-dasharray="4 4"', "", INK
     return (
         f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="5" fill="{fill}" {edge}/>'
-        f'<text x="{x + wide / 2}" y="{y + 20}" text-anchor="middle" fill="{ink}">{escape(text)}</text>'
+        f'<text x="{x + wide / 2}" y="{y + 20}" text-anchor="middle" fill="{ink}">'
+        f"{escape(text)}</text>"
     )
 
 
@@ -55,28 +56,31 @@ def two_losses(losses: Mapping[str, tuple[float, float]], floor: float) -> Pictu
     """
     import matplotlib.pyplot as plt
 
-    most = 4 * floor
-    figure, axis = plt.subplots(figsize=(8, 0.75 * len(losses) + 1.3))
-    for row, (variant, (usual, honest)) in enumerate(losses.items()):
-        _bar(axis, row - 0.19, usual, most, "#1c7ed6", "", "usual" if row == 0 else None)
-        _bar(axis, row + 0.19, honest, most, "#ffa94d", "//", "honest" if row == 0 else None)
-    axis.axvline(floor, color="black", linestyle="--", label=f"floor, {floor:.3f}")
-    axis.set_yticks(range(len(losses)), list(losses))
-    axis.invert_yaxis()
-    axis.set_xlim(0, most * 1.12)
-    axis.set_xlabel("loss (nats per token)")
+    figure, axis = plt.subplots(figsize=(8, 0.5 * len(losses) + 1.4))
+    rows = range(len(losses))
+    usual, honest = zip(*losses.values(), strict=True)
+    axis.hlines(rows, usual, honest, color="#adb5bd", linewidth=3, zorder=1)
+    axis.scatter(usual, rows, s=90, marker="o", color="#1c7ed6", label="usual loss", zorder=2)
+    axis.scatter(honest, rows, s=90, marker="D", color="#e8590c", label="honest loss", zorder=2)
+    for row in rows:
+        sides = ((usual[row], -10, "right"), (honest[row], 10, "left"))
+        for value, shift, side in sides:
+            axis.annotate(f"{value:.2f}", (value, row), xytext=(shift, 0), ha=side, va="center",
+                          textcoords="offset points")  # fmt: skip
+    axis.axvline(floor, color="black", linestyle="--", label=f"floor, {floor:.2f}")
+    axis.set_xscale("log")
+    axis.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
+    axis.set_xlim(min(usual) / 2, max(honest) * 2)
+    axis.set_ylim(len(losses) - 0.5, -0.5)
+    axis.set_yticks(rows, list(losses))
+    axis.set_xlabel("loss (nats per token, each step of the axis ten times as much)")
     axis.set_title("Too good to be true: left of the line, the future was read")
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    told = [f"{name}: usual {usual:.2f}, honest {honest:.2f}" for name, (usual, honest) in losses.items()]
+    told = [
+        f"{name}: usual {usual:.2f}, honest {honest:.2f}"
+        for name, (usual, honest) in losses.items()
+    ]
     return from_figure(figure, f"Loss in nats per token, floor {floor:.2f}. " + "; ".join(told))
-
-
-def _bar(axis, y: float, value: float, most: float, colour: str, hatch: str, label: str | None):
-    axis.barh(y, min(value, most), 0.36, color=colour, hatch=hatch, edgecolor="white", label=label)
-    text = f" {value:.2f}" + (" (beyond the axis)" if value > most else "")
-    inside = value > most
-    axis.text(min(value, most), y, text, va="center", ha="right" if inside else "left",
-              bbox={"facecolor": "white", "edgecolor": "none", "pad": 1} if inside else None)  # fmt: skip
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
@@ -84,7 +88,9 @@ def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(8, 3.4))
-    for (variant, curve), style in zip(curves.items(), ("-", "--", "-.", ":", (0, (1, 1))), strict=False):
+    for (variant, curve), style in zip(
+        curves.items(), ("-", "--", "-.", ":", (0, (1, 1))), strict=False
+    ):
         axis.plot(curve, linestyle=style, label=f"{variant}, {curve[-1]:.2f} at the end")
     axis.axhline(floor, color="black", linewidth=1, label=f"floor, {floor:.2f}")
     axis.legend(loc="upper right")
@@ -92,4 +98,6 @@ def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
     axis.set_ylabel("usual loss (nats per token)")
     axis.set_title("Four of the five fall below what is possible")
     told = [f"{name} ends at {curve[-1]:.2f}" for name, curve in curves.items()]
-    return from_figure(figure, f"Usual loss over {len(next(iter(curves.values())))} steps: " + ", ".join(told))
+    return from_figure(
+        figure, f"Usual loss over {len(next(iter(curves.values())))} steps: " + ", ".join(told)
+    )

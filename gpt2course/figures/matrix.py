@@ -29,8 +29,13 @@ def entry_text(value: Tensor, decimals: int = 2) -> str:
     return f"{number:.{decimals}f}"
 
 
-def matrix_text(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (),
-                wrong: Tensor | None = None, decimals: int = 2) -> str:  # fmt: skip
+def matrix_text(
+    values: Tensor,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    wrong: Tensor | None = None,
+    decimals: int = 2,
+) -> str:
     """A matrix (R, C) in aligned plain text; a wrong entry carries a star."""
     values, rows, columns, wrong, cut = _fitted(values, rows, columns, wrong)
     table = [[""] * bool(rows) + list(columns)] if columns else []
@@ -43,9 +48,15 @@ def matrix_text(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str]
     return "\n".join(lines + ([cut] if cut else []))
 
 
-def matrix_svg(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (),
-               title: str = "", wrong: Tensor | None = None, decimals: int = 2,
-               scale: tuple[float, float] | None = None) -> str:  # fmt: skip
+def matrix_svg(
+    values: Tensor,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    title: str = "",
+    wrong: Tensor | None = None,
+    decimals: int = 2,
+    scale: tuple[float, float] | None = None,
+) -> str:
     """A matrix (R, C) as a drawing: a filled cell with its number for every entry.
 
     Args:
@@ -76,7 +87,9 @@ def matrix_svg(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] 
     bottom = top + R * CELL_HEIGHT + 3
     if cut:
         parts.append(_label(left, bottom + 12, cut, "start"))
-    total = max(left + C * width + 3, left + (len(title) + 1) * CHARACTER, 40 + len(cut) * CHARACTER)
+    total = max(
+        left + C * width + 3, left + (len(title) + 1) * CHARACTER, 40 + len(cut) * CHARACTER
+    )
     height = bottom + 18 * bool(cut)
     return (
         f'<svg role="img" aria-label="{escape(alt)}" width="{total:.0f}" height="{height}" '
@@ -138,8 +151,12 @@ def as_matrix(values: Tensor, leading: Sequence[int] = ()) -> Tensor:
     return values.reshape(1, -1) if values.ndim < 2 else values
 
 
-def matrices(panels: Sequence[tuple[str, Tensor]], rows: Sequence[str] = (),
-             columns: Sequence[str] = (), scale: tuple[float, float] | None = None) -> Picture:  # fmt: skip
+def matrices(
+    panels: Sequence[tuple[str, Tensor]],
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    scale: tuple[float, float] | None = None,
+) -> Picture:
     """Matrices side by side under their titles, on one scale of colours.
 
     Args:

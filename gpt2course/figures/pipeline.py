@@ -32,8 +32,8 @@ STAGES = (
     Stage("02_tokens", "tokens", 12, 96, 96, 52, "ids (T)"),
     Stage("03_embeddings", "embedding", 136, 58, 126, 52, "a row of wte"),
     Stage("04_positions", "positions", 136, 134, 126, 52, "a row of wpe"),
-    Stage("05_self_attention", "self-attention", 326, 58, 142, 44, "q, k, v"),
-    Stage("06_masking", "mask", 326, 108, 142, 44, "no future"),
+    Stage("05_self_attention", "self-attention", 326, 54, 142, 44, "scores, weights, blend"),
+    Stage("06_masking", "mask", 326, 106, 142, 44, "no future"),
     Stage("07_multi_head", "heads", 326, 158, 142, 44, "split, merge"),
     Stage("08_mlp", "MLP", 530, 108, 104, 44, "C → 4C → C"),
     Stage("10_output_projection", "scores", 716, 96, 106, 52, "logits (T, V)"),
@@ -105,8 +105,11 @@ def _block(stage: Stage, lit: bool) -> str:
     return (
         f'<rect x="{stage.x}" y="{stage.y}" width="{stage.width}" height="{stage.height}" rx="10" '
         f"{fill} {edge}/>"
+        + '<rect x="318" y="46" width="158" height="164" rx="8" fill="none" stroke="#868e96"/>'
         + _text(stage.x + 12, stage.y + 20, _title(stage, lit), "start", 13, 600)
-        + _text(stage.x + stage.width - 12, stage.y + 20, "12 times over, x (T, C) stays (T, C)", "end")
+        + _text(
+            stage.x + stage.width - 12, stage.y + 20, "12 times over, x (T, C) stays (T, C)", "end"
+        )
     )
 
 
@@ -114,7 +117,7 @@ def _arrows() -> list[str]:
     """The arrows in the order of the data, and the two additions on the residual stream."""
     lines = [
         "M60 84V94", "M108 122H122V84H134", "M108 122H122V160H134", "M262 84H280V111",
-        "M262 160H280V133", "M290 122H316V130H324", "M468 130H484", "M504 130H528",
+        "M262 160H280V133", "M290 122H304V130H316", "M476 130H484", "M504 130H528",
         "M634 130H648", "M668 130H700V122H714", "M822 122H844", "M956 122H978",
         "M1016 142V264H60V152",
     ]  # fmt: skip
@@ -124,7 +127,7 @@ def _arrows() -> list[str]:
         for d in lines
     ]
     drawn.append(
-        '<path d="M316 130V214H494V142M494 214H658V142" fill="none" stroke="#868e96" '
+        '<path d="M304 130V218H494V142M494 218H658V142" fill="none" stroke="#868e96" '
         'stroke-width="1.5" stroke-dasharray="3 3"/>'
     )
     return drawn + [_plus(x, y) for x, y in ((280, 122), (494, 130), (658, 130))]

@@ -41,8 +41,13 @@ def mask_switch(
 
 
 def weights_of(attend: Attention, q: Tensor, k: Tensor) -> Tensor:
-    """The weights (T, S) of any attention function: with the identity as values, y is the weights."""
-    return attend(q, k, torch.eye(k.shape[-2], dtype=q.dtype))
+    """The weights (T, S) of any attention function: y, with the identity as values.
+
+    The identity has S columns; it is handed over hs columns at a time, as wide as real values are.
+    """
+    S, hs = k.shape
+    one_hot = torch.eye(S, -(-S // hs) * hs, dtype=q.dtype)  # zeros fill up the last hs columns
+    return torch.cat([attend(q, k, v) for v in one_hot.split(hs, dim=-1)], dim=-1)[:, :S]
 
 
 def _picture(variant: str, weights: Tensor, words: Sequence[str], losses, floor: float) -> Picture:
@@ -51,7 +56,7 @@ def _picture(variant: str, weights: Tensor, words: Sequence[str], losses, floor:
     leak = float((weights * future).sum() / T)
     sums = ", ".join(f"{s:.2f}" for s in weights.sum(-1).tolist())
     said = [
-        f"{leak:.0%} of all attention goes to the future (framed cells)"
+        f"{leak:.0%} of all attention goes to the future (red frames)"
         if leak
         else "no attention goes to the future",
         f"the rows sum to {sums}",
@@ -73,21 +78,25 @@ def _bars(losses: tuple[float, float], floor: float) -> str:
     """Two bars on an axis from 0 to four times the floor."""
     scale = 330 / (4 * floor)
     parts = []
-    for i, (name, value, fill) in enumerate(zip(("usual", "honest"), losses, ("#4dabf7", "#ffa94d"), strict=True)):
+    for i, (name, value, fill) in enumerate(
+        zip(("usual", "honest"), losses, ("#4dabf7", "#ffa94d"), strict=True)
+    ):
         y, width = 26 + i * 34, min(value * scale, 330)
         beyond = " →" if value * scale > 330 else ""
         parts.append(
             f'<text x="56" y="{y + 17}" text-anchor="end" fill="currentColor">{name}</text>'
             f'<rect x="62" y="{y}" width="{width:.1f}" height="24" fill="{fill}"/>'
-            f'<text x="{62 + width + 6:.1f}" y="{y + 17}" fill="currentColor">{value:.2f}{beyond}</text>'
+            f'<text x="{68 + width:.1f}" y="{y + 17}" fill="currentColor">'
+            f"{value:.2f}{beyond}</text>"
         )
     x = 62 + floor * scale
     parts.append(
         f'<path d="M{x:.1f} 20V96" stroke="currentColor" stroke-dasharray="4 3"/>'
-        f'<text x="{x:.1f}" y="14" text-anchor="middle" fill="currentColor">floor {floor:.2f}</text>'
+        f'<text x="{x:.1f}" y="14" text-anchor="middle" fill="currentColor">'
+        f"floor {floor:.2f}</text>"
     )
     return (
         '<svg width="470" height="100" font-family="system-ui, sans-serif" font-size="13" '
         f'aria-hidden="true">{"".join(parts)}</svg>'
-        '<div style="font-size:12px">loss in nats per token of the model trained with this mask</div>'
+        '<div style="font-size:12px">nats per token, of the model trained with this mask</div>'
     )

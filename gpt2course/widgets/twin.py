@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
+from IPython.display import display
 
 from gpt2course.figures.picture import Picture
+
+# Hides every static twin; it stands inside the live widgets, so it works only where they do.
+HIDE_TWINS = "<style>.gpt2course-twin {display: none}</style>"
 
 
 @dataclass(frozen=True)
 class Playable:
     """A live widget; where there is no kernel (a web page, a book, a reader) its static twin.
+
+    Both are put out. The live widget hides the twins, and where it can't be shown they remain.
 
     Args:
         widget: what is shown in JupyterLab.
@@ -23,10 +29,10 @@ class Playable:
     widget: ipywidgets.Widget
     twin: Picture
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = self.widget._repr_mimebundle_()
-        bundle.update({"text/html": self.twin.html, "text/plain": self.twin.alt})
-        return bundle
+    def _ipython_display_(self) -> None:
+        html = f'<div class="gpt2course-twin">{self.twin.html}</div>'
+        display({"text/html": html, "text/plain": self.twin.alt}, raw=True)
+        display(ipywidgets.VBox([ipywidgets.HTML(HIDE_TWINS), self.widget]))
 
 
 def playable(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> Playable:
