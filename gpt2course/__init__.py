@@ -1,8 +1,8 @@
 """Build GPT-2 piece by piece: components, and checks that name your mistake.
 
-    from gpt2course import check                # in a lesson: causal_mask = check(causal_mask)
-    from gpt2course.mine import causal_mask     # in a later one: your part, or the package's
-    from gpt2course.model import GPT2           # in work of your own
+from gpt2course import check                # in a lesson: causal_mask = check(causal_mask)
+from gpt2course.mine import causal_mask     # in a later one: your part, or the package's
+from gpt2course.model import GPT2           # in work of your own
 """
 
 from importlib import import_module

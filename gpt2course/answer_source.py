@@ -45,7 +45,9 @@ def compose(name: str, answer: Callable[..., Any], parts: list[tuple[str, Any]])
     needed = _with_helpers(own_name, statements)
     body = [ast.get_source_segment(text, s, padded=True) for s in needed]
     body = [_with_decorators(s, text) or b for s, b in zip(needed, body, strict=True)]
-    outside = sorted(set().union(*map(_names_used, needed)) - set().union(*map(_names_bound, needed)))
+    outside = sorted(
+        set().union(*map(_names_used, needed)) - set().union(*map(_names_bound, needed))
+    )
     imports, missing = [], []
     values = _globals_of(answer)
     for used in outside:

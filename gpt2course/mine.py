@@ -20,7 +20,9 @@ _reports: list[str] = []
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__") or name not in engine.names():
-        raise AttributeError(f"gpt2course.mine has no component {name!r}; there are {engine.names()}")
+        raise AttributeError(
+            f"gpt2course.mine has no component {name!r}; there are {engine.names()}"
+        )
     own = workbook.load(name, _report)
     if not workbook.is_loading():  # and not merely what another part leans on
         _announce_after_this_cell()

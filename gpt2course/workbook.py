@@ -161,7 +161,7 @@ def _seal(body: str) -> str:
 
 
 def _parts(name: str) -> list[tuple[str, Any]]:
-    """Finished components as an answer may use them: the package's, the kept ones, this kernel's."""
+    """Finished components that an answer may use: the package's, the kept, this kernel's."""
     references = ((e.name, e.reference) for e in engine.exercises().values())
     kept = ((other, answer) for other, (_, answer) in _loaded.items())
     parts = [*references, *kept, *_in_session.items()]
@@ -200,7 +200,9 @@ def _write(path: Path, text: str) -> None:
 
 def _set_aside(path: Path, fault: str, report: Callable[[str], None]) -> None:
     aside = next(
-        p for i in range(1, 10_000) if not (p := path.with_name(f"{path.name}.damaged-{i}")).exists()
+        p
+        for i in range(1, 10_000)
+        if not (p := path.with_name(f"{path.name}.damaged-{i}")).exists()
     )
     try:
         os.replace(path, aside)

@@ -63,7 +63,10 @@ def test_unknown_mistake_gets_the_properties_that_fail():
     result = checks.run("masked_attention", attend)
     assert result.misconception is None
     assert ("all numbers are finite", True) in result.properties
-    assert ("the first token, which sees only itself, gets its own value", False) in result.properties
+    assert (
+        "the first token, which sees only itself, gets its own value",
+        False,
+    ) in result.properties
     assert "✗ does not hold: the first token" in result.message
 
 
@@ -156,7 +159,7 @@ def loop_with_finally(n_query, n_key):
         try:
             time.sleep(0.001)
         finally:
-            continue
+            continue  # noqa: B012
 
 
 @pytest.mark.parametrize("answer", [loop_forever, loop_with_bare_except, loop_with_finally])

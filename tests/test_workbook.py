@@ -58,7 +58,8 @@ def test_kept_answer_is_a_plain_module_with_the_learners_own_text(cells, workboo
     assert kept.path == workbook_folder / "causal_mask.py"
     assert "    # my own words\n" in text
     assert "import torch\nfrom jaxtyping import Bool\nfrom torch import Tensor\n" in text
-    code = "import sys; sys.path.insert(0, '.'); from my_gpt2.causal_mask import causal_mask as f; print(f(2, 3).int().tolist())"
+    code = "import sys; sys.path.insert(0, '.'); from my_gpt2.causal_mask import causal_mask as f"
+    code += "; print(f(2, 3).int().tolist())"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=workbook_folder.parent, capture_output=True, text=True
     )
@@ -96,7 +97,10 @@ def test_check_in_the_same_cell_is_left_out(cells):
     [
         ("def my_ones(n, m):\n    return torch.ones(n, m) == 1", "`my_ones`"),
         ("my_ones = lambda n, m: torch.ones(n, m) == 1", "`my_ones`"),
-        ("class my_ones:\n    def __new__(cls, n, m):\n        return torch.ones(n, m) == 1", "`my_ones`"),
+        (
+            "class my_ones:\n    def __new__(cls, n, m):\n        return torch.ones(n, m) == 1",
+            "`my_ones`",
+        ),
     ],
 )
 def test_answer_that_leans_on_another_cell_is_told_which_name(cells, other_cell, leans_on):
@@ -119,7 +123,9 @@ def test_number_from_another_cell_is_leaned_on_too(cells):
 
 
 def test_functions_from_libraries_are_imported_under_the_names_that_were_used(cells):
-    cells.run("import torch.nn.functional as F\nfrom torch import softmax as sm, tril\nimport numpy as np")
+    cells.run(
+        "import torch.nn.functional as F\nfrom torch import softmax as sm, tril\nimport numpy as np"
+    )
     kept = cells.run(
         """
         def causal_mask(n_query, n_key):
@@ -128,7 +134,11 @@ def test_functions_from_libraries_are_imported_under_the_names_that_were_used(ce
         """
     ).keep("causal_mask")
     text = kept.path.read_text()
-    for line in ("import numpy as np", "import torch.nn.functional as F", "from torch import softmax as sm"):
+    for line in (
+        "import numpy as np",
+        "import torch.nn.functional as F",
+        "from torch import softmax as sm",
+    ):
         assert line in text
 
 
@@ -226,7 +236,9 @@ def test_file_that_raises_on_import_is_reported_and_left_alone(cells):
     assert answer is None and "ModuleNotFoundError" in said[0] and path.exists()
 
 
-def test_two_notebooks_that_write_at_once_leave_a_whole_file(workbook_folder, environment, tmp_path):
+def test_two_notebooks_that_write_at_once_leave_a_whole_file(
+    workbook_folder, environment, tmp_path
+):
     script = tmp_path / "writer.py"
     script.write_text(
         IMPORTS + RIGHT + "\nfrom gpt2course import workbook\n"

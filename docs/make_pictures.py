@@ -1,0 +1,66 @@
+"""Draw the pictures of the README: `python docs/make_pictures.py` (needs Chromium and Playwright).
+
+docs/gpt2.svg is the pipeline that every lesson shows; docs/card.png is a photograph of the card
+that a check shows for a wrong answer.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from gpt2course import checks
+from gpt2course.checks.card import Card
+from gpt2course.figures.pipeline import pipeline
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+
+def causal_mask(n_query, n_key):
+    """An answer that is right for squares only."""
+    return torch.ones(n_query, n_key, dtype=torch.bool).tril()
+
+
+def pipeline_svg() -> str:
+    """The pipeline as a file of its own, on a white ground."""
+    html = pipeline().html
+    svg = html[html.index("<svg") : html.index("</svg>") + len("</svg>")]
+    svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1b1b1b" ', 1)
+    ground = '<rect width="100%" height="100%" fill="#ffffff"/><defs>'
+    return svg.replace("<defs>", ground, 1) + "\n"
+
+
+def card_html() -> str:
+    """The card of a wrong answer, as a page."""
+    result = checks.run("causal_mask", causal_mask)
+    card = Card(
+        result,
+        "Until yours passes, causal_mask is the package's own, so that the notebook runs on.",
+    )
+    style = "body{font:14px system-ui,sans-serif;margin:12px;width:860px}"
+    return f"<style>{style}</style>{card._repr_html_()}"
+
+
+def main() -> None:
+    from browser import CHROMIUM, FLAGS
+    from playwright.sync_api import sync_playwright
+
+    _write(HERE / "gpt2.svg", pipeline_svg().encode())
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(device_scale_factor=2)
+        page.set_content(card_html())
+        _write(HERE / "card.png", page.locator(".gpt2course-card").screenshot())
+        browser.close()
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A learner in JupyterLab: lessons opened in Chromium, typed into, run and played with."""
+
+import pytest
+from browser import CHROMIUM, FLAGS, Lesson, Server
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
+
+WRONG = '''def causal_mask(n_query: int, n_key: int) -> Bool[Tensor, "n_query n_key"]:
+    """True where query i may read key j."""
+    return torch.ones(n_query, n_key, dtype=torch.bool).triu()
+'''
+RIGHT = '''def causal_mask(n_query: int, n_key: int) -> Bool[Tensor, "n_query n_key"]:
+    """True where query i may read key j."""
+    query = torch.arange(n_query) + n_key - n_query
+    return torch.arange(n_key) <= query[:, None]
+'''
+SCORES = """def attention_scores(q, k):
+    return torch.einsum("...th,...sh->...ts", q, k) * q.shape[-1] ** -0.5
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("jupyterlab"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    yield page
+    page.close()
+
+
+def test_a_learner_goes_through_lesson_06(page, server):
+    lesson = Lesson(page, server, "06_masking.ipynb")
+
+    lesson.command("notebook:run-all-cells")
+    assert lesson.errors() == []
+    ran = [c for c in lesson.cells() if c["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in ran)
+
+    answer = lesson.index_of("def causal_mask")
+    assert "not started" in lesson.outputs(answer + 1)
+    lesson.type_into(answer, WRONG)
+    lesson.run(answer)
+    card = lesson.run(answer + 1)
+    assert "reads the future" in card and "the package's own" in card
+
+    lesson.type_into(answer, RIGHT)
+    lesson.run(answer)
+    assert "causal_mask: passed" in lesson.run(answer + 1)
+    kept = server.folder / "my_gpt2" / "causal_mask.py"
+    assert "query = torch.arange(n_query) + n_key - n_query" in kept.read_text()
+
+    lesson.activate(lesson.index_of("mask_switch(variants"))
+    assert page.get_by_text("no attention goes to the future").count()
+    page.get_by_role("button", name="no mask").click()
+    page.get_by_text("of all attention goes to the future (red frames)").wait_for()
+
+    lesson.restart_kernel()
+    lesson.type_into(lesson.index_of("import math"), "from gpt2course.mine import causal_mask")
+    assert "yours: causal_mask" in lesson.run(
+        lesson.index_of("from gpt2course.mine import causal_mask")
+    )
+    assert [c for c in lesson.complaints if "favicon" not in c] == []
+
+
+def test_a_part_built_in_one_lesson_is_there_in_the_next(page, server):
+    lesson = Lesson(page, server, "05_self_attention.ipynb")
+    lesson.command("notebook:run-all-cells")
+    assert lesson.errors() == []
+    answer = lesson.index_of("def attention_scores")
+    lesson.type_into(answer, SCORES)
+    lesson.run(answer)
+    assert "attention_scores: passed" in lesson.run(answer + 1)
+    assert lesson.complaints == []
+
+    later = Lesson(page, server, "06_masking.ipynb")
+    said = later.run(later.index_of("from gpt2course.mine import"))
+    assert "yours: attention_scores; the package's: attention_weights, blend_values" in said
+
+
+def test_lesson_02_runs_untouched(page, server):
+    lesson = Lesson(page, server, "02_tokens.ipynb")
+    lesson.command("notebook:run-all-cells")
+    assert lesson.errors() == []
+    assert lesson.complaints == []
