@@ -72,10 +72,19 @@ def _cell_of(answer: Callable[..., Any]) -> tuple[list[ast.stmt], str]:
         raise NoSource(f"{answer!r} is not a function or class written in Python")
     text = "".join(linecache.getlines(code.co_filename))
     statements = ast.parse(text).body if text else []
-    own = [s for s in statements if answer.__name__ in _names_bound(s)]
+    # What the cell does to the name further down came after this answer.
+    line = code.co_firstlineno if isinstance(answer, FunctionType) else len(text)
+    own = [s for s in statements if answer.__name__ in _names_bound(s) and _first_line(s) <= line]
+    statements = [s for s in statements if s in own or answer.__name__ not in _names_bound(s)]
     if not own or "<locals>" in answer.__qualname__:
         raise NoSource(f"{answer.__name__} does not stand at the top of a cell")
     return statements, text
+
+
+def _first_line(statement: ast.stmt) -> int:
+    """Where a statement begins, its decorators included."""
+    decorators = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(d.lineno for d in decorators)])
 
 
 def _globals_of(answer: Callable[..., Any]) -> dict[str, Any]:
@@ -126,10 +135,9 @@ def _names_used(statement: ast.stmt) -> set[str]:
 
 def _with_decorators(statement: ast.stmt, text: str) -> str | None:
     """A decorated definition from its first decorator on (ast's own segment leaves them out)."""
-    decorators = getattr(statement, "decorator_list", [])
-    if not decorators:
+    if _first_line(statement) == statement.lineno:
         return None
-    return "\n".join(text.splitlines()[decorators[0].lineno - 1 : statement.end_lineno])
+    return "\n".join(text.splitlines()[_first_line(statement) - 1 : statement.end_lineno])
 
 
 def _import_line(name: str, value: Any, parts: list[tuple[str, Any]]) -> str | None:

@@ -62,7 +62,10 @@ def _name_of(answer: Any) -> str:
 def _what_travels(result: Result, answer: Callable[..., Any]) -> str:
     name = result.name
     if not result.passed:
-        return f"Until yours passes, {name} is the package's own, so that the notebook runs on."
+        travels = f"Until yours passes, {name} is the package's own, so that the notebook runs on."
+        if workbook.path_of(name).exists():
+            travels += " The answer of yours that passed before is still kept for later lessons."
+        return travels
     kept = workbook.keep(name, answer)
     if kept.path is None:
         return f"{name} is yours in this notebook, but it was not kept: {kept.why_not}"

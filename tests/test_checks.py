@@ -56,6 +56,27 @@ def test_answer_with_a_mistake_and_an_extra_fault_is_still_named():
     assert checks.run("masked_attention", attend).misconception == "forgets the mask"
 
 
+def test_a_missing_return_is_not_taken_for_a_cut_gradient():
+    assert checks.run("masked_attention", lambda q, k, v: None).misconception is None
+
+
+def test_changing_another_argument_is_not_taken_for_scaling_q():
+    def attend(q, k, v):
+        result = engine.find("masked_attention").reference(q, k, v)
+        with torch.no_grad():
+            v.mul_(2)
+        return result
+
+    result = checks.run("masked_attention", attend)
+    assert result.misconception is None and "argument v" in result.finding
+
+
+def test_mistake_that_agrees_on_some_calls_is_said_to_look_like_it():
+    result = checks.run("causal_mask", lambda n, m: torch.arange(m) <= torch.arange(n)[:, None] + n)
+    assert (result.misconception, result.throughout) == ("hides nothing", False)
+    assert "This looks like a known mistake: hides nothing" in result.message
+
+
 def test_unknown_mistake_gets_the_properties_that_fail():
     def attend(q, k, v):
         return 2 * v[..., -q.shape[-2] :, :] + k[..., :1, :]
@@ -68,6 +89,16 @@ def test_unknown_mistake_gets_the_properties_that_fail():
         False,
     ) in result.properties
     assert "✗ does not hold: the first token" in result.message
+
+
+def test_a_property_that_the_shown_result_breaks_is_not_said_to_hold():
+    def attend(q, k, v):
+        right = engine.find("masked_attention").reference(q, k, v)
+        return right * math.nan if q.shape[-2] == 40 else right
+
+    result = checks.run("masked_attention", attend)
+    assert result.case.label == "forty tokens"
+    assert ("all numbers are finite", False) in result.properties
 
 
 def test_answer_that_returns_nothing_is_told_about_return():

@@ -92,6 +92,14 @@ def test_check_in_the_same_cell_is_left_out(cells):
     assert "check(" not in kept.path.read_text()
 
 
+def test_of_two_definitions_in_a_cell_the_one_that_was_checked_is_kept(cells):
+    first_then_another = RIGHT + "kept = causal_mask\n\ndef causal_mask(n, m):\n    return None\n"
+    cells.run(first_then_another)
+    assert workbook.keep("causal_mask", cells.names["kept"]).path
+    another_then_right = "def causal_mask(n, m):\n    return None\n" + RIGHT
+    assert cells.run(another_then_right).keep("causal_mask").path
+
+
 @pytest.mark.parametrize(
     ("other_cell", "leans_on"),
     [
@@ -189,7 +197,8 @@ def test_failing_answer_never_replaces_a_pass(cells, capsys):
     returned = notebook.check(cells.names["causal_mask"])
     assert returned is engine.find("causal_mask").reference
     assert workbook.path_of("causal_mask").read_text() == before
-    assert "Until yours passes" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Until yours passes" in said and "is still kept for later lessons" in said
 
 
 def test_damaged_file_is_set_aside_and_reported_not_deleted(cells):

@@ -74,9 +74,9 @@ def _not_passed(result: Result) -> list[str]:
         name, why = escape(result.misconception or ""), _with_code(result.why)
         parts.append(f"<p>{naming(result)} <b>{name}</b>. {why}</p>")
     if result.status == "not_started":
-        parts.append("<p>What is wanted, on the smallest example:</p>")
+        parts.append("<p>This is what is wanted.</p>")
     tried = f"{escape(result.case.label)}: <code>{escape(call_text(result))}</code>"
-    parts += [f"<div>Tried: {tried}</div>", _inputs(result)]
+    parts += [f"<div>{result.lead} {tried}</div>", _inputs(result)]
     finding = escape(result.finding)
     if result.status == "error" and finding:
         parts.append(f'<pre style="padding:6px 0;white-space:pre-wrap">{finding}</pre>')

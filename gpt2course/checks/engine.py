@@ -177,7 +177,7 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
     if found:
         result.misconception, result.why = found.name, found.why
     elif result.status == "failed" and isinstance(result.got, type(result.expected)):
-        result.properties = _probe(exercise, answer)
+        result.properties = _probe(exercise, answer, result)
 
 
 def _finding(exercise: Exercise, answer: Answer, expected: Outcome, outcome: Outcome) -> str:
@@ -248,21 +248,24 @@ def _error_pattern(error: BaseException | None) -> tuple[str, str]:
     return type(error).__name__, re.sub(r"\d+|'[^']*'", "…", str(error))
 
 
-def _probe(exercise: Exercise, answer: Answer) -> list[tuple[str, bool]]:
+def _probe(exercise: Exercise, answer: Answer, result: Result) -> list[tuple[str, bool]]:
     """Which properties of right answers hold; one that raises does not hold."""
     held: list[tuple[str, bool]] = []
 
     def probe_all() -> None:
         for prop in exercise.properties:
-            held.append((prop.claim, _holds(prop.holds, answer)))
+            on_card = prop.of_result is None or _holds(
+                prop.of_result, result.got, *copy.deepcopy(result.case.args)
+            )
+            held.append((prop.claim, on_card and _holds(prop.holds, answer)))
 
     run_limited(probe_all)
     return held
 
 
-def _holds(holds: Callable[[Answer], bool], answer: Answer) -> bool:
+def _holds(holds: Callable[..., bool], *args: Any) -> bool:
     try:
-        return bool(holds(answer))
+        return bool(holds(*args))
     except (Exception, SystemExit, KeyboardInterrupt):
         return False
 

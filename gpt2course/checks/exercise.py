@@ -52,10 +52,13 @@ class Property:
     Args:
         claim: the property in a learner's words, as a statement that holds of right answers.
         holds: called with the answer; True where the property holds.
+        of_result: called with the result of the smallest failing case, which the card shows, and
+            its arguments; True where the property holds there too. Without it only `holds` counts.
     """
 
     claim: str
     holds: Callable[[Answer], bool]
+    of_result: Callable[..., bool] | None = None
 
 
 def call_plainly(answer: Answer, *args: Any) -> Any:

@@ -56,6 +56,11 @@ class Result:
         return f"{sign} {self.name}: {words}"
 
     @property
+    def lead(self) -> str:
+        """The word before the case that the card shows."""
+        return "Example:" if self.status == "not_started" else "Tried:"
+
+    @property
     def message(self) -> str:
         """All that the card says, as plain text."""
         return "\n".join(line for line in [self.heading, *self._lines()] if line)
@@ -64,7 +69,7 @@ class Result:
         if self.passed:
             tried = "; ".join(case.label for case in self.exercise.cases)
             return [f"Tried: {tried}."]
-        lines = [mistake_sentence(self), f"Tried: {self.case.label}: {call_text(self)}"]
+        lines = [mistake_sentence(self), f"{self.lead} {self.case.label}: {call_text(self)}"]
         lines += [self.finding, *(f"{sign(holds)} {claim}" for claim, holds in self.properties)]
         lines += [drawn_as_text(self)]
         return lines + ([f"It printed: {self.printed[:300]}"] if self.printed else [])

@@ -36,7 +36,8 @@ def mask_switch(
         weights = weights_of(variants[variant], q, k)
         return _picture(variant, weights, words, losses[variant], floor)
 
-    switch = ipywidgets.ToggleButtons(options=list(variants), description="mask:")
+    wide = {"button_width": "170px", "description_width": "60px"}
+    switch = ipywidgets.ToggleButtons(options=list(variants), description="mask:", style=wide)
     return playable(draw, variant=switch)
 
 
