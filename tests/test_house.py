@@ -1,0 +1,61 @@
+"""The house: imports point one way, along the data flow, and what is light stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "gpt2course"
+# In the order of the data; a module may import those before it.
+FLOW = ["config", "tokenizer", "embedding", "attention", "multihead", "mlp", "block", "model"]
+# Beside the flow, from what knows least to what knows most.
+BESIDE = ["figures", "checks", "answer_source", "workbook", "mine", "widgets", "notebook"]
+ALONE = ["authoring"]
+
+
+def imported_parts(part: str) -> set[str]:
+    """The parts of the package that the files of one part import at their top."""
+    files = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").exists() else []
+    found = set()
+    for path in files or (PACKAGE / part).rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gpt2course"):
+                inner = node.module.split(".")[1:]
+                found |= {inner[0]} if inner else {alias.name for alias in node.names}
+    return found - {part}
+
+
+def test_every_part_of_the_package_has_its_place():
+    parts = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert parts - {"__init__"} == {*FLOW, *BESIDE, *ALONE}
+
+
+@pytest.mark.parametrize("part", FLOW)
+def test_the_flow_imports_only_what_comes_before(part):
+    assert imported_parts(part) <= set(FLOW[: FLOW.index(part)])
+
+
+@pytest.mark.parametrize("part", BESIDE)
+def test_what_stands_beside_the_flow_imports_one_way(part):
+    assert imported_parts(part) <= {*FLOW, *BESIDE[: BESIDE.index(part)]}
+
+
+def test_authoring_stands_alone():
+    assert imported_parts("authoring") == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import gpt2course", "torch"),
+        ("import gpt2course.authoring", "torch"),
+        ("from gpt2course.model import GPT2", "matplotlib"),
+        ("from gpt2course import check", "matplotlib"),
+    ],
+)
+def test_importing_stays_light(statement, unwanted):
+    code = f"import sys; {statement}; print({unwanted!r} in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
