@@ -289,7 +289,8 @@ for score_of_orders in (0.0, 1.0, 2.0, 3.0):
 
 # %% [markdown]
 # The first row can tell what the fourth word is. The future **leaks** through the size of the weights.
-# Sharing out each row again repairs it, and then it is the same as masking before:
+# Sharing out each row again repairs it, and then it is the same as masking before (unless a visible
+# weight was so small that it had been rounded to 0):
 
 # %%
 repaired = zeroed / zeroed.sum(dim=-1, keepdim=True)
@@ -347,8 +348,8 @@ assert torch.allclose(weights, by_hand)
 #
 # Two names that you will meet everywhere: an **encoder**, such as BERT, reads a text that is already
 # there, and every token may read all of it. A **decoder**, such as GPT-2, writes, and a token reads only
-# what came before. Side by side: Same queries, same keys;
-# the triangle is the whole difference. Which rows are equal in both?
+# what came before. Here are both, with the same queries and the same keys; the triangle is the whole
+# difference. Which rows are equal in both?
 
 # %%
 panels = [("encoder: everyone reads all", everything), ("decoder: only the past", weights)]
@@ -420,9 +421,10 @@ def sentences(n: int, generator: torch.Generator) -> Tensor:
 sentences(2, random)
 
 # %% [markdown]
-# The smallest model with attention that can learn it: embeddings, one attention, one MLP, scores for
-# the next word. What each layer does is the subject of other lessons; here only `attend` matters, the
-# attention function that it is given.
+# A small model: embeddings, one attention, one MLP, scores for the next word. What each layer does is
+# the subject of other lessons; here only `attend` matters, the attention function that it is given.
+# (In this language the last word says all that can be known, so an honest model could do without
+# attention. All the better: whatever attention adds here, it has read in the future.)
 
 # %%
 class TinyModel(nn.Module):
@@ -452,7 +454,7 @@ def attend_all(q, k, v):
 
 def one_too_far(q, k, v):
     too_late = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).triu(2)
-    return blend_values(attention_weights(attention_scores(q, k).masked_fill(too_late, -1e9)), v)
+    return blend_values(attention_weights(attention_scores(q, k).masked_fill(too_late, -math.inf)), v)
 
 
 def score_zero(q, k, v):
@@ -463,19 +465,6 @@ def score_zero(q, k, v):
 def zero_after_softmax(q, k, v):
     future = ~causal_mask(q.shape[-2], k.shape[-2])
     return blend_values(attention_weights(attention_scores(q, k)).masked_fill(future, 0.0), v)
-
-# %% [markdown]
-# All five by name:
-
-# %%
-variants = {
-    "causal": masked_attention,
-    "no mask": attend_all,
-    "one too far": one_too_far,
-    "score 0": score_zero,
-    "zeroed after softmax": zero_after_softmax,
-}
-list(variants)
 
 # %% [markdown]
 # **Two ways to measure.** The **usual loss** runs the model once over whole sentences, as training
@@ -521,6 +510,13 @@ def train(attend, progress, steps=300):
 # Some seconds for all five. (One thread, since such small matrices gain nothing from more.)
 
 # %%
+variants = {
+    "causal": masked_attention,
+    "no mask": attend_all,
+    "one too far": one_too_far,
+    "score 0": score_zero,
+    "zeroed after softmax": zero_after_softmax,
+}
 torch.set_num_threads(1)
 with tqdm(total=300 * len(variants), desc="steps") as progress:
     trained = {name: train(attend, progress) for name, attend in variants.items()}
@@ -544,7 +540,8 @@ two_losses(losses, floor)
 # - **no mask** and **one too far** copy the next word. Cut off from it, they are worse than guessing
 #   among all twelve words, which would cost `ln 12`, about 2.48.
 # - **score 0** gives each future word e⁰ = 1 in the sum of its row. The model learns to push the scores of
-#   the words that it may read far below 0, and then the future has most of the row.
+#   the words that it may read far below 0, and then the future has most of the row. It gets an even
+#   mixture of all words to come, which does not say which one is next, but narrows the guess.
 # - **zeroed after softmax** has weights of exactly 0 on the future, and still reads it, through the size
 #   of the weights that are left. One number per row is little, but it can take many values, and only
 #   three words have to be told apart.
@@ -563,7 +560,7 @@ print(f"usual loss without a mask:       {losses['no mask'][0]:.3f}")
 # %% [markdown]
 # ## Play with it
 #
-# Switch the mask. On the left, what it does to the scores of our four words; a red frame marks attention
+# Switch the mask. On the left, the weights that it gives our four words; a red frame marks attention
 # on the future. On the right, the two losses of the tiny model that was trained with it. For which
 # variant would the picture on the left alone have told you nothing? What gives it away all the same?
 
@@ -575,8 +572,8 @@ mask_switch(variants, q, k, words, losses, floor)
 # one hour of training. Good models reach about 3. What do you ask first?
 #
 # <details><summary>A. Which optimizer they use</summary>
-# No optimizer gets below what the text leaves open. A loss ten times better than that of everybody else
-# is not a better learning rate.
+# An optimizer can fit the training text better, but it makes no text more predictable than it is. A loss
+# ten times better than that of everybody else is not a better learning rate.
 # </details>
 # <details><summary>B. What the loss is when only the beginning of a text is given</summary>
 # Yes: the honest loss. If it jumps up, the model was reading ahead. Sampling a text from it shows the

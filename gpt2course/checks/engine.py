@@ -176,7 +176,7 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
     found, result.throughout = _known_mistake(exercise, expected, outcomes)
     if found:
         result.misconception, result.why = found.name, found.why
-    elif result.status == "failed" and isinstance(result.got, type(result.expected)):
+    elif difference(result.expected, result.got) and isinstance(result.got, type(result.expected)):
         result.properties = _probe(exercise, answer, result)
 
 
@@ -206,7 +206,7 @@ def _known_mistake(
     for mistake in exercise.misconceptions:
         theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
         shows = [i for i, (e, o) in enumerate(zip(expected, theirs, strict=True)) if _wrong(e, o)]
-        agree = [i for i in shows if _same(theirs[i], outcomes[i])]
+        agree = [i for i in shows if _same(theirs[i], outcomes[i], expected[i])]
         if first in shows and agree == shows and len(shows) > explained:
             sure, explained = mistake, len(shows)
         elif first in agree and not outcomes[first].error:
@@ -235,10 +235,13 @@ def _defaults_of(answer: FunctionType) -> tuple | None:
     return copy.deepcopy(answer.__defaults__)
 
 
-def _same(mistake: Outcome, outcome: Outcome) -> bool:
+def _same(mistake: Outcome, outcome: Outcome, expected: Outcome) -> bool:
+    """Whether an answer's outcome is that of the mistake; both differ from what is expected."""
     if mistake.error or outcome.error:
         return _error_pattern(mistake.error) == _error_pattern(outcome.error)
     if mistake.changed and mistake.changed != outcome.changed:
+        return False
+    if not mistake.changed and difference(expected.value, outcome.value) is None:
         return False
     return difference(mistake.value, outcome.value, SAME_MISTAKE) is None
 

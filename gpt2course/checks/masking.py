@@ -35,7 +35,7 @@ causal_mask = Exercise(
     properties=[
         Property("the result is a tensor of booleans", lambda f: f(3, 3).dtype == torch.bool),
         Property(
-            "n_query rows, n_key columns", lambda f: _of_every_size(f, lambda mask, past: True)
+            "n_query rows, n_key columns", lambda f: all(f(*size).shape == size for size in SIZES)
         ),
         Property(
             "every query may read its own position",
@@ -54,9 +54,9 @@ causal_mask = Exercise(
 
 
 def _of_every_size(f, holds) -> bool:
-    """Whether a claim about the mask, and its number of earlier keys, holds for all sizes tried."""
+    """Whether a claim holds of all masks of the right shape and their numbers of earlier keys."""
     masks = ((f(n_query, n_key), n_query, n_key) for n_query, n_key in SIZES)
-    return all(mask.shape == (T, S) and bool(holds(mask, S - T)) for mask, T, S in masks)
+    return all(bool(holds(mask, S - T)) for mask, T, S in masks if mask.shape == (T, S))
 
 
 @causal_mask.misconception(
@@ -73,8 +73,8 @@ def reads_the_future_from_the_upper_left(n_query, n_key):
 
 
 @causal_mask.misconception(
-    "The diagonal is missing: no token may read itself, and the first one may read nothing at all, "
-    "which the softmax turns into nan. A token is allowed to know itself."
+    "The diagonal is missing: no token may read itself. A token is allowed to know itself, and the "
+    "first of a text would have nothing to read at all, which the softmax turns into nan."
 )
 def may_not_read_itself(n_query, n_key):
     return torch.ones(n_query, n_key, dtype=torch.bool).tril(n_key - n_query - 1)
@@ -135,6 +135,11 @@ def holds_ones_and_zeros(n_query, n_key):
 )
 def holds_integers(n_query, n_key):
     return torch.ones(n_query, n_key, dtype=torch.int64).tril(n_key - n_query)
+
+
+@causal_mask.variant(holds_integers)
+def holds_small_integers(n_query, n_key):
+    return torch.ones(n_query, n_key, dtype=torch.int32).tril(n_key - n_query)
 
 
 @causal_mask.misconception(
@@ -231,6 +236,15 @@ masked_attention = Exercise(
                 torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]),
                 torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 2.0]]),
                 torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 5.0]]),
+            ),
+        ),
+        Case(
+            "scores that all lie near -200",
+            (
+                torch.tensor([[200.0, 1.0], [200.0, 0.0], [200.0, 2.0]], dtype=torch.float64),
+                torch.tensor([[-1.0, 1.0], [-1.0, 0.5], [-1.0, -1.0]], dtype=torch.float64)
+                * 2**0.5,
+                torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 5.0]], dtype=torch.float64),
             ),
         ),
         Case("two queries on top of three earlier keys", _qkv(2, 5, 3, seed=3)),
@@ -452,6 +466,27 @@ def scales_after_the_softmax(q, k, v):
 
 
 @masked_attention.misconception(
+    "The number in the hidden places is negative, but not small enough: where the visible scores "
+    "lie as low as that, the future gets a share again. -inf is below every score."
+)
+def hides_with_a_number_that_is_not_small_enough(q, k, v):
+    return attention.attention_scores(q, k).masked_fill(_hidden(q, k), -100.0).softmax(-1) @ v
+
+
+@masked_attention.variant(hides_with_a_number_that_is_not_small_enough)
+def hides_with_minus_ten(q, k, v):
+    return attention.attention_scores(q, k).masked_fill(_hidden(q, k), -10.0).softmax(-1) @ v
+
+
+@masked_attention.misconception(
+    "The mask was added to the scores: True counts as 1, so the visible scores grew by 1, and the "
+    "hidden ones stayed. Fill the hidden places with -inf instead."
+)
+def adds_the_mask(q, k, v):
+    return (attention.attention_scores(q, k) + ~_hidden(q, k)).softmax(-1) @ v
+
+
+@masked_attention.misconception(
     "-inf was multiplied: where the mask is 0, 0 · -inf is nan, and one nan spoils its whole row. "
     "masked_fill, or torch.where, puts -inf in without multiplying."
 )
@@ -496,10 +531,10 @@ def exchanges_queries_and_keys(q, k, v):
 
 
 @masked_attention.misconception(
-    "The mask is square, T by T. With earlier keys there are more columns than rows: "
-    "causal_mask(T, S), where S is the number of keys."
+    "The mask needs a row for each query and a column for each key: causal_mask(T, S). A square "
+    "one, or the two sizes the other way round, fits only where there are as many queries as keys."
 )
-def asks_for_a_square_mask(q, k, v):
+def asks_for_a_mask_of_another_size(q, k, v):
     T = q.shape[-2]
     scores = attention.attention_scores(q, k)
     return scores.masked_fill(~attention.causal_mask(T, T), -math.inf).softmax(-1) @ v

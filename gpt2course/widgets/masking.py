@@ -83,7 +83,7 @@ def _bars(losses: tuple[float, float], floor: float) -> str:
         zip(("usual", "honest"), losses, ("#4dabf7", "#ffa94d"), strict=True)
     ):
         y, width = 26 + i * 34, min(value * scale, 330)
-        beyond = " →" if value * scale > 330 else ""
+        beyond = ", longer than the axis" if value * scale > 330 else ""
         parts.append(
             f'<text x="56" y="{y + 17}" text-anchor="end" fill="currentColor">{name}</text>'
             f'<rect x="62" y="{y}" width="{width:.1f}" height="24" fill="{fill}"/>'
@@ -97,7 +97,7 @@ def _bars(losses: tuple[float, float], floor: float) -> str:
         f"floor {floor:.2f}</text>"
     )
     return (
-        '<svg width="470" height="100" font-family="system-ui, sans-serif" font-size="13" '
+        '<svg width="570" height="100" font-family="system-ui, sans-serif" font-size="13" '
         f'aria-hidden="true">{"".join(parts)}</svg>'
         '<div style="font-size:12px">nats per token, of the model trained with this mask</div>'
     )
