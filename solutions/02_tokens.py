@@ -1,23 +1,22 @@
 # %% [markdown]
 # # 02 · Tokens
 #
-# A model multiplies matrices: it needs numbers. **How does a text become a list of numbers, such that
-# no text is impossible and no list is longer than it must be?**
+# A model multiplies matrices: it needs numbers. **How does a text become a list of numbers, such that no
+# text is impossible and the lists stay short?**
 #
 # - **In:** a text, such as `"robot must obey orders"`.
 # - **Out:** its tokens, a list of ids: whole numbers from 0 to V - 1, where V is the size of the
 #   vocabulary (50,257 for GPT-2). And the way back.
-# - **Time:** about 70 minutes, with a good place for a break in the middle. Five short exercises:
+# - **Time:** about 100 minutes, with a place for a break after the first hour. Five short exercises:
 #   `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk`, `decode_ids`. Together they are a
 #   complete tokenizer.
 
 # %% [markdown]
-# First the tools. `STORY` is a small text about robots that we shall train on; `split_text` and
-# `Tokenizer` are the package's and are explained when they are used.
+# First the tools. `STORY` is a small text about robots from which our tokenizer will learn; `split_text`
+# and `Tokenizer` are the package's and are explained when they are used.
 
 # %%
 import sys
-import unicodedata
 
 from gpt2course import check
 from gpt2course.config import GPT2Config
@@ -26,7 +25,7 @@ from gpt2course.figures.tokens import (
     STORY, boxes, compression, cuts, language_chart, merge_steps, merge_tree, piece_table, token_boxes,
 )
 from gpt2course.model import count_parameters
-from gpt2course.tokenizer import GPT2_PATTERN, Tokenizer, split_text, to_gpt2_ids
+from gpt2course.tokenizer import Tokenizer, split_text, to_gpt2_ids
 from gpt2course.widgets.tokens import merge_slider
 
 # %% [markdown]
@@ -60,17 +59,17 @@ new = "Orderly robots disobeyed. But a robot is still a robot!"
 # Every list of words has this hole, however long it is: names, slips of the pen, new words, other
 # languages. Such a model can neither read them nor write them.
 #
-# **Characters?** Then there are no unknown words. How many characters are there? This is the number
-# that your Python knows, letters, signs and emoji of all scripts. Guess before you run.
+# **Characters?** Then there are no unknown words. How many characters are there, letters, signs and
+# emoji of all scripts together? Your Python can count those that it can print. Guess before you run.
 
 # %%
-unused = ("Cn", "Co", "Cs")  # not assigned, private, halves of characters
-numbers = range(sys.maxunicode + 1)
-n_characters = sum(unicodedata.category(chr(n)) not in unused for n in numbers)
+n_characters = sum(chr(number).isprintable() for number in range(sys.maxunicode + 1))
 f"{n_characters:,} characters, {n_characters / 50_257:.1f} times the size of GPT-2's vocabulary"
 
 # %% [markdown]
-# Far too many, most of them seen once in a blue moon, and more are added every year.
+# Far too many. Every id costs: the first matrix of the model has one row of numbers for each, 768 numbers
+# in the smallest GPT-2 (lesson 03). Most of these rows would hardly ever be used, and more characters are
+# added every year.
 #
 # **Bytes?** A computer stores every text as bytes, numbers from 0 to 255. The usual way to do so is
 # **UTF-8**: an English letter takes one byte, other characters take two to four. 256 numbers are
@@ -89,15 +88,16 @@ context = STORY.encode()[:1024]
 f"{len(context.split())} of {len(STORY.split())} words, ending in: {context[-50:].decode()!r}"
 
 # %% [markdown]
-# Half a page. Words give short lists with holes, bytes give long lists without. GPT-2 takes the middle: **begin with bytes, and glue together what often stands
-# side by side.** Frequent words become one token, rare ones a few pieces, and in the worst case there
-# are still the bytes. This is *byte-level byte pair encoding*, BPE for short.
+# Half a page. Words give short lists with holes, bytes give long lists without. GPT-2 takes the
+# middle: **begin with bytes, and glue together what often stands side by side.** What often stands side by
+# side is counted in some text: this is how the tokenizer learns, and it is called **training** it. Frequent
+# words become one token, rare ones a few pieces, and in the worst case there are still the bytes. This is *byte-level byte pair encoding*, BPE for short.
 #
 # ## Glue the most frequent neighbours
 #
 # Our example for the next minutes: three words, small enough to count on your fingers. Each box is a
-# token; the small number under it is its id. At first every byte is a token, and its id is the byte
-# itself. ␣ stands for a blank, which is a byte like any other.
+# token; the small number under it is its id. At first every byte is a token, and here its id is the
+# byte itself. ␣ stands for a blank, which is a byte like any other.
 
 # %%
 text = b"robot robs robots"
@@ -240,11 +240,11 @@ token_boxes(first, [(111, 98)])
 
 # %%
 by_hand = [(111, 98), (114, 256), (32, 257), (111, 116), (115, 258)]
-ids = toy
+toy_ids = toy
 for rank, pair in enumerate(by_hand):
-    assert count_pairs(ids)[pair] == max(count_pairs(ids).values())
-    ids = merge_pair(ids, pair, 256 + rank)
-len(toy), len(ids)
+    assert count_pairs(toy_ids)[pair] == max(count_pairs(toy_ids).values())
+    toy_ids = merge_pair(toy_ids, pair, 256 + rank)
+len(toy), len(toy_ids)
 
 # %% [markdown]
 # The same as a picture, one row for each merge. A thick frame marks what is new in a row. The number of
@@ -265,10 +265,10 @@ merge_steps(text, by_hand)
 # only. What do you expect to be a chunk? Look for the blanks, the number, the apostrophes.
 
 # %%
-sentence = "The robots' kettle boiled 12 times: it can't stop."
-chunks = split_text(sentence)
-assert b"".join(chunks) == sentence.encode()
-boxes(chunks)
+kettle = "The robots' kettle boiled 12 times: it can't stop."
+kettle_chunks = split_text(kettle)
+assert b"".join(kettle_chunks) == kettle.encode()
+boxes(kettle_chunks)
 
 # %% [markdown]
 # Letters, digits and other signs do not mix. **A blank belongs to the word that follows it.** So
@@ -293,14 +293,10 @@ boxes(chunks)
 boxes(split_text("a  robot and\n    another"))
 
 # %% [markdown]
-# The rule is one regular expression. `\p{L}` is any letter of any script, `\p{N}` any digit, `\s` any
-# blank; the `|` separates what is tried in turn: endings such as `'t` and `'s`, then words, numbers, other
-# signs, each with at most one blank in front, then the blanks that are left.
-
-# %%
-print(GPT2_PATTERN)
-
-# %% [markdown]
+# The rule is one regular expression in the package. At each place it tries in turn: an ending such as `'t`
+# or `'s`; letters; digits; other signs (each of these three with at most one blank in front); and then the
+# blanks that are left, without the last one if anything else comes after them.
+#
 # ## Exercise: `train_merges`
 #
 # Now the whole of training. `chunks` is a list of bytes, such as `split_text` gives. Count the pairs in
@@ -312,8 +308,8 @@ print(GPT2_PATTERN)
 #
 # <details><summary>Hint 1</summary>
 # Keep a list of lists: <code>list(chunk)</code> gives the bytes of a chunk as ids. In each round,
-# <code>count_pairs</code> for every chunk, and the counts added up, for which a
-# <code>collections.Counter</code> is handy (it has <code>update</code>).
+# <code>count_pairs</code> for every chunk, and the counts added up. The <code>update</code> of a
+# <code>collections.Counter</code> adds counts; that of a plain dict replaces them.
 # </details>
 # <details><summary>Hint 2</summary>
 # <code>max</code> of (count, pair) would prefer the larger pair among equals. <code>min</code> of (minus
@@ -371,21 +367,20 @@ f"{len(chunks)} chunks, {len(set(chunks))} of them different; {len(merges)} merg
 # It ran dry: after the last of these merges every chunk of the story is one single token, and no pair
 # is left. GPT-2's text was so long that 50,000 merges were nowhere near the end.
 #
-# The first thirty pieces, with their ids. What do they tell you about the story, and about English?
+# The first twenty-four pieces, with their ids, and the last eight. What do they tell you about the story,
+# and about English?
 
 # %%
 pieces = piece_table(merges)
-boxes(pieces[256:286], [str(i) for i in range(256, 286)])
+shown = [*range(256, 280), *range(len(pieces) - 8, len(pieces))]
+boxes([pieces[i] for i in shown], [str(i) for i in shown])
 
 # %% [markdown]
-# First letters that go together in any English text, then ` the` and ` and`, and soon ` order` and
-# ` robot`. Nobody told the algorithm about words; it counted. The last thirty:
-
-# %%
-boxes(pieces[-30:], [str(i) for i in range(len(pieces) - 30, len(pieces))])
-
-# %% [markdown]
-# Nearly all are whole words that occur once. A sensible training stops long before. The tree of a token shows how it
+# First letters that go together in any English text, and soon whole words: ` the`, then ` order`, ` and`,
+# ` robot` a little later. Nobody told the algorithm about words; it counted. The last ones are words that
+# occur once; a sensible training stops long before.
+#
+# The tree of a token shows how it
 # came to be: below the bytes, and above each pair what it was merged into. Read the ids from the bottom
 # to the top: they only grow, since a merge can use only what exists already.
 
@@ -393,7 +388,7 @@ boxes(pieces[-30:], [str(i) for i in range(len(pieces) - 30, len(pieces))])
 merge_tree(b" robots", merges)
 
 # %% [markdown]
-# This is the place for a break. Training is done; what is left is to use it.
+# This is the place for a break, at about an hour. Training is done; what is left is to use it.
 #
 # ## From text to ids
 #
@@ -421,8 +416,7 @@ merge_tree(b" robots", merges)
 # ## Exercise: `encode_chunk`
 #
 # `merges[r]` is the pair of rank `r`, and its id is `256 + r`. Return the ids of the chunk. Use your
-# `merge_pair`. Do not go through the list of merges for every pair: GPT-2's has 50,000 entries, and a
-# dict finds a pair at once.
+# `merge_pair`.
 #
 # <details><summary>Hint 1</summary>
 # Begin with <code>list(chunk)</code>, and with a dict from each pair to its rank.
@@ -483,6 +477,8 @@ token_boxes(encode(new), merges)
 # Every text has ids now. *disobeyed* comes in pieces, some of which are letters. *Orderly* with a capital
 # letter is in pieces too, though the story knows ` orderly`: for the tokenizer `O` and `o` are two
 # different bytes, and a word at the beginning of a text lacks the blank that belongs to it elsewhere.
+# ` But` is two tokens for the opposite reason: in the story it stands behind a quotation mark, so what was
+# learned there is `But` without a blank.
 
 # %% [markdown]
 # ## Play with it
@@ -496,7 +492,7 @@ merge_slider(merges, "The robots obeyed. Then they disobeyed, at the café 🤖"
 
 # %% [markdown]
 # How much shorter do texts get? The measure is **bytes per token**. One curve is the story itself, the
-# other a text that the training has not seen. Where will they part?
+# other a text that the training has not seen. How far behind will that one be at the end?
 
 # %%
 unseen = """A kettle that has no water makes no sound. The robots looked at it all morning, and
@@ -522,8 +518,8 @@ compression({name: [(n, bytes_per_token(t, n)) for n in steps]
 # are the pieces of a short text, each turned into characters by itself. Something goes wrong. What?
 
 # %%
-ids = encode("It is a café 🤖")
-[pieces[i].decode("utf-8", errors="replace") for i in ids]
+cafe = encode("It is a café 🤖")
+[pieces[i].decode("utf-8", errors="replace") for i in cafe]
 
 # %% [markdown]
 # *é* is two bytes, the robot's face four, and our merges never joined them, as the story has neither. One
@@ -536,8 +532,7 @@ ids = encode("It is a café 🤖")
 #
 # The text of a list of ids. Join the bytes first, then decode as UTF-8. Bytes that are no character even
 # then (a model may stop in the middle of one) become U+FFFD: that is what `errors="replace"` does. An id
-# that is neither a byte nor one of the merges must raise an error, whichever you like: it means that these
-# ids were made with other merges, and any text would be wrong.
+# beyond that of the last merge must raise an error, whichever you like: it means that these ids were made with other merges, and any text would be wrong.
 #
 # <details><summary>Hint 1</summary>
 # Make a list with the bytes of every id: 256 single bytes, then one entry for each merge.
@@ -578,7 +573,7 @@ require_passed("decode_ids")
 # %%
 for example in [STORY, new, "It is a café 🤖", "  two  blanks\n\n", "機械 и роботы"]:
     assert decode_ids(encode(example), merges) == example
-[decode_ids(ids[:n], merges)[-2:] for n in range(len(ids) - 4, len(ids) + 1)]
+[decode_ids(cafe[:n], merges)[-2:] for n in range(len(cafe) - 4, len(cafe) + 1)]
 
 # %% [markdown]
 # A chat program that shows a model's answer token by token meets this every day: it has to wait until
@@ -595,8 +590,8 @@ for example in [STORY, new, "It is a café 🤖", "  two  blanks\n\n", "機械 �
 # %%
 ours = Tokenizer(merges)
 assert ours.encode(new) == encode(new)
-ids = ours.encode("The end.<|endoftext|>A robot<EOS>", allow_special=True)
-boxes([ours.token_bytes(i) for i in ids], [str(i) for i in ids])
+two_texts = ours.encode("The end.<|endoftext|>A robot<EOS>", allow_special=True)
+boxes([ours.token_bytes(i) for i in two_texts], [str(i) for i in two_texts])
 
 # %% [markdown]
 # `<|endoftext|>` is one token, `<EOS>` is five characters like any others. With that the size of a
@@ -633,15 +628,21 @@ cuts([("lowest rank first, GPT-2", by_rank, [pieces.index(p) for p in by_rank]),
       ("longest piece, WordPiece", by_length, [pieces.index(p) for p in by_length])])
 
 # %% [markdown]
-# The merge `u` + `s` has a low rank (*us* is frequent), so it is made before ` house` has a chance. The
-# model does not mind, as long as everyone cuts the same way as in its training. WordPiece differs in more
-# than this: it drops the blanks and marks pieces that continue a word with `##` instead; what it cannot
-# build from its pieces becomes one unknown token, `[UNK]`; and its pieces are chosen in training by
-# another measure than the plain count. In BERT's way of writing, these two pieces look so:
+# Why does the first rule not find ` house`? This is how it is made where nothing follows it. Look at the ids: which of its
+# merges were learned later than `es`, whose id stands in the picture before?
 
 # %%
-first, *rest = [piece.decode().strip() for piece in by_length]
-[first, *("##" + piece for piece in rest)]
+assert pieces.index(b"es") < pieces.index(b"use") < pieces.index(b" house")
+merge_tree(b" house", merges)
+
+# %% [markdown]
+# ` house` needs `use`, and `use` needs the `e`. In ` houses` the merge `es` wants the same `e`; it was
+# learned earlier (323 is less than 330), so it takes it, and there is no `use` and no ` house` any more. The
+# model does not mind, as long as everyone cuts the same way as in its training.
+#
+# WordPiece differs in more than this: it drops the blanks and marks pieces that continue a word with `##`
+# instead (`house`, `##s`); what it cannot build from its pieces becomes one unknown token, `[UNK]`; and its
+# pieces are chosen in training by another measure than the plain count.
 
 # %% [markdown]
 # ## GPT-2's own vocabulary
@@ -659,7 +660,9 @@ except (ConnectionError, ValueError, OSError) as error:
 print(f"From here on: {whose}, a vocabulary of {tokenizer.vocab_size:,}.")
 
 # %% [markdown]
-# A sentence, as GPT-2 gets to see it (or, without its vocabulary, as our tokenizer cuts it):
+# A sentence, as GPT-2 gets to see it (or, without its vocabulary, as our tokenizer cuts it). One small
+# thing differs from ours: GPT-2 numbers the 256 bytes in an order of its own, the printable ones first, so
+# that `!`, our 33, is 0 there. From 256 on an id is 256 plus the rank, as with us. Is ` disobeyed` one token?
 
 # %%
 def show(text: str):
@@ -671,37 +674,23 @@ def show(text: str):
 show("The robots disobeyed. But a robot is still a robot!")
 
 # %% [markdown]
-# **Your** `encode_chunk` with these merges must give the same ids: it is the same algorithm. One small
-# thing: GPT-2 numbers the 256 bytes in an order of its own, the printable ones first, so those ids are
-# translated at the end (`to_gpt2_ids`); from 256 on they are equal.
+# **Your** `encode_chunk` with these merges must give the same ids: it is the same algorithm.
+# Only the ids of single bytes have to be translated into GPT-2's order at the end (`to_gpt2_ids`).
 
 # %%
-sentence = "Ten robots were standing in a row, at the café 🤖, waiting."
+ten_robots = "Ten robots were standing in a row, at the café 🤖, waiting."
 its_merges = tokenizer.merges
-mine = [i for chunk in split_text(sentence) for i in encode_chunk(chunk, its_merges)]
+mine = [i for chunk in split_text(ten_robots) for i in encode_chunk(chunk, its_merges)]
 if whose.startswith("GPT-2"):
     mine = to_gpt2_ids(mine)
-assert mine == tokenizer.encode(sentence)
+assert mine == tokenizer.encode(ten_robots)
 f"{len(mine)} ids, all equal, with {whose}"
 
 # %% [markdown]
 # ## What follows from it
 #
-# Many odd habits of language models begin here. **Words and tokens are not the same.** How many tokens
-# do you expect for each word of the story?
-
-# %%
-n_words, n_tokens = len(STORY.split()), len(tokenizer.encode(STORY))
-print(f"{n_words} words, {n_tokens} tokens: {n_tokens / n_words:.2f} for each word")
-
-# %% [markdown]
-# **Blanks and capitals make other tokens.** To us these four are one word. How many ids do they share?
-
-# %%
-for word in ["robot", " robot", " Robot", " ROBOT"]:
-    print(f"{word!r:9}", tokenizer.encode(word))
-
-# %% [markdown]
+# Many odd habits of language models begin here. Three of them.
+#
 # **Numbers are cut unevenly,** wherever frequent digits happened to stick together. Imagine that you had
 # to add numbers that you see like this. (Our own merges know no digits at all, for the story has none:
 # with them every digit stands alone.)
@@ -720,7 +709,7 @@ for prompt in ["A robot must", "A robot must "]:
 
 # %% [markdown]
 # **Other languages cost more.** The merges are learned from the text at hand, and GPT-2's was nearly all
-# English. The same sentence in eight languages; which bar do you expect to be the longest?
+# English. The same sentence in eight languages; in which of them do you expect the longest bar of *tokens*?
 
 # %%
 sentences = {
@@ -762,11 +751,12 @@ language_chart(costs, whose)
 #
 # A tokenizer, complete: `train_merges` learns the pairs that are worth an id, `encode_chunk` repeats them
 # on new text in the order in which they were learned, `decode_ids` goes back, byte for byte. No text is
-# impossible, because everything is bytes; no list is longer than it must be, because frequent neighbours
-# are one token. The model itself will never see anything but these ids.
+# impossible, because everything is bytes; the lists are short, because frequent neighbours are one token. The
+# model itself will never see anything but these ids.
 #
-# The numbers of this stage in the smallest GPT-2. The tokenizer has no parameters that are trained with
-# the model, but its vocabulary decides how many rows the first matrix has, one for each token:
+# The numbers of this stage in the smallest GPT-2. What a model learns are numbers, called its
+# **parameters**. The tokenizer has none of them, but its vocabulary decides how many rows the first matrix
+# has, one for each token. `n_embd` is how many numbers stand in a row:
 
 # %%
 config = GPT2Config()

@@ -292,6 +292,11 @@ def test_bool_is_not_an_int_and_a_float_is_not_an_int():
     assert difference({(1, 2): 1}, {(1, 2): 1, (2, 3): 1}) is not None
 
 
+def test_a_wrong_pair_in_a_list_is_shown_whole():
+    found = difference([(1, 2), (3, 4)], [(1, 2), (3, 5)])
+    assert found == "At position 1: expected (3, 4), got (3, 5)."
+
+
 def test_nan_is_no_number_and_equal_infinities_are_equal():
     inf = torch.tensor([math.inf, 1.0])
     assert difference(inf, inf.clone()) is None

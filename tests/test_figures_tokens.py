@@ -115,10 +115,13 @@ def test_every_byte_keeps_its_column_in_all_rows():
     assert [round((width + 4) / column) for _, width in rows] == [1, 1, 1, 1, 1, 2, 1, 2, 3, 2]
 
 
-def test_a_piece_that_is_new_in_a_row_has_a_thick_frame():
-    same = cuts([("a", [b"ab", b"c"], [256, 99]), ("b", [b"ab", b"c"], [256, 99])])
-    other = cuts([("a", [b"ab", b"c"], [256, 99]), ("b", [b"a", b"bc"], [97, 257])])
-    assert (same.html.count('stroke-width="2.5"'), other.html.count('stroke-width="2.5"')) == (0, 2)
+def test_a_piece_that_is_new_in_a_row_has_a_thick_frame_where_that_is_asked_for():
+    same = [("a", [b"ab", b"c"], [256, 99]), ("b", [b"ab", b"c"], [256, 99])]
+    other = [("a", [b"ab", b"c"], [256, 99]), ("b", [b"a", b"bc"], [97, 257])]
+    thick = [cuts(rows, mark_new=True).html.count('stroke-width="2.5"') for rows in (same, other)]
+    assert thick == [0, 2]
+    assert 'stroke-width="2.5"' not in cuts(other).html
+    assert 'stroke-width="2.5"' in merge_steps(b"abc", ABC).html
 
 
 def test_the_tree_tells_the_merges_from_first_to_last_and_each_once():

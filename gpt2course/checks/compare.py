@@ -96,6 +96,8 @@ def _sequence_difference(expected: Any, got: Any, tolerance: float | None) -> st
         return f"It returned {_a(got)}; the exercise asks for {_a(kind())}."
     for i, (want, have) in enumerate(zip(expected, got, strict=False)):
         if found := difference(want, have, tolerance):
+            if found.startswith("At position"):  # a pair reads better whole
+                return f"At position {i}: expected {short_repr(want)}, got {short_repr(have)}."
             return f"At position {i}: {found[0].lower()}{found[1:]}"
     if len(expected) != len(got):
         return f"It holds {len(got)} entries; expected {len(expected)}."

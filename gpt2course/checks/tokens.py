@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from functools import reduce
-from itertools import combinations, groupby, pairwise
+from itertools import accumulate, combinations, groupby, pairwise
 from math import inf
 
 import numpy as np
@@ -37,11 +37,30 @@ def _apart(text: str) -> list[int]:
 
 
 def _second_call(answer, ids):
-    """What the second of two calls gives: counts that are left from the first would show."""
+    """What the second of two calls gives: counts that are left from the first would show.
+
+    Where they do, the result is that of two calls alone, without what calls before them left.
+    """
     answer = fresh(answer)
-    answer(list(ids))
+    before = answer(list(ids))
+    before = dict(before) if isinstance(before, dict) else before  # the call may hand it out again
     counts = answer(ids)
-    return dict(counts) if isinstance(counts, Counter) else counts  # so that a card shows a dict
+    if not isinstance(counts, dict) or not isinstance(before, dict):
+        return counts
+    if before == counts:
+        return dict(counts)  # so that a card shows a dict, and no Counter
+    return {p: 2 * (n - before.get(p, 0)) for p, n in counts.items() if n != before.get(p, 0)}
+
+
+def _runs_are_counted(counts, ids) -> bool:
+    right = tokenizer.count_pairs(ids)
+    return all(counts.get(pair, 0) == n for pair, n in right.items() if pair[0] == pair[1])
+
+
+def _orders_are_apart(counts, ids) -> bool:
+    """Where a pair occurs in both orders, both are keys."""
+    pairs = {(a, b) for a, b in pairwise(ids) if a != b}
+    return all(pair in counts for pair in pairs if pair[::-1] in pairs)
 
 
 count_pairs = Exercise(
@@ -64,11 +83,22 @@ count_pairs = Exercise(
         Property(
             "the keys are tuples of two ids",
             lambda f: all(isinstance(k, tuple) and len(k) == 2 for k in f([1, 2, 3, 1, 2])),
+            of_result=lambda got, ids: all(isinstance(k, tuple) and len(k) == 2 for k in got),
         ),
-        Property("n ids have n - 1 pairs in all", lambda f: sum(f([1, 2, 3, 1, 2]).values()) == 4),
-        Property("a run of three holds two pairs", lambda f: f([1, 1, 1]).get((1, 1)) == 2),
         Property(
-            "(1, 2) and (2, 1) are counted apart", lambda f: f([1, 2, 1]) == {(1, 2): 1, (2, 1): 1}
+            "n ids have n - 1 pairs in all",
+            lambda f: sum(f([1, 2, 3, 1, 2]).values()) == 4,
+            of_result=lambda got, ids: sum(got.values()) == max(0, len(ids) - 1),
+        ),
+        Property(
+            "a run of three holds two pairs",
+            lambda f: f([1, 1, 1]).get((1, 1)) == 2,
+            of_result=_runs_are_counted,
+        ),
+        Property(
+            "(1, 2) and (2, 1) are counted apart",
+            lambda f: {(1, 2), (2, 1)} <= set(f([3, 1, 2, 1, 2, 1, 2, 3])),
+            of_result=_orders_are_apart,
         ),
         Property("one id has no pair", lambda f: len(f([7])) == 0),
     ],
@@ -181,8 +211,33 @@ def begins_at_zero(ids):
 
 
 @count_pairs.misconception(
-    "The counts of an earlier call are still in there. A default such as `counts={}` is made once, "
-    "when the function is defined, and shared by all calls. Make the dict inside the function."
+    "Every count is one too large: a pair that is seen for the first time got 1, and then 1 was "
+    "added. Before its first time it has been seen 0 times: `counts.get(pair, 0) + 1`."
+)
+def begins_at_one_and_adds_one(ids):
+    return {pair: count + 1 for pair, count in Counter(pairwise(ids)).items()}
+
+
+@count_pairs.misconception(
+    "The `return` stands inside the loop, so the function ends after the first pair. Move it "
+    "to the left, to the height of the `for`."
+)
+def returns_after_the_first_pair(ids):
+    for pair in pairwise(ids):
+        return {pair: 1}
+
+
+@count_pairs.misconception(
+    "`ids[i:i+2]` is a list, and a list cannot be the key of a dict, since it can be changed. Make "
+    "a tuple of it: `(ids[i], ids[i + 1])`, or `tuple(ids[i:i+2])`."
+)
+def takes_lists_as_keys(ids):
+    return dict(Counter(ids[i : i + 2] for i in range(len(ids) - 1)))
+
+
+@count_pairs.misconception(
+    "The counts of an earlier call are still in there. A dict that is made outside the function, "
+    "or as a default such as `counts={}`, is made once and shared by all calls. Make it inside."
 )
 def keeps_the_counts_of_earlier_calls(ids, counts={}):  # noqa: B006
     for pair in pairwise(ids):
@@ -277,17 +332,28 @@ merge_pair = Exercise(
     ],
     properties=[
         Property(
-            "the pair is gone", lambda f: (1, 2) not in pairwise(f([1, 2, 3, 1, 2], (1, 2), 4))
+            "the pair is gone",
+            lambda f: (1, 2) not in pairwise(f([1, 2, 3, 1, 2], (1, 2), 4)),
+            of_result=lambda got, ids, pair, new_id: pair not in pairwise(got),
         ),
         Property(
             "nothing is lost: the new id, opened again, gives the old ids",
             lambda f: _opened(f([3, 1, 2, 2, 1, 2], (1, 2), 4), 4, (1, 2)) == [3, 1, 2, 2, 1, 2],
+            of_result=lambda got, ids, pair, new_id: _opened(got, new_id, pair) == ids,
         ),
         Property(
-            "ids without the pair stay as they are", lambda f: f([5, 6, 7], (1, 2), 4) == [5, 6, 7]
+            "a list without the pair stays as it is",
+            lambda f: f([5, 6, 7], (1, 2), 4) == [5, 6, 7],
+            of_result=lambda got, ids, pair, new_id: pair in pairwise(ids) or got == ids,
         ),
         Property("the other order is another pair", lambda f: f([2, 1], (1, 2), 4) == [2, 1]),
-        Property("a run is merged from the left", lambda f: f([1, 1, 1], (1, 1), 4) == [4, 1]),
+        Property(
+            "a run is merged from the left",
+            lambda f: f([1, 1, 1], (1, 1), 4)[0] == 4,
+            of_result=lambda got, ids, pair, new_id: (
+                pair[0] != pair[1] or tuple(ids[:2]) != pair or got[0] == new_id
+            ),
+        ),
     ],
 )
 
@@ -359,6 +425,49 @@ def keeps_the_second_id(ids, pair, new_id):
         merged += [new_id, ids[i + 1]] if found else [ids[i]]
         i += 2 if found else 1
     return merged
+
+
+@merge_pair.misconception(
+    "The second id of the pair was looked at once more. A `for` loop sets `i` anew in every round, "
+    "so `i += 2` inside it has no effect; and over `zip(ids, ids[1:])` nothing skips. Move `i` "
+    "yourself, in a `while` loop."
+)
+def a_for_loop_does_not_skip(ids, pair, new_id):
+    merged = []
+    for i in range(len(ids)):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+    return merged
+
+
+@merge_pair.variant(a_for_loop_does_not_skip)
+def goes_over_zip_without_skipping(ids, pair, new_id):
+    return [new_id if (a, b) == pair else a for a, b in pairwise(ids)]
+
+
+@merge_pair.misconception(
+    "Everything after the first merge is lost. If you keep a sign that the next id is to be "
+    "skipped, such as `skip = True`, take it back as soon as that one id has been skipped."
+)
+def skips_all_that_follows_a_merge(ids, pair, new_id):
+    merged, skip = [], False
+    for i, token_id in enumerate(ids):
+        if skip:
+            continue
+        skip = tuple(ids[i : i + 2]) == pair
+        merged.append(new_id if skip else token_id)
+    return merged
+
+
+@merge_pair.misconception(
+    "The pair became 256 whatever was asked for. The id to put in its place is the third argument, "
+    "`new_id`."
+)
+def writes_256_for_every_pair(ids, pair, new_id):
+    return tokenizer.merge_pair(ids, pair, 256)
 
 
 @merge_pair.misconception(
@@ -591,12 +700,30 @@ train_merges = Exercise(
         Case("three letters, many ties", ([bytes(_drawn(9, b"xyz", s)) for s in range(20)], 50)),
     ],
     properties=[
-        Property("at most n_merges pairs", lambda f: len(f([b"abab"], 2)) <= 2),
         Property(
-            "it begins with the pair that occurs most often",
-            lambda f: f([b"xab", b"ab"], 1) == [(97, 98)],
+            "at most n_merges pairs",
+            lambda f: len(f([b"abab"], 2)) <= 2,
+            of_result=lambda got, chunks, n_merges: len(got) <= n_merges,
         ),
-        Property("the first new id is 256", lambda f: f([b"abc", b"abc"], 2)[1:] == [(256, 99)]),
+        Property(
+            "it begins with a pair that occurs most often",
+            lambda f: f([b"xab", b"ab"], 1)[0] == (97, 98),
+            of_result=lambda got, chunks, n_merges: not got or got[0] in _most_frequent(chunks),
+        ),
+        Property(
+            "of equally frequent pairs it begins with the smaller one",
+            lambda f: f([b"ba", b"ab"], 1)[0] == (97, 98),
+            of_result=lambda got, chunks, n_merges: (
+                not got or got[0] not in (most := _most_frequent(chunks)) or got[0] == min(most)
+            ),
+        ),
+        Property(
+            "the first new id is 256",
+            lambda f: f([b"abc", b"abc"], 2)[1] == (256, 99),
+            of_result=lambda got, chunks, n_merges: all(
+                max(pair) < 256 + rank for rank, pair in enumerate(got)
+            ),
+        ),
         Property(
             "the order of the chunks does not matter",
             lambda f: f([b"ba", b"ab", b"cc"], 3) == f([b"cc", b"ab", b"ba"], 3),
@@ -631,13 +758,23 @@ def _best(counts):
     return min(counts, key=lambda pair: (-counts[pair], pair))
 
 
+def _first_seen(counts):
+    return max(counts, key=counts.get)
+
+
+def _most_frequent(chunks) -> list[tuple[int, int]]:
+    """The pairs that occur most often before anything is merged."""
+    counts = _count_all(chunks)
+    return [pair for pair, count in counts.items() if count == max(counts.values())]
+
+
 @train_merges.misconception(
     "Of two pairs that occur equally often, the one that came first in the text was taken. The "
     "smaller pair has the right of way, so that the result does not hang on the order of the "
     "chunks: compare (count, pair), the count downwards and the pair upwards."
 )
 def ties_go_to_the_first_seen(chunks, n_merges):
-    return _train(chunks, n_merges, lambda counts: max(counts, key=counts.get))
+    return _train(chunks, n_merges, _first_seen)
 
 
 @train_merges.misconception(
@@ -689,6 +826,61 @@ def merges_across_chunks(chunks, n_merges):
 def never_replaces_the_pair(chunks, n_merges):
     counts = _count_all(chunks)
     return sorted(counts, key=lambda pair: (-counts[pair], pair))[:n_merges]
+
+
+@train_merges.misconception(
+    "The same pair came again in every round: the merged list was thrown away. `for ids in lists: "
+    "ids = merge_pair(…)` gives a new list to the name `ids` and leaves the one in `lists` as it "
+    "was. Make the whole anew: `lists = [merge_pair(…) for ids in lists]`."
+)
+def throws_the_merged_lists_away(chunks, n_merges):
+    return _train(chunks, n_merges, _best, merge=lambda word, pair, new_id: word)
+
+
+@train_merges.variant(throws_the_merged_lists_away)
+def throws_the_merged_lists_away_and_takes_the_first_seen(chunks, n_merges):
+    return _train(chunks, n_merges, _first_seen, merge=lambda word, pair, new_id: word)
+
+
+@train_merges.misconception(
+    "The counts of one chunk took the place of those of the chunk before. `update` of a plain dict "
+    "writes over what is there; only that of a `Counter` adds. Or add them yourself, pair by pair."
+)
+def update_replaces_the_counts(chunks, n_merges):
+    return _train(chunks, n_merges, _best, count=_counts_replaced)
+
+
+@train_merges.variant(update_replaces_the_counts)
+def update_replaces_the_counts_and_the_first_seen_is_taken(chunks, n_merges):
+    return _train(chunks, n_merges, _first_seen, count=_counts_replaced)
+
+
+def _counts_replaced(words) -> dict:
+    counts = {}
+    for word in words:
+        counts.update(tokenizer.count_pairs(word))
+    return counts
+
+
+@train_merges.misconception(
+    "Each chunk was trained by itself, one after the other. There is one list of merges for all: "
+    "in every round count the pairs of all chunks together, and merge in all of them."
+)
+def trains_each_chunk_alone(chunks, n_merges):
+    merges = []
+    for chunk in chunks:
+        ids = list(chunk)
+        for _ in range(n_merges):
+            if len(ids) < 2:
+                break
+            merges.append(_best(tokenizer.count_pairs(ids)))
+            ids = tokenizer.merge_pair(ids, merges[-1], 255 + len(merges))
+    return merges
+
+
+@train_merges.variant(trains_each_chunk_alone)
+def trains_each_chunk_alone_until_there_are_enough(chunks, n_merges):
+    return trains_each_chunk_alone(chunks, n_merges)[:n_merges]
 
 
 @train_merges.misconception(
@@ -811,10 +1003,10 @@ def merges_characters(chunks, n_merges):
 
 
 @train_merges.misconception(
-    "The pair's count was divided by the counts of its parts. That is how WordPiece, BERT's way, "
-    "is usually described; GPT-2's takes the pair that simply occurs most often."
+    "The pair's count was divided by the counts of its parts. That is how another tokenizer, "
+    "WordPiece, is usually described; GPT-2's takes the pair that simply occurs most often."
 )
-def scores_as_wordpiece_does(chunks, n_merges):
+def divides_by_the_counts_of_the_parts(chunks, n_merges):
     words, merges = [list(chunk) for chunk in chunks], []
     while len(merges) < n_merges and (counts := _count_all(words)):
         ids = Counter(i for word in words for i in word)
@@ -921,6 +1113,14 @@ def _joined(ids: list[int], merges: list[tuple[int, int]]) -> bytes:
     return b"".join(pieces[i] for i in ids)
 
 
+def _makes_the_first(ids, chunk, merges) -> bool:
+    """Whether the lowest rank of all in the chunk is made at its leftmost place: no cut inside."""
+    pairs = list(pairwise(chunk))
+    first = next((pair for pair in merges if pair in pairs), None)
+    ends = list(accumulate(len(_joined([i], merges)) for i in ids))
+    return first is None or pairs.index(first) + 1 not in ends
+
+
 encode_chunk = Exercise(
     tokenizer.encode_chunk,
     lesson="02_tokens",
@@ -936,6 +1136,8 @@ encode_chunk = Exercise(
             "a longer piece would be possible",
             (b"abcd", [(98, 99), (97, 98), (257, 99), (258, 100)]),
         ),
+        Case("a longer piece is right", (b"abc", [(98, 99), (97, 256), (97, 98)])),
+        Case("the larger pair was learned first", (b"cab", [(99, 97), (97, 98)])),
         Case("the first merge does not occur", (b"xab", [(98, 99), (97, 98)])),
         Case("the rarer pair was learned first", (b"bcabab", [(98, 99), (99, 97), (97, 98)])),
         Case("no merges", (b"abc", [])),
@@ -955,15 +1157,18 @@ encode_chunk = Exercise(
         Property(
             "the ids, opened again, give the bytes",
             lambda f: _joined(f(b" robots", MERGES), MERGES) == b" robots",
+            of_result=lambda got, chunk, merges: _joined(got, merges) == chunk,
         ),
         Property(
             "no two neighbours are left that could be merged",
             lambda f: not set(pairwise(f(b" robots", MERGES))) & set(MERGES),
+            of_result=lambda got, chunk, merges: not set(pairwise(got)) & set(merges),
         ),
         Property("without merges the ids are the bytes", lambda f: f(b"abc", []) == [97, 98, 99]),
         Property(
             "of two merges that want the same byte, the one learned first is made",
-            lambda f: f(b"abc", BC_AB) == [97, 256] and f(b"abc", BC_AB[::-1]) == [256, 99],
+            lambda f: f(b"abc", BC_AB)[-1] == 256 and f(b"abc", BC_AB[::-1])[0] == 256,
+            of_result=lambda got, chunk, merges: _makes_the_first(got, chunk, merges),
         ),
         Property(
             "a pair is merged wherever it stands",
@@ -992,10 +1197,79 @@ def merges_from_left_to_right(chunk, merges):
     return _encode(chunk, merges, lambda candidates, ranks: candidates[0])
 
 
+@encode_chunk.variant(merges_from_left_to_right)
+def merges_the_first_known_pair_and_begins_again(chunk, merges):
+    ids = list(chunk)
+    ranks = {pair: i for i, pair in enumerate(merges)}
+    while at := [i for i, pair in enumerate(pairwise(ids)) if pair in ranks]:
+        ids[at[0] : at[0] + 2] = [256 + ranks[tuple(ids[at[0] : at[0] + 2])]]
+    return ids
+
+
+@encode_chunk.variant(merges_from_left_to_right)
+def passes_from_left_to_right_until_nothing_changes(chunk, merges):
+    ids, before = list(chunk), None
+    while ids != before:
+        before, ids = ids, _one_pass(ids, merges)
+    return ids
+
+
+@encode_chunk.variant(merges_from_left_to_right)
+def joins_each_byte_to_the_token_before_it(chunk, merges):
+    ids, ranks = [], {pair: i for i, pair in enumerate(merges)}
+    for byte in chunk:
+        pair = (ids[-1], byte) if ids else None
+        if pair in ranks:
+            ids[-1] = 256 + ranks[pair]
+        else:
+            ids.append(byte)
+    return ids
+
+
+@encode_chunk.variant(merges_from_left_to_right)
+def merges_in_place_on_the_way(chunk, merges):
+    ids, ranks, i = list(chunk), {pair: i for i, pair in enumerate(merges)}, 0
+    while i + 1 < len(ids):
+        pair = ids[i], ids[i + 1]
+        if pair in ranks:
+            ids[i : i + 2] = [256 + ranks[pair]]
+            i = max(0, i - 1)
+        else:
+            i += 1
+    return ids
+
+
+def _one_pass(ids, merges):
+    """The ids with every known pair merged, each as it is met from the left."""
+    ranks = {pair: rank for rank, pair in enumerate(merges)}
+    merged, i = [], 0
+    while i < len(ids):
+        pair = tuple(ids[i : i + 2])
+        merged.append(256 + ranks[pair] if pair in ranks else ids[i])
+        i += 2 if pair in ranks else 1
+    return merged
+
+
 @encode_chunk.misconception(
-    "At each place the longest known piece was taken. That is how WordPiece cuts, the way of BERT. "
-    "GPT-2 repeats its merges in the order in which it learned them, even where a longer piece "
-    "exists."
+    "The smallest pair was taken: `min` compared the pairs themselves, which are numbers of bytes. "
+    "Their ranks are to be compared, that is their places in `merges`: `min(…, key=…)`."
+)
+def takes_the_smallest_pair_and_not_the_lowest_rank(chunk, merges):
+    return _encode(chunk, merges, lambda candidates, ranks: min(candidates))
+
+
+@encode_chunk.variant(takes_the_smallest_pair_and_not_the_lowest_rank)
+def takes_the_smallest_of_all_pairs(chunk, merges):
+    ids, ranks = list(chunk), {pair: i for i, pair in enumerate(merges)}
+    while len(ids) > 1 and (pair := min(pairwise(ids))) in ranks:
+        ids = tokenizer.merge_pair(ids, pair, 256 + ranks[pair])
+    return ids
+
+
+@encode_chunk.misconception(
+    "At each place the longest known piece was taken. Another tokenizer, WordPiece, cuts like "
+    "that. GPT-2's repeats its merges in the order in which it learned them, even where a longer "
+    "piece exists."
 )
 def takes_the_longest_piece(chunk, merges):
     pieces = {piece: i for i, piece in enumerate(_pieces(merges))}
@@ -1042,13 +1316,7 @@ def makes_each_merge_once(chunk, merges):
     "merge: go on until no pair of neighbours is among the merges."
 )
 def goes_through_the_bytes_once(chunk, merges):
-    ranks = {pair: i for i, pair in enumerate(merges)}
-    ids, i = [], 0
-    while i < len(chunk):
-        pair = tuple(chunk[i : i + 2])
-        ids.append(256 + ranks[pair] if pair in ranks else chunk[i])
-        i += 2 if pair in ranks else 1
-    return ids
+    return _one_pass(list(chunk), merges)
 
 
 @encode_chunk.misconception(
@@ -1204,9 +1472,13 @@ def one_place_after_the_other(chunk, merges):
 REFUSED = "an error is raised"
 
 
+def _beyond(ids, merges) -> bool:
+    return max(ids, default=0) >= 256 + len(merges)
+
+
 def _call_decode(answer, ids, merges):
     """Where an id lies beyond the merges, the error is what is asked for: it is the value."""
-    if max(ids, default=0) < 256 + len(merges):
+    if not _beyond(ids, merges):
         return answer(ids, merges)
     try:
         return answer(ids, merges)
@@ -1243,7 +1515,11 @@ decode_ids = Exercise(
         Case("ids at random", (_drawn(60, range(256 + len(MERGES)), seed=7), MERGES)),
     ],
     properties=[
-        Property("bytes below 128 are their letters", lambda f: f([104, 105], []) == "hi"),
+        Property(
+            "bytes below 128 are their letters",
+            lambda f: f([104, 105], []) == "hi",
+            of_result=lambda got, ids, merges: all(chr(i) in got for i in ids if i < 128),
+        ),
         Property(
             "a merge stands for its two parts, left then right",
             lambda f: f([256], [(104, 105)]) == "hi",
@@ -1253,9 +1529,18 @@ decode_ids = Exercise(
             lambda f: f([257], [(97, 98), (256, 99)]) == "abc",
         ),
         Property("a character may be spread over several ids", lambda f: f([195, 169], []) == "é"),
-        Property("bytes that are no character become U+FFFD", lambda f: f([255], []) == "\ufffd"),
         Property(
-            "an id beyond the merges raises an error", lambda f: _refuses(f, [257], [(104, 105)])
+            "bytes that are no character become U+FFFD",
+            lambda f: f([255], []) == "\ufffd",
+            of_result=lambda got, ids, merges: (
+                _beyond(ids, merges)
+                or got.count("\ufffd") == tokenizer.decode_ids(ids, merges).count("\ufffd")
+            ),
+        ),
+        Property(
+            "an id beyond the merges raises an error",
+            lambda f: _refuses(f, [257], [(104, 105)]),
+            of_result=lambda got, ids, merges: not _beyond(ids, merges) or got == REFUSED,
         ),
     ],
 )
@@ -1431,6 +1716,32 @@ def writes_unreadable_bytes_as_codes(ids, merges):
     return b"".join(pieces[i] for i in ids).decode(errors="backslashreplace")
 
 
+@decode_ids.misconception(
+    "`bytes(i)` with a number makes i bytes of value 0, which no one can see. The single byte i is "
+    "`bytes([i])`: a list of one."
+)
+def makes_i_zero_bytes_of_the_byte_i(ids, merges):
+    pieces = [bytes(i) for i in range(256)]
+    for left, right in merges:
+        pieces.append(pieces[left] + pieces[right])
+    return b"".join(pieces[i] for i in ids).decode(errors="replace")
+
+
+@decode_ids.misconception(
+    "`str` of bytes writes them as Python shows them, with `b'` in front and `\\x` codes inside. "
+    'To read bytes as text, decode them: `.decode("utf-8", errors="replace")`.'
+)
+def writes_bytes_as_python_shows_them(ids, merges):
+    pieces = _pieces(merges)
+    return str(b"".join(pieces[i] for i in ids))
+
+
+@decode_ids.variant(writes_bytes_as_python_shows_them)
+def writes_each_piece_as_python_shows_it(ids, merges):
+    pieces = _pieces(merges)
+    return "".join(str(pieces[i]) for i in ids)
+
+
 @decode_ids.also_right
 def a_table_of_pieces(ids, merges):
     pieces = [bytes([byte]) for byte in range(256)]
@@ -1472,3 +1783,14 @@ def the_last_merge_undone_first(ids, merges):
 
 
 EXERCISES = [count_pairs, merge_pair, train_merges, encode_chunk, decode_ids]
+
+
+def returns_nothing(*args):
+    return None
+
+
+for _exercise in EXERCISES:
+    _exercise.misconception(
+        "The function gives nothing back, which is `None` in Python. `print` only shows a value: "
+        "hand it out with `return`, on every way through the function."
+    )(returns_nothing)

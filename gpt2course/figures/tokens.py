@@ -137,15 +137,17 @@ def merge_steps(
             ids = merged
             parts = " + ".join(piece_text(pieces[i]) for i in pair)
             rows.append((f"merge {rank}: {parts}", ids))
-    return cuts([(label, [pieces[i] for i in row], row) for label, row in rows])
+    return cuts([(label, [pieces[i] for i in row], row) for label, row in rows], mark_new=True)
 
 
-def cuts(rows: Sequence[tuple[str, Sequence[bytes], Sequence[int]]]) -> Picture:
+def cuts(
+    rows: Sequence[tuple[str, Sequence[bytes], Sequence[int]]], mark_new: bool = False
+) -> Picture:
     """The same bytes cut in several ways, one row each; every byte keeps its column.
 
     Args:
-        rows: a label, the pieces, and their ids; a piece that no earlier row has gets a thick
-            frame.
+        rows: a label, the pieces, and their ids.
+        mark_new: a piece that no earlier row has gets a thick frame.
     """
     left = max(len(label) for label, _, _ in rows) * 7.4 + 20
     parts, told, known = [], [], set()
@@ -157,9 +159,8 @@ def cuts(rows: Sequence[tuple[str, Sequence[bytes], Sequence[int]]]) -> Picture:
         )
         for piece, token_id in zip(pieces, ids, strict=True):
             place = (at, piece)
-            parts.append(
-                _bar(left + at * COLUMN, y, piece, token_id, bool(i) and place not in known)
-            )
+            new = mark_new and i > 0 and place not in known
+            parts.append(_bar(left + at * COLUMN, y, piece, token_id, new))
             known.add(place)
             at += len(piece)
         told.append(f"{label}: {' | '.join(map(piece_text, pieces))} ({len(pieces)} tokens)")
@@ -197,8 +198,7 @@ def merge_tree(chunk: bytes, merges: Sequence[tuple[int, int]]) -> Picture:
         at += len(pieces[token_id])
     top = max(node.depth for node in nodes)
     drawn = [_edge(node, top, pieces) for node in nodes if node.above is not None] + [
-        _bar(12 + n.start * COLUMN, _level(n.depth, top), pieces[n.id], n.id, n.above is None)
-        for n in nodes
+        _bar(12 + n.start * COLUMN, _level(n.depth, top), pieces[n.id], n.id, False) for n in nodes
     ]
     width, height = 24 + len(chunk) * COLUMN, _level(0, top) + 46
     svg = (
@@ -271,7 +271,7 @@ def compression(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
     axis.set_xlabel("merges")
     axis.set_ylabel("bytes per token")
     axis.set_ylim(bottom=0)
-    axis.set_title("Every merge makes texts shorter, the first ones most")
+    axis.set_title("A new text gains less from the merges than their own text")
     axis.legend(loc="lower right")
     told = [
         f"{name}: " + ", ".join(f"{value:.2f} after {n}" for n, value in points)
