@@ -8,7 +8,7 @@
 # **In → out:** queries, keys and values, each of shape (T, hs), become T new rows of shape (T, hs).
 # T is the number of tokens, hs (head size) the length of one query.
 #
-# **Time:** about 50 minutes. You write three short functions.
+# **Time:** about 75 minutes. You write three short functions.
 
 # %%
 import math
@@ -22,6 +22,7 @@ from gpt2course.config import GPT2Config
 from gpt2course.figures import self_attention as figures
 from gpt2course.figures.matrix import matrices
 from gpt2course.figures.pipeline import pipeline
+from gpt2course.model import count_parameters
 from gpt2course.widgets.self_attention import cabinet_to_play
 
 torch.manual_seed(5);
@@ -36,21 +37,21 @@ pipeline("05_self_attention")
 # %% [markdown]
 # ## 1. A row that knows only itself
 #
-# We take words for tokens here, and give each word of two sentences a row of three numbers from a
-# table. (Positions are left out; *it* is the eighth word in both sentences, so they would be the
+# We take words for tokens here, and give each word of two sentences a row of 256 random numbers from
+# a table. (Positions are left out; *it* is the eighth word in both sentences, so they would be the
 # same.) In one sentence *it* is the robot, in the other the child. Before you run the cell: how will
 # the two rows of *it* differ?
 
 # %%
 robot_words = "a robot must obey the orders given it".split()
 child_words = "a child must obey the orders given it".split()
-table = {word: torch.randn(3) for word in sorted({*robot_words, *child_words})}
+table = {word: torch.randn(256) for word in sorted({*robot_words, *child_words})}
 
 x_robot = torch.stack([table[word] for word in robot_words])
 x_child = torch.stack([table[word] for word in child_words])
 print("shape of a sentence:", tuple(x_robot.shape))
-print("it, robot sentence: ", x_robot[-1])
-print("it, child sentence: ", x_child[-1])
+print("it, robot sentence: ", x_robot[-1, :3], "and 253 more")
+print("it, child sentence: ", x_child[-1, :3], "and 253 more")
 assert torch.equal(x_robot[-1], x_child[-1])
 
 # %% [markdown]
@@ -94,55 +95,45 @@ query = [2.0, -1.0]
 figures.key_arrows(WORDS, torch.tensor(keys), query, "obey")
 
 # %% [markdown]
-# ### One score by hand
+# ### One dot product by hand
 #
 # How well do two vectors match? Multiply them entry by entry and add up: the **dot product**. It is
 # large where both point the same way, 0 at a right angle, negative where they point apart. Do it in
 # your head for the query (2, -1) and the key of *robot*, (2, 0).
 
 # %%
-robot_score = query[0] * keys[0][0] + query[1] * keys[0][1]
-robot_score
+robot_dot = query[0] * keys[0][0] + query[1] * keys[0][1]
+robot_dot
 
 # %% [markdown]
 # ### All keys, in a loop
 #
-# The same for each of the four keys. The result is one **score** a folder. You have seen the arrows:
-# which scores will be negative?
+# The same for each of the four keys: one dot product a folder. You have seen the arrows: which will
+# be negative?
 
 # %%
-scores_by_loop = []
+dots_of_obey = []
 for key in keys:
-    scores_by_loop.append(sum(a * b for a, b in zip(query, key)))
+    dots_of_obey.append(sum(a * b for a, b in zip(query, key)))
 
-assert scores_by_loop[0] == robot_score
-dict(zip(WORDS, scores_by_loop))
-
-# %% [markdown]
-# ### All keys at once
-#
-# With the keys as rows of a matrix `k`, shape (4, 2), the loop is one product: matrix times vector.
-# Compare the four numbers with the ones above.
-
-# %%
-k = torch.tensor(keys)
-scores_of_obey = k @ torch.tensor(query)
-
-assert scores_of_obey.tolist() == scores_by_loop
-scores_of_obey
+assert dots_of_obey[0] == robot_dot
+dict(zip(WORDS, dots_of_obey))
 
 # %% [markdown]
 # ### All queries
 #
 # *obey* is not the only one that asks. Each token has a query of its own, and they are the rows of
-# `q`, shape (4, 2): *robot* looks for an action and not for a thing, (-1, 2), and so on. We go through them one by one and stack what comes out. Each row below belongs to
-# a **query**, each column to a **key**; this stays so through the whole course. Find the row of *obey*.
+# `q`, shape (4, 2): *robot* looks for an action and not for a thing, (-1, 2), and so on. The keys are
+# the rows of `k`, and `k @ one_query`, matrix times vector, is the loop above: four dot products. We
+# go through the queries one by one and stack what comes out. Each row below belongs to a **query**,
+# each column to a **key**; this stays so through the whole course. Find the row of *obey*.
 
 # %%
+k = torch.tensor(keys)
 q = torch.tensor([[-1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]])
 dots_by_loop = torch.stack([k @ one_query for one_query in q])
 
-assert torch.equal(dots_by_loop[2], scores_of_obey)
+assert dots_by_loop[2].tolist() == dots_of_obey
 matrices([("dot products: row = query, column = key", dots_by_loop)], WORDS, WORDS)
 
 # %% [markdown]
@@ -155,7 +146,7 @@ matrices([("dot products: row = query, column = key", dots_by_loop)], WORDS, WOR
 # <details><summary>B. (4, 2)</summary>That is k @ q.T: a row for each key. The same numbers, turned;
 # but then a row would no longer be what one query sees.</details>
 # <details><summary>C. (2, 3)</summary>That is the shape of q itself. A query does not come back as a
-# vector of its own length; it comes back as one score for each key, and there are 4 keys.</details>
+# vector of its own length; it comes back as one number for each key, and there are 4 keys.</details>
 # <details><summary>D. (2, 4, 3)</summary>That would be every product before adding up. A dot product
 # ends with the sum, and the sum takes the 3 away.</details>
 
@@ -167,24 +158,25 @@ print("four queries, four keys:", tuple(dots.shape))
 print("two queries, four keys: ", tuple((torch.ones(2, 3) @ torch.ones(4, 3).T).shape))
 
 # %% [markdown]
-# ## 3. Why the scores are divided by √hs
+# ## 3. From dot products to scores: why √hs
 #
 # Our vectors have 2 numbers; GPT-2's have 64. A dot product adds up hs products, and the more are
 # added, the further it strays from 0. The **variance** measures that: the mean squared distance from
 # the mean. Here are 10,000 dot products of random vectors whose numbers have variance 1, for four
-# lengths hs. Look at the first column and guess the rule, then look at the second.
+# lengths. Look at the first column and guess the rule, then look at the second.
 
 # %%
-for hs in (4, 16, 64, 256):
-    a, b = torch.randn(10_000, hs), torch.randn(10_000, hs)
+for size in (4, 16, 64, 256):
+    a, b = torch.randn(10_000, size), torch.randn(10_000, size)
     products = (a * b).sum(dim=-1)
-    raw, scaled = products.var().item(), (products / math.sqrt(hs)).var().item()
-    print(f"hs = {hs:3}   variance {raw:6.1f}   after division by √hs {scaled:.2f}")
-    assert abs(raw / hs - 1) < 0.1 and abs(scaled - 1) < 0.1
+    raw, scaled = products.var().item(), (products / math.sqrt(size)).var().item()
+    print(f"hs = {size:3}   variance {raw:6.1f}   after division by √hs {scaled:.2f}")
+    assert abs(raw / size - 1) < 0.1 and abs(scaled - 1) < 0.1
 
 # %% [markdown]
-# The variance is hs: hs independent products of variance 1 each, added up. The usual *size* of a
-# score is the root of the variance, √hs, and so division by √hs brings every length back to variance 1.
+# The variance is hs: hs independent products of variance 1 each, added up. Dividing numbers by c
+# divides their squares by c², and so their variance by c². To bring a variance of hs back to 1, c² has
+# to be hs, and c is √hs. A dot product divided by √hs is called a **score**, here and from now on.
 # What would go wrong without it can be seen once the softmax is there, in section 4.
 #
 # ### Leading axes
@@ -193,12 +185,15 @@ for hs in (4, 16, 64, 256):
 # axes in front: (B, nh, T, hs), that is sequences in the batch, heads, tokens, head size. A matrix
 # product with `@` carries leading axes along and works on the last two. Only the turning needs care:
 # `.T` would turn *all* axes round. `transpose(-2, -1)` exchanges the last two, counted from the end.
-# Which of the two shapes below can stand to the right of a `q` of shape (2, 3, 5, 7)?
+# Which of the two shapes below can stand to the right of the queries, (2, 3, 5, 7)? And what shape
+# has the product?
 
 # %%
-many_keys = torch.randn(2, 3, 4, 7)
+many_queries, many_keys = torch.randn(2, 3, 5, 7), torch.randn(2, 3, 4, 7)
+turned = many_keys.transpose(-2, -1)
 print("all axes turned round:  ", tuple(many_keys.permute(3, 2, 1, 0).shape))
-print("the last two exchanged: ", tuple(many_keys.transpose(-2, -1).shape))
+print("the last two exchanged: ", tuple(turned.shape))
+print("queries @ turned keys:   ", tuple((many_queries @ turned).shape))
 
 # %% [markdown]
 # ### Exercise 1: attention_scores
@@ -376,16 +371,22 @@ attention_weights(large)
 # without the division (solid) and with it (dashed). Left: the variance that you computed. Middle:
 # the largest of the 8 weights; a fair share would be 1/8. Right: the **slope** w·(1 - w), which says
 # how much a weight w moves when its own score moves a little. Look at hs = 64, the size in GPT-2:
-# what has become of the solid lines there?
+# read the middle and the right panel there, solid against dashed.
 
 # %%
 figures.saturation([4, 16, 64, 256])
 
 # %% [markdown]
-# Without √hs the largest weight takes nearly everything, not because it deserves it but because the
-# vectors are long. And learning needs the slope: a model is trained by nudging the scores, and where a nudge
-# moves nothing, nothing is learned. Is the slope really w·(1 - w)? Let torch's gradients say it: how
-# does the first weight change with the first score?
+# At hs = 64 without √hs, the largest of 8 weights is 0.87 on average, not because it deserves so much
+# but because the vectors are long; with √hs it is 0.36. And the mean slope is 0.022 against 0.096: less
+# than a quarter, and the longer the vectors, the less. Learning needs the slope. A model is trained by
+# nudging its matrices (section 7) a little; through them the scores move, and through these the
+# weights. Where the slope is small, a nudge does little, and learning is slow.
+#
+# Is the slope really w·(1 - w)? A **gradient** says how much one number moves when another is nudged,
+# per unit of the nudge. torch finds it by going back through all the operations: `backward()` starts
+# at `w`, and `.grad` then holds the answer for each score. How far does the first weight move with
+# its own score?
 
 # %%
 some_scores = torch.tensor([[2.0, 0.0, -1.0]], requires_grad=True)
@@ -425,7 +426,8 @@ for row_of_shares in weights:
 blends_by_loop = torch.stack(blends_by_loop)
 
 assert torch.allclose(blends_by_loop[2], torch.tensor(blend_of_obey))
-matrices([("one blend for each query", blends_by_loop)], WORDS)
+reach = blends_by_loop.abs().max().item()
+matrices([("one blend for each query", blends_by_loop)], WORDS, scale=(-reach, reach))
 
 # %% [markdown]
 # ### Exercise 3: blend_values
@@ -474,8 +476,8 @@ figures.scores_weights_blend(scores, weights, y, WORDS)
 # word's query, or turn and stretch one by hand. Things to try:
 #
 # 1. Turn the query slowly from 0° to 180°. When does the lead change hands? Can *obey* ever win?
-# 2. Pull the length to 0, then to 8. Where does the diamond go?
-# 3. Can you drive the diamond out of the shape that the four values span?
+# 2. Pull the length to 0, then to 8. Where does the diamond go? Try 8 at 0° and at 90° too.
+# 3. Can you drive the diamond out of the grey shape that the four values span?
 # 4. Switch √hs off. Which slider does the same?
 
 # %%
@@ -486,52 +488,22 @@ cabinet_to_play(WORDS, q, k, v, first="obey")
 # <li>From 0° to 90° <i>orders</i> leads: its key is the longest arrow, and length counts as much as
 # direction. <i>obey</i> leads from 90° to 135°, <i>must</i> beyond. For <i>robot</i> to lead, the query has
 # to go below 0° and say "not an action", and that is where the query of <i>obey</i> lies, at -27°.</li>
-# <li>At length 0 all scores are 0, and the diamond sits in the mean of the four values. At 8 it sits
-# almost on one of them.</li>
+# <li>At length 0 all scores are 0, each folder gets the same, and the diamond sits in the mean of the
+# four values: what you would do if you knew nothing about whom to read. A longer query widens all
+# differences between scores. At 8 the diamond sits almost on one value, unless two keys tie for the
+# lead, as at 0° and 90°: there it sits half-way between two.</li>
 # <li>No. Shares are never negative and sum to 1, so a blend always lies between the values.</li>
 # <li>The length. Scores that are not divided by √2 are those of a query longer by the factor √2.</li>
 # </ol></details>
-
-# %% [markdown]
-# **Predict.** *obey*'s query is doubled: (4, -2) in place of (2, -1). What happens to its weights, which
-# are now about 79 % robot, 19 % orders and 2 % for the rest?
-#
-# <details><summary>A. They double</summary>They cannot: they sum to 1 before and after. The scores
-# double, the weights do not.</details>
-# <details><summary>B. They stay the same, the direction has not changed</summary>That would be so if
-# the length were divided away. It is not: all differences between scores double, and the softmax
-# looks at differences.</details>
-# <details><summary>C. They become sharper: more for robot, less for the rest</summary>Right. Each
-# difference between two scores doubles, so each ratio between two weights is squared. A long query is
-# a decided one.</details>
-# <details><summary>D. They become more even</summary>That is what a shorter query does. At length 0
-# every folder gets the same.</details>
-
-# %%
-stretched = torch.stack([factor * q[2] for factor in (0, 0.5, 1, 2, 10)])
-names = ["0 times", "half", "obey's own", "twice", "10 times"]
-
-sharper = attention_weights(attention_scores(stretched, k))
-matrices([("weights of obey's query, stretched", sharper)], names, WORDS, scale=(0.0, 1.0))
-
-# %% [markdown]
-# The first row is worth a thought. A query of zeros asks nothing, every key gets the same score, and
-# the blend is the plain mean of the values: what you would do if you knew nothing about whom to read.
-# A model whose matrices are small and random begins near there, and learns where to look.
-
-# %%
-asks_nothing = blend_values(sharper[:1], v)
-
-assert torch.allclose(asks_nothing[0], v.mean(dim=0))
-asks_nothing
 
 # %% [markdown]
 # ## 7. Where queries, keys and values come from
 #
 # So far we made them up. In a model they are made from the rows `x` that arrive, one row of C numbers
 # for each token, by three matrices that are learned: `W_q`, `W_k` and `W_v`, each (C, hs). The same token
-# thus plays three parts: it asks, it is labelled, it is read. Three parts need three matrices; with
-# one for all, a token could only look for tokens like itself.
+# thus plays three parts: it asks, it is labelled, it is read. With one matrix for queries and keys
+# the scores would be symmetric: *it* could not ask for *robot* more than *robot* asks for *it*, before
+# the softmax.
 #
 # Here C = 3, and the three numbers of a row mean *thing*, *duty* and *action*. The matrices are chosen
 # so that our queries, keys and values come out.
@@ -585,20 +557,6 @@ assert torch.allclose(self_attention(batch, *W), theirs, atol=1e-5)
 print(f"largest difference: {(self_attention(batch, *W) - theirs).abs().max():.0e}, which is rounding")
 
 # %% [markdown]
-# How are the three matrices learned? As everything in the model, by gradients (lesson 13), and these
-# pass through blend, softmax and scores back to all three. The cell asks how far each matrix would be
-# nudged if the first number of *obey*'s blend were to grow. No number may be 0: what gets no gradient
-# never learns.
-
-# %%
-learned = [matrix.clone().requires_grad_() for matrix in (W_q, W_k, W_v)]
-self_attention(x, *learned)[2, 0].backward()
-
-for name, matrix in zip(("W_q", "W_k", "W_v"), learned):
-    print(f"{name}: size of the gradient {matrix.grad.norm():.3f}")
-    assert matrix.grad.norm() > 0
-
-# %% [markdown]
 # One thing attention does *not* know is the order of the words. Shuffle the rows of `x`, and the same
 # rows come out, shuffled: a set of folders has no first and last. That is why lesson 04 wrote the
 # positions into the rows beforehand.
@@ -612,10 +570,11 @@ print("shuffled in:", [WORDS[i] for i in order], "→ the same rows out, shuffle
 # %% [markdown]
 # ## 8. So what is *it*?
 #
-# A well-known picture of GPT-2 shows how, in one of its layers, *it* divides its attention in our
-# sentence: 50 % robot, 30 % a, 19 % it, and the 1 % that is left for all the others. These weights are
-# given, not computed here; lesson 15 looks for such a pattern in a model that you have trained. "a" and
-# "robot" together are 80 %: the token looks mostly at *a robot*.
+# The illustrated explanations of GPT-2 show how, in one of its layers, *it* divides its attention in
+# our sentence: 50 % robot, 30 % a, 19 % it, and the 1 % that is left for all the others. These weights
+# are quoted and typed in, not computed here. Where such weights come from is the work of training;
+# lesson 15 looks for such a pattern in a model that you have trained. "a" and "robot" together are
+# 80 %: the token looks mostly at *a robot*.
 
 # %%
 shares_of_it = torch.full((8,), 0.01 / 5)
@@ -641,59 +600,59 @@ for word, score, share in zip(robot_words, scores_of_it.tolist(), shares_of_it.t
 # Five and a half more in score is 250 times more in weight. And in GPT-2, with hs = 64, the dot product
 # behind it is larger by √64 = 8 again.
 #
-# Now the loop closes. In section 1 the row of *it* was the same in both sentences. Let it blend with
-# these weights (the rows of `x_robot` and `x_child` serve as values), once in each sentence.
+# Back to section 1, where the row of *it* was the same in both sentences. *Given* these weights, let
+# it blend the rows of `x_robot` and `x_child` (they serve as values), once in each sentence. The
+# **cosine** says how much two rows point the same way: 1 is the same direction, 0 a right angle; rows
+# of 256 random numbers are nearly at right angles. Which words will stand out in each line?
 
 # %%
-with_robot = blend_values(shares_of_it[None], x_robot)
-with_child = blend_values(shares_of_it[None], x_child)
+before = x_robot[-1]
+with_robot = blend_values(shares_of_it[None], x_robot)[0]
+with_child = blend_values(shares_of_it[None], x_child)[0]
 
-assert not torch.allclose(with_robot, with_child)
-rows = torch.cat([x_robot[-1:], with_robot, with_child])
-matrices([("the row of it", rows)], ["before", "with a robot", "with a child"])
+lines = torch.stack([before, with_robot, with_child])
+cosines = torch.cosine_similarity(lines[:, None], torch.stack(list(table.values())), dim=-1)
+assert cosines[1].argmax() == list(table).index("robot")
+assert cosines[2].argmax() == list(table).index("child")
+matrices([("cosine of the row of it with each word's row", cosines)],
+         ["before", "with a robot", "with a child"], list(table), scale=(-1.0, 1.0))  # fmt: skip
 
 # %% [markdown]
-# The row in which *it* stands now carries *robot* in the one sentence and *child* in the other. That
-# is the answer to the question that we began with. How near has it come? The cosine says how much two
-# vectors point the same way: 1 is the same direction.
-
-# %%
-def cosine(a, b):
-    """1 where two vectors point the same way, 0 at a right angle."""
-    return torch.cosine_similarity(a, b, dim=-1).item()
-
-print(f"it and robot, before: {cosine(x_robot[-1], table['robot']):5.2f}")
-print(f"it and robot, after:  {cosine(with_robot[0], table['robot']):5.2f}")
-assert cosine(with_robot[0], table["robot"]) > cosine(x_robot[-1], table["robot"])
+# Before, the row pointed at *it*, and no other word stood out. Now it points mostly at *robot* in the one sentence
+# and at *child* in the other, with some *a* and some *it*; the numbers near 0 are chance. So a row does
+# come to hold something of its sentence. What this does not show is that the model would look at the
+# right noun: that was put in with the weights.
 
 # %% [markdown]
 # ## What the well-known explanations say
 #
 # - *"The query finds the matching key."* It finds no single one. Every folder is opened, and every one
-#   gives its share; even *must* gave *obey* a little. A hard choice would have no slope, and could not
-#   be learned.
+#   gives its share; even *must* gave *obey* a little. A hard choice has weights of 1 and 0 only, and there the
+#   slope w·(1 - w) is 0.
 # - *"The scores are divided by the root of the model's width."* By the root of hs, the length of *one
 #   query*. In GPT-2 that is √64 = 8, not √768.
 # - *"Attention knows the order of the words."* Not by itself, as the shuffled rows showed.
 # - *"*it* means robot, the weights prove it."* They are one row of one table of weights. GPT-2
-#   124M makes one such table in every head of every layer; the next cell counts them.
+#   124M makes 12 such tables in each of 12 layers (lesson 07 says how).
 #
 # ## GPT-2 124M in numbers
 #
-# For this stage, computed from its configuration: width C = `n_embd`, divided among `n_head` heads, in
-# each of `n_layer` layers. How many of the 124 million parameters sit in the three matrices? (Biases are
+# For this stage, computed from its configuration: width C = `n_embd`, `n_head` tables of weights
+# in each of `n_layer` layers, `n_ctx` tokens in the longest text. How many of the 124 million parameters sit in the three matrices? (Biases are
 # left out; they come in lesson 07.)
 
 # %%
 config = GPT2Config()
-hs = config.n_embd // config.n_head
-one_matrix = config.n_embd * hs
-all_heads = config.n_layer * config.n_head
+head_size = config.n_embd // config.n_head
+one_matrix = config.n_embd * head_size
+tables = config.n_layer * config.n_head
+in_all, total = 3 * tables * one_matrix, count_parameters(config)
 
-print(f"head size hs = {hs}, so scores are divided by {math.sqrt(hs):.0f}")
-print(f"W_q, W_k or W_v of one head: {config.n_embd} × {hs} = {one_matrix:,} parameters")
-print(f"all three, in all {all_heads} heads: {3 * all_heads * one_matrix:,} parameters")
-print(f"scores for one full context: {all_heads} × {config.n_ctx}² = {all_heads * config.n_ctx**2:,}")
+print(f"head size hs = {head_size}, so dot products are divided by {math.sqrt(head_size):.0f}")
+print(f"one W_q, W_k or W_v: {config.n_embd} × {head_size} = {one_matrix:,} parameters")
+print(f"all three, for all {tables} tables of weights: {in_all:,}")
+print(f"of {total:,} parameters that is {in_all / total:.0%}")
+print(f"scores for the longest text, {config.n_ctx} tokens: {tables * config.n_ctx**2:,}")
 print("parameters in softmax and blend: 0")
 
 # %% [markdown]
@@ -703,6 +662,9 @@ print("parameters in softmax and blend: 0")
 # the softmax turns them into shares, and the blend mixes the values by these shares. Division by √hs keeps
 # the scores at a size at which the softmax can learn. A row that knew only itself now holds something of
 # every other. And nothing in it depends on how far away the other word stands.
+#
+# One thing is open: a blend has hs numbers (64 in GPT-2), and the row that came in has C (768). Lesson
+# 07 puts 12 blends side by side, which makes C again, and lesson 09 adds the result to the row.
 #
 # **Sources.** Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1 (scaled dot-product
 # attention, and the reason for the root). Radford et al. 2019, "Language Models are Unsupervised

@@ -42,6 +42,10 @@ def test_every_entry_and_label_is_written_into_the_drawing_and_into_its_text():
     ]
 
 
+def test_what_rounds_to_zero_has_no_sign():
+    assert matrix_text(torch.tensor([[-0.001, -0.01]])).split() == ["0.00", "-0.01"]
+
+
 def test_wrong_entries_are_framed_and_starred_and_no_others():
     wrong = torch.tensor([[True, False], [False, True]])
     svg = matrix_svg(torch.zeros(2, 2), wrong=wrong)

@@ -61,6 +61,29 @@ def test_a_query_of_any_length_stays_inside_the_drawing():
         assert all(low <= float(n) <= high for tip in tips for n in tip)
 
 
+def test_score_bars_of_different_queries_are_on_one_scale():
+    lengths = []
+    for length in (2.0, 8.0):
+        html = figures.cabinet(WORDS, turned(0, length), K, V, BY_HAND).html
+        bars = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="([\d.]+)"[^>]*fill="#868e96"', html)
+        lengths.append(float(bars[0]))
+    assert lengths[1] == pytest.approx(4 * lengths[0], abs=0.3)
+    assert lengths[1] == pytest.approx(44 / math.sqrt(2) / math.sqrt(2), abs=0.1)
+
+
+def test_no_number_is_written_as_minus_zero():
+    for angle in (-180, -90, 0, 90, 180):
+        picture = figures.cabinet(WORDS, turned(angle, 8.0), K, V, BY_HAND)
+        assert "-0.00" not in picture.html + picture.alt
+
+
+def test_the_shaded_shape_joins_all_the_values():
+    html = figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey").html
+    shape = re.search(r'<g class="reach".*?</g>', html).group()
+    circles = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="7"', html)
+    assert len(circles) == 4 and all(shape.count(f"{x},{y}") == 3 for x, y in circles)
+
+
 def test_drawing_the_cabinet_takes_less_than_a_tenth_of_a_second():
     started = time.perf_counter()
     for _ in range(5):
@@ -113,7 +136,7 @@ def test_dot_products_have_variance_hs_and_scaled_ones_variance_1():
         assert found["scaled variance"] == pytest.approx(1, rel=0.1)
 
 
-def test_without_the_scale_the_softmax_saturates_and_its_slope_dies():
+def test_without_the_scale_the_softmax_saturates_and_its_slope_shrinks():
     short, long = (figures.dot_product_statistics(hs) for hs in (4, 256))
     assert short["raw largest"] < 0.6 < 0.9 < long["raw largest"]
     assert long["raw slope"] < short["raw slope"] / 5

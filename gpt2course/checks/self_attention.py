@@ -24,6 +24,11 @@ def _qk(T: int, S: int, hs: int, *leading: int, seed: int, scale=1.0, dtype=torc
     )
 
 
+def _of_tensor(holds):
+    """The same question of a result, not asked where the card shows gradients."""
+    return lambda got, *args: not isinstance(got, Tensor) or holds(got, *args)
+
+
 _BY_HAND = (
     torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, 2.0]]),
     torch.tensor([[2.0, 0.0, 0.0, 2.0], [1.0, 1.0, 3.0, 1.0], [0.0, 4.0, 2.0, 0.0]]),
@@ -54,6 +59,7 @@ attention_scores = Exercise(
         Property(
             "one row for each query, one column for each key",
             lambda f: f(*_BY_HAND).shape == (2, 3),
+            of_result=_of_tensor(lambda y, q, k: y.shape == (*q.shape[:-1], k.shape[-2])),
         ),
         Property("twice the query gives twice the scores", lambda f: _scores_are_linear(f)),
         Property("a query of zeros scores 0 with every key", lambda f: _zero_query(f)),
@@ -89,8 +95,13 @@ def _variance_is_one(f) -> bool:
 
 
 def _keeps_float64(f) -> bool:
+    """A wrong answer keeps its digits where float64 in gives another result than float32 in."""
     q, k = _qk(3, 4, 5, seed=19, dtype=torch.float64)
-    return torch.allclose(f(q, k), q @ k.T / math.sqrt(5), rtol=0, atol=1e-12)
+    got, right = f(q, k), q @ k.T / math.sqrt(5)
+    if got.shape == right.shape and torch.allclose(got.double(), right, atol=1e-4):
+        return torch.allclose(got.double(), right, rtol=0, atol=1e-12)
+    rounded = f(q.float(), k.float()).double()
+    return got.dtype == q.dtype and not torch.allclose(got, rounded, rtol=0, atol=1e-12)
 
 
 def _scores_batch_is_alone(f) -> bool:
@@ -147,8 +158,8 @@ def reads_hs_from_axis_0(q, k):
 
 
 @attention_scores.misconception(
-    "The scores are multiplied by √hs where they should be divided by it: they grow twice as fast "
-    "as without any scale."
+    "The scores are multiplied by √hs where they should be divided by it. That makes them hs times "
+    "too large: √hs for the division that is missing, and √hs for the product."
 )
 def multiplies_by_the_root(q, k):
     return q @ k.mT * math.sqrt(q.shape[-1])
@@ -179,6 +190,31 @@ def halves_where_a_root_was_meant(q, k):
 
 
 @attention_scores.misconception(
+    "`/ hs ** 1 / 2` divides by hs and then by 2, because ** comes before /. The root is "
+    "`hs ** 0.5` or `hs ** (1 / 2)` with its brackets, or `math.sqrt(hs)`."
+)
+def divides_by_hs_and_then_by_two(q, k):
+    return q @ k.mT / q.shape[-1] ** 1 / 2
+
+
+@attention_scores.misconception(
+    "The divisor is always 16. That is √256, for the longest vectors of the lesson's experiment. "
+    "Take the size from the argument: `q.shape[-1]`."
+)
+def divides_by_sixteen_always(q, k):
+    return q @ k.mT / 16
+
+
+@attention_scores.misconception(
+    "A name in your function belongs to nothing: the last line of the error says which. If it is "
+    "`hs`, `T` or `S`: the shapes in the signature are a description and make no variables. Read "
+    "the size from the argument: `q.shape[-1]`."
+)
+def uses_a_name_that_is_not_defined(q, k):
+    return q @ k.mT / math.sqrt(hs)
+
+
+@attention_scores.misconception(
     "The root was rounded to a whole number on the way (an int, or a `//`). √3 is 1.732, not 1."
 )
 def rounds_the_root_down(q, k):
@@ -199,6 +235,36 @@ def swaps_queries_and_keys(q, k):
 )
 def multiplies_without_turning_k(q, k):
     return q @ k / math.sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(
+    "`reshape` and `view` give k the right shape, but keep its numbers in reading order and only "
+    "break the lines elsewhere: a column then holds pieces of several keys. `transpose(-2, -1)` "
+    "makes each key a column."
+)
+def reshapes_k_where_it_should_be_turned(q, k):
+    turned = k.reshape(*k.shape[:-2], k.shape[-1], k.shape[-2])
+    return q @ turned / math.sqrt(q.shape[-1])
+
+
+@attention_scores.variant(reshapes_k_where_it_should_be_turned)
+def views_k_in_another_shape(q, k):
+    return q @ k.view(*k.shape[:-2], k.shape[-1], k.shape[-2]) / math.sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(
+    "It is right for one sequence, two axes, and knows nothing else. With a batch in front, a loop "
+    "over q runs over sequences, and q.shape has more than two sizes. `@` carries leading axes "
+    "along; `q.shape[-1]` and `transpose(-2, -1)` count from the end."
+)
+def knows_one_sequence_only(q, k):
+    return torch.stack([k @ one_query for one_query in q]) / math.sqrt(q.shape[-1])
+
+
+@attention_scores.variant(knows_one_sequence_only)
+def unpacks_two_sizes(q, k):
+    T, hs = q.shape
+    return q @ k.transpose(-2, -1) / math.sqrt(hs)
 
 
 @attention_scores.misconception(
@@ -400,9 +466,16 @@ def _logs(*rows: list[float]) -> Tensor:
     return torch.tensor(rows).log()
 
 
+def _one_beside_hidden_ones(n_hidden: int) -> Tensor:
+    """Two rows, float64: two finite scores each, and n_hidden of -inf after them."""
+    finite = torch.tensor([[0.5, 1.5], [2.0, 1.0]], dtype=torch.float64)
+    return F.pad(finite, (0, n_hidden), value=-math.inf)
+
+
 _LARGE = torch.tensor([[1e4, 9980.0, 9960.0], [9960.0, 1e4, 9980.0]])
-# Differences of 1 at 10,000 in float64: at 10,000 float32 itself is only right to a thousandth,
-# and right answers that go through the logarithm feel that.
+# Differences near 1 at 10,000 in float64: there float32 itself is only right to a thousandth, and
+# right answers that go through the logarithm feel that.
+_HIDDEN_LOW = torch.tensor([[-math.inf, -9999.0, -1e4], [-1e4, -math.inf, -1e4]]).double()
 _FAR_APART = torch.tensor([[1e4, 9999.0, 9998.0], [-1e4, -1e4, -9999.0]], dtype=torch.float64)
 
 attention_weights = Exercise(
@@ -417,8 +490,10 @@ attention_weights = Exercise(
         Case("scores that hardly differ", (normal(2, 5, seed=4, scale=1e-3),)),
         Case("scores of ten or so", (normal(3, 4, seed=5, scale=8.0),)),
         Case("a key that is out of the question: -inf", (_logs([1, 0, 3], [2, 1, 0]),)),
+        Case("two keys beside 2,000 that are -inf", (_one_beside_hidden_ones(2000),)),
         Case("scores around 10,000", (_LARGE,)),
-        Case("scores around -10,000", (_LARGE - 2e4,)),
+        Case("scores around -10,000", (_LARGE - 19960,)),
+        Case("-inf beside scores around -10,000", (_HIDDEN_LOW,)),
         Case("a row around 10,000 above a row around -10,000, in float64", (_FAR_APART,)),
         Case(
             "10,000 and -10,000 in one row",
@@ -434,38 +509,69 @@ attention_weights = Exercise(
         Case("the gradients stay finite around 10,000", (_FAR_APART,), gradients=True),
     ],
     properties=[
-        Property("one weight for each score", lambda f: f(normal(2, 5, seed=1)).shape == (2, 5)),
-        Property("no weight is negative", lambda f: bool((f(normal(4, 4, seed=1)) >= 0).all())),
-        Property("each row sums to 1", lambda f: _rows_sum_to_one(f)),
-        Property("the larger the score, the larger the weight", lambda f: _keeps_the_order(f)),
+        Property(
+            "one weight for each score",
+            lambda f: f(normal(2, 5, seed=1)).shape == (2, 5),
+            of_result=_of_tensor(lambda y, scores: y.shape == scores.shape),
+        ),
+        Property(
+            "all numbers are finite, for scores of ±10,000 too",
+            lambda f: f(_WIDE).isfinite().all(),
+            of_result=_of_tensor(lambda y, scores: y.isfinite().all()),
+        ),
+        Property(
+            "no weight is negative",
+            lambda f: not (f(normal(4, 4, seed=1)) < 0).any(),
+            of_result=_of_tensor(lambda y, scores: not (y < 0).any()),
+        ),
+        Property(
+            "each row sums to 1",
+            lambda f: _rows_sum_to_one(f(normal(3, 4, seed=1))),
+            of_result=_of_tensor(lambda y, scores: _rows_sum_to_one(y)),
+        ),
+        Property(
+            "the larger the score, the larger the weight",
+            lambda f: _in_order(f(normal(3, 4, seed=1)), normal(3, 4, seed=1)),
+            of_result=_of_tensor(lambda y, scores: _in_order(y, scores)),
+        ),
+        Property(
+            "a score of -inf gets weight 0, and exactly 0",
+            lambda f: _hides(f(_HIDDEN_LOW), _HIDDEN_LOW),
+            of_result=_of_tensor(lambda y, scores: _hides(y, scores)),
+        ),
         Property("a constant added to a row changes nothing", lambda f: _shift_does_not_matter(f)),
         Property("each query is on its own", lambda f: _rows_are_alone(f)),
-        Property("all numbers are finite for scores of ±10,000", lambda f: _stays_finite(f)),
     ],
 )  # fmt: skip
 
-
-def _rows_sum_to_one(f) -> bool:
-    return torch.allclose(f(normal(3, 4, seed=1)).sum(-1), torch.ones(3), atol=1e-5)
+_WIDE = torch.tensor([[1e4, -1e4, 0.0], [-1e4, -1e4, -9999.0]])
 
 
-def _keeps_the_order(f) -> bool:
-    scores = normal(3, 4, seed=1)
-    return torch.equal(f(scores).argsort(-1), scores.argsort(-1))
+def _rows_sum_to_one(weights: Tensor) -> bool:
+    sums = weights.sum(-1)
+    return torch.allclose(sums, torch.ones_like(sums), atol=1e-5)
+
+
+def _in_order(weights: Tensor, scores: Tensor) -> bool:
+    """Along the rising scores no weight falls, and it rises where the softmax does."""
+    order = scores.argsort(-1)
+    steps, right = (w.gather(-1, order).diff() for w in (weights, scores.softmax(-1)))
+    return bool(((steps > 0) | ((right < 1e-5) & (steps >= -1e-6))).all())
+
+
+def _hides(weights: Tensor, scores: Tensor) -> bool:
+    return bool((weights[scores.isneginf()] == 0).all())
 
 
 def _shift_does_not_matter(f) -> bool:
-    scores = normal(3, 4, seed=1)
-    return torch.allclose(f(scores), f(scores + torch.tensor([[1.0], [-2.0], [3.0]])), atol=1e-5)
+    scores = normal(3, 4, seed=1, dtype=torch.float64)
+    shift = torch.tensor([[1.0], [-2000.0], [3000.0]], dtype=torch.float64)
+    return torch.allclose(f(scores), f(scores + shift), atol=1e-5)
 
 
 def _rows_are_alone(f) -> bool:
     scores = normal(3, 4, seed=1)
     return torch.allclose(f(scores)[1:2], f(scores[1:2]), atol=1e-5)
-
-
-def _stays_finite(f) -> bool:
-    return bool(f(torch.tensor([[1e4, -1e4, 0.0], [-1e4, -1e4, -9999.0]])).isfinite().all())
 
 
 @attention_weights.misconception(
@@ -581,11 +687,91 @@ def cuts_large_scores_off(scores):
 
 
 @attention_weights.misconception(
-    "The scores were divided by their sum, without the exponential. Scores may be negative, and so "
-    "may their sum: such shares can be negative, larger than 1, or a division by 0."
+    "The scores were divided by their sum, without the exponential. Scores may be negative and sum "
+    "to 0, so shares of them can be negative or infinite; with `abs`, a key that is the opposite "
+    "of what is asked gets as much as one that fits. e to the power of a score is always positive, "
+    "and keeps the order."
 )
 def divides_by_the_sum_without_exp(scores):
     return scores / scores.sum(-1, keepdim=True)
+
+
+@attention_weights.variant(divides_by_the_sum_without_exp)
+def divides_the_absolute_values(scores):
+    return scores.abs() / scores.abs().sum(-1, keepdim=True)
+
+
+@attention_weights.misconception(
+    "The scores were divided by the largest of their row; it should be subtracted. A shift leaves "
+    "the weights as they are; a division changes the differences between scores, and those count."
+)
+def divides_by_the_largest(scores):
+    return (scores / scores.amax(-1, keepdim=True)).softmax(-1)
+
+
+@attention_weights.misconception(
+    "`scores.max(dim=-1, keepdim=True)` returns two things, the largest values and where they "
+    "stand, and a pair can't be subtracted. Take `.values` of it, or `scores.amax(...)`, which "
+    "returns the values alone."
+)
+def takes_max_for_a_tensor(scores):
+    powers = (scores - scores.max(dim=-1, keepdim=True)).exp()
+    return powers / powers.sum(-1, keepdim=True)
+
+
+@attention_weights.misconception(
+    "The same constant was subtracted everywhere. Where the scores lie far below it, every power "
+    "is 0, and 0 divided by 0 is nan. Each row needs its own largest score."
+)
+def subtracts_a_constant(scores):
+    powers = (scores - 10_000).exp()
+    return powers / powers.sum(-1, keepdim=True)
+
+
+@attention_weights.misconception(
+    "Low scores were cut off after the largest was subtracted, so that a key with -inf keeps a "
+    "small share. One is hardly seen; 2,000 of them take a visible part. e to the power -inf is "
+    "exactly 0 already: no `clamp` is needed."
+)
+def leaves_a_rest_for_minus_infinity(scores):
+    powers = (scores - scores.amax(-1, keepdim=True)).clamp(min=-14).exp()
+    return powers / powers.sum(-1, keepdim=True)
+
+
+@attention_weights.variant(leaves_a_rest_for_minus_infinity)
+def leaves_a_larger_rest(scores):
+    powers = (scores - scores.amax(-1, keepdim=True)).clamp(min=-10).exp()
+    return powers / powers.sum(-1, keepdim=True)
+
+
+@attention_weights.misconception(
+    "It is right to six digits or so and then no more: the two numbers may look alike on the card. "
+    "Something small was added to the sum (it needs no protection: it is at least 1 once the "
+    "largest score is subtracted), or a `clamp` leaves a rest where the weight should be exactly "
+    "0, or float64 went through float32 on the way."
+)
+def loses_digits_on_the_way(scores):
+    powers = (scores - scores.amax(-1, keepdim=True)).exp()
+    return powers / (powers.sum(-1, keepdim=True) + 1e-6)
+
+
+@attention_weights.variant(loses_digits_on_the_way)
+def goes_through_float32(scores):
+    return scores.float().softmax(-1).to(scores.dtype)
+
+
+@attention_weights.variant(loses_digits_on_the_way)
+def clamps_at_minus_twenty(scores):
+    powers = (scores - scores.amax(-1, keepdim=True)).clamp(min=-20).exp()
+    return powers / powers.sum(-1, keepdim=True)
+
+
+@attention_weights.misconception(
+    "-inf was replaced by -10,000 (or something near). Beside scores of that size it is no longer "
+    "low, and the key gets a share. Leave -inf as it is: its exponential is 0."
+)
+def takes_minus_infinity_for_minus_ten_thousand(scores):
+    return scores.clamp(min=-10_000).softmax(-1)
 
 
 @attention_weights.misconception(
@@ -769,6 +955,12 @@ def each_weight_from_differences(scores):
 
 
 @attention_weights.also_right
+def with_the_lowest_number_for_minus_infinity(scores):
+    lowest = torch.finfo(scores.dtype).min
+    return scores.clamp(min=lowest).softmax(dim=-1)
+
+
+@attention_weights.also_right
 def as_a_module(scores):
     return torch.nn.Softmax(dim=-1)(scores)
 
@@ -809,7 +1001,11 @@ blend_values = Exercise(
         Case("the gradients reach weights and v", _wv(3, 4, 5, seed=27), gradients=True),
     ],
     properties=[
-        Property("one row for each query", lambda f: f(_SHARES, _FOLDERS).shape == (2, 4)),
+        Property(
+            "one row for each query, as long as a value",
+            lambda f: f(_SHARES, _FOLDERS).shape == (2, 4),
+            of_result=_of_tensor(lambda y, w, v: y.shape == (*w.shape[:-1], v.shape[-1])),
+        ),
         Property("a weight of 1 hands over that folder's value", lambda f: _hands_over(f)),
         Property("where all values are equal, that is the result", lambda f: _equal_values(f)),
         Property("a folder with weight 0 has no say", lambda f: _zero_has_no_say(f)),
@@ -956,6 +1152,24 @@ def scales_the_blend(weights, v):
 )
 def hides_the_future__(weights, v):
     return weights.tril() @ v
+
+
+@blend_values.misconception(
+    "It is right for one sequence, two axes, and knows nothing else: with a batch in front, the "
+    "loop runs over sequences where it should run over queries. `@` does the same for two axes and "
+    "carries leading axes along."
+)
+def knows_one_sequence_only_(weights, v):
+    blends = []
+    for row_of_shares in weights:
+        blends.append(sum(share * value for share, value in zip(row_of_shares, v)))  # noqa: B905
+    return torch.stack(blends)
+
+
+@blend_values.variant(knows_one_sequence_only_)
+def unpacks_two_sizes_(weights, v):
+    T, S = weights.shape
+    return torch.stack([sum(weights[t, s] * v[s] for s in range(S)) for t in range(T)])
 
 
 @blend_values.misconception(

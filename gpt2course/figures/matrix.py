@@ -26,7 +26,8 @@ def entry_text(value: Tensor, decimals: int = 2) -> str:
         return "∞" if number > 0 else "-∞"
     if number and abs(number) >= 1e5:
         return f"{number:.1e}"
-    return f"{number:.{decimals}f}"
+    text = f"{number:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def matrix_text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import combinations
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from gpt2course.figures.picture import Picture, from_figure, from_svg
 INK, GREY = "#1b1b1b", "#868e96"
 STROKES = ("#e8590c", "#2f9e44", "#1c7ed6", "#ae3ec9")  # one for each word, on dark and light
 SIDE, REACH = 270, 3.6  # a plane's side in pixels, and the number at its edge
+LONGEST = 8.0  # the longest query that the cabinet is drawn for
 
 
 def filing_cabinet(
@@ -148,7 +150,7 @@ def saturation(sizes: Sequence[int]) -> Picture:
 
     found = {hs: dot_product_statistics(hs) for hs in sizes}
     panels = {
-        "variance": "variance of the scores",
+        "variance": "variance",
         "largest": "largest of 8 weights (mean)",
         "slope": "slope w·(1 - w) (mean)",
     }
@@ -167,7 +169,9 @@ def saturation(sizes: Sequence[int]) -> Picture:
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
     axes[0].legend()
-    figure.suptitle("Without √hs, long vectors make the softmax all or nothing, and its slope dies")
+    figure.suptitle(
+        "Without √hs, the longer the vectors, the more one weight takes, and the less slope is left"
+    )
     figure.tight_layout()
     told = [
         f"hs {hs}: " + ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
@@ -209,21 +213,22 @@ def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"
     scores = k @ torch.tensor(query, dtype=k.dtype) / (math.sqrt(2) if scaled else 1.0)
     weights = attention.attention_weights(scores[None])[0]
     blend = (attention.blend_values(weights[None], v))[0].tolist()
+    folders = _folders(words, k, scores, weights, scaled)
     parts = [
         _plane(words, k, list(query), asker),
-        f'<g transform="translate({SIDE + 34} 0)">{_folders(words, k, scores, weights)}</g>',
+        f'<g transform="translate({SIDE + 34} 0)">{folders}</g>',
         f'<g transform="translate({SIDE + 394} 0)">{_map(words, v, weights, blend)}</g>',
     ]
     table = [
-        f"{w}: key ({a:g}, {b:g}), score {s:.2f}, weight {p:.3f}, value ({c:g}, {d:g})"
+        f"{w}: key ({a:g}, {b:g}), score {s:z.2f}, weight {p:.3f}, value ({c:g}, {d:g})"
         for w, (a, b), s, p, (c, d) in zip(
             words, k.tolist(), scores.tolist(), weights.tolist(), v.tolist(), strict=True
         )
     ]
     alt = (
-        f"query of {asker}: ({query[0]:.2f}, {query[1]:.2f}), scores "
+        f"query of {asker}: ({query[0]:z.2f}, {query[1]:z.2f}), scores "
         f"{'divided by √2' if scaled else 'as they are'}\n" + "\n".join(table)
-        + f"\nblend: ({blend[0]:.2f}, {blend[1]:.2f})"
+        + f"\nblend: ({blend[0]:z.2f}, {blend[1]:z.2f})"
     )  # fmt: skip
     return from_svg(_svg(2 * SIDE + 414, SIDE + 30, parts), alt)
 
@@ -234,16 +239,16 @@ def _plane(words: Sequence[str], k: Tensor, query: list[float], asker: str) -> s
     for i, (word, (x, y)) in enumerate(zip(words, k.tolist(), strict=True)):
         parts.append(_arrow(x, y, STROKES[i % 4], word))
     if query:
-        legend = f"- - ▸ query ({asker}): ({query[0]:.2f}, {query[1]:.2f})"
+        legend = f"- - ▸ query ({asker}): ({query[0]:z.2f}, {query[1]:z.2f})"
         parts.append(_arrow(*query, "currentColor", "", width=4, dashed=True))
         parts.append(_text(SIDE / 2 + 10, SIDE + 26, legend, weight=700))
     return "".join(parts)
 
 
-def _folders(words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor) -> str:
-    parts = [_text(45, 14, "key", weight=600), _text(154, 14, "score", weight=600),
-             _text(262, 14, "weight", weight=600)]  # fmt: skip
-    reach = max(4.0, scores.abs().max().item())
+def _folders(words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor, scaled) -> str:
+    parts = [_text(45, 14, "key", weight=600), _text(262, 14, "weight", weight=600),
+             _text(154, 14, "score" if scaled else "dot product", weight=600)]  # fmt: skip
+    reach = LONGEST * k.norm(dim=-1).max().item()  # the largest dot product, so bars compare
     rows = zip(words, k.tolist(), scores.tolist(), weights.tolist(), strict=True)
     for i, (word, (a, b), score, weight) in enumerate(rows):
         y = 26 + 64 * i
@@ -251,7 +256,7 @@ def _folders(words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor) -
         end = 154 + 44 * score / reach
         parts.append(_box(min(154, end), y + 16, abs(end - 154), 14, GREY, rx=0, edge=GREY))
         parts.append(f'<path d="M154 {y + 8}V{y + 38}" stroke="currentColor"/>')
-        parts.append(_text(154, y + 54, f"{score:.2f}", size=12))
+        parts.append(_text(154, y + 54, f"{score:z.2f}", size=12))
         parts.append(_box(214, y + 16, max(0.5, 100 * weight), 14, STROKES[i % 4], 0, "none"))
         parts.append(_box(214, y + 16, 100, 14, "none", 0, GREY))
         parts.append(_text(264, y + 54, f"{weight:.1%}", size=12, weight=700))
@@ -263,7 +268,15 @@ def _map(words: Sequence[str], v: Tensor, weights: Tensor, blend: list[float]) -
     unit, x0, y0 = 38, 96, SIDE - 66
     places = [(x0 + unit * a, y0 - unit * b) for a, b in v.tolist()]
     here = (x0 + unit * blend[0], y0 - unit * blend[1])
-    parts = [_text(150, 14, f"blend of the values: ({blend[0]:.2f}, {blend[1]:.2f})", weight=600)]
+    # Three values at a time: together the triangles cover all that a blend can reach.
+    triangles = "".join(
+        f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in three)}"/>'
+        for three in combinations(places, 3)
+    )
+    parts = [f'<g class="reach" fill="{GREY}" opacity=".2">{triangles}</g>']
+    parts += [
+        _text(150, 14, f"blend of the values: ({blend[0]:z.2f}, {blend[1]:z.2f})", weight=600)
+    ]
     for i, ((x, y), weight) in enumerate(zip(places, weights.tolist(), strict=True)):
         parts.append(_line(*here, x, y, STROKES[i % 4], 0.5 + 9 * weight))
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="{FILLS[i]}" stroke="{INK}"/>')

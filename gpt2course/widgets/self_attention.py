@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.figures.picture import Picture
-from gpt2course.figures.self_attention import cabinet
+from gpt2course.figures.self_attention import LONGEST, cabinet
 from gpt2course.widgets.twin import Playable, playable
 
 BY_HAND = "by hand"
@@ -42,8 +42,10 @@ def cabinet_to_play(
             style={"description_width": "90px", "button_width": "90px"},
         ),
         "angle": ipywidgets.IntSlider(angle, -180, 180, description="angle (°)", **wide),
-        "length": ipywidgets.FloatSlider(length, max=8, step=0.1, description="length", **wide),
-        "scaled": ipywidgets.Checkbox(True, description="divide the scores by √hs"),
+        "length": ipywidgets.FloatSlider(
+            length, max=LONGEST, step=0.1, description="length", **wide
+        ),
+        "scaled": ipywidgets.Checkbox(True, description="divide by √hs"),
     }  # fmt: skip
     _tie(controls, queries)
     return playable(draw, **controls)
