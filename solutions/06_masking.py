@@ -483,7 +483,7 @@ def honest_loss(model, idx):
     return torch.stack(losses).mean().item()
 
 # %% [markdown]
-# Train all five in the same way: same start, same sentences, 300 steps. Only the mask differs. Each step
+# Train all five in the same way: same start, same sentences, 200 steps. Only the mask differs. Each step
 # predicts, measures the loss (`cross_entropy` is the loss from above, averaged over all questions), finds
 # out in which direction every number of the model should move (`backward`), and moves it a little
 # (`step`). Lesson 13 takes this loop apart; here it is a machine that makes the loss small.
@@ -491,7 +491,7 @@ def honest_loss(model, idx):
 # **Predict:** which variant will have the lowest usual loss, and which the lowest honest loss?
 
 # %%
-def train(attend, progress, steps=300):
+def train(attend, progress, steps=200):
     """A trained TinyModel and its usual loss at every step."""
     torch.manual_seed(1)
     model, generator, curve = TinyModel(attend), torch.Generator().manual_seed(2), []
@@ -518,7 +518,7 @@ variants = {
     "zeroed after softmax": zero_after_softmax,
 }
 torch.set_num_threads(1)
-with tqdm(total=300 * len(variants), desc="steps") as progress:
+with tqdm(total=200 * len(variants), desc="steps") as progress:
     trained = {name: train(attend, progress) for name, attend in variants.items()}
 loss_curves({name: curve for name, (_, curve) in trained.items()}, floor)
 

@@ -159,6 +159,12 @@ def test_hidden_tests_between_two_parts_leave_one_gap():
     assert "".join(lesson["cells"][0]["source"]) == "f = check(f)\n\nprint(f)"
 
 
+def test_hidden_tests_at_the_top_leave_no_blank_line_behind():
+    text = "# %%\n### BEGIN HIDDEN TESTS\nassert f\n### END HIDDEN TESTS\n\nf = check(f)\n"
+    lesson = json.loads(build(SOURCE, text).lesson)
+    assert "".join(lesson["cells"][0]["source"]) == "f = check(f)"
+
+
 def test_a_solution_keeps_its_markers_and_a_lesson_has_none(course):
     solution, lesson = SOLUTION.read_text(encoding="utf-8"), LESSON.read_text(encoding="utf-8")
     assert solution.count("### BEGIN SOLUTION") == solution.count("### END SOLUTION") == 3
@@ -433,6 +439,12 @@ def test_a_marker_out_of_place_is_named_with_its_line(body, line, words):
     assert any(f"{SOURCE}:{line}: " in fault and words in fault for fault in found), found
 
 
+def test_a_line_like_a_cells_first_in_a_string_does_not_shift_the_lines_named():
+    string = "# %%\nx = '''\n# %% no cell\n'''\n\n"
+    (fault,) = faults_of(f"{string}# %%\ndef f():\n    {BEGIN}\n    return 1\n")
+    assert fault.startswith(f"{SOURCE}:8: ")
+
+
 def test_two_cells_of_one_name_are_refused():
     exercise = f"# %%\ndef f():\n    {BEGIN}\n    return 1\n    {END}\n"
     (fault,) = faults_of(f"{exercise}\n\n{exercise}")
@@ -455,6 +467,7 @@ def test_a_faulty_source_writes_nothing_and_does_not_stop_the_others(course, cap
 
 SCALED = "    return x @ y.transpose(-2, -1) / sqrt(d)"
 LONG = "    s = x @ y.transpose(-2, -1) / sqrt(d)\n    return s.softmax(-1)"
+ORDER = "    return sorted(x, key=lambda pair: (-y[pair], pair))"
 LOOP = "    t = 0\n    for i in range(x):\n        t = t + y[i] * i\n    return t"
 
 
@@ -475,6 +488,7 @@ LOOP = "    t = 0\n    for i in range(x):\n        t = t + y[i] * i\n    return 
         ("    z = x @ y\n    return z", "z = x @ y\nz"),
         (LONG, "s = x @ y.transpose(-2, -1) / sqrt(d)"),
         (LONG, "def g(a, b):\n    c = a @ b.transpose(-2, -1) / sqrt(d)\n    return c.softmax(-1)"),
+        (ORDER, "best = sorted(a, key=lambda b: (-c[b], b))"),
         (LOOP, "for i in range(x):\n    t = t + y[i] * i"),
         (LOOP, "def g(n, w):\n    for b in range(n):\n        a = a + w[b] * b\n    return a"),
         (LOOP, "if x:\n    pass\nelse:\n    for k in range(w):\n        u = u + v[k] * k"),
@@ -674,12 +688,15 @@ def test_windows_line_ends_are_neither_stale_nor_rewritten(course):
 
 def test_check_of_one_source_looks_at_no_other(course):
     Path("solutions/06_other.py").write_text("# %%\n1\n")
+    Path("lessons/09_orphan.ipynb").write_bytes(LESSON.read_bytes())
     assert main(["--check"]) == 1
     assert main(["--check", str(SOURCE)]) == 0
     assert main(["--check", str(SOURCE.resolve())]) == 0
 
 
-@pytest.mark.parametrize("name", ["solutions/none.py", "solutions/05_sample.ipynb", "05_x.py"])
+@pytest.mark.parametrize(
+    "name", ["solutions/07_none.py", "solutions/none.py", "solutions/05_sample.ipynb", "05_x.py"]
+)
 def test_what_is_no_source_is_refused(course, capsys, name):
     assert main([name]) == 1
     assert "a source is solutions/NN_stem.py" in capsys.readouterr().err
@@ -727,15 +744,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(course, monkeypatch)
     assert files() == before
 
 
-def test_the_command_runs_as_a_module_and_loads_no_torch(course):
+def test_the_command_runs_as_a_module_exits_with_1_on_a_fault_and_loads_no_torch(course):
+    LESSON.unlink()
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "gpt2course.authoring", "--check"],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert run.returncode == 0
-    assert "0 faults" in run.stdout
+    assert run.returncode == 1
+    assert f"{LESSON}: missing" in run.stderr and ", 1 faults" in run.stdout
     modules = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
     assert "gpt2course.authoring.command" in modules and "jupytext" in modules
     assert not modules & {"torch", "numpy", "matplotlib", "transformers"}
@@ -840,6 +858,24 @@ def test_a_notebook_of_unknown_origin_is_neither_overwritten_nor_brought_back(co
     assert main([]) == 1
     assert main(["--from-notebook", str(SOLUTION)]) == 1
     assert files() == before
+
+
+def test_a_notebook_of_unknown_origin_with_the_sources_cells_is_simply_rebuilt(course):
+    before, notebook = files(), read(SOLUTION)
+    del notebook["metadata"]["gpt2course"]
+    save_as_jupyterlab_does(notebook, SOLUTION)
+    assert main([]) == 0
+    assert files() == before
+
+
+def test_options_in_any_order_in_the_notebook_come_back_in_alphabetical_order(course):
+    notebook = read(SOLUTION)
+    cell_with(notebook, "Scaled")["metadata"] = {"tags": ["a"], "slideshow": {"slide_type": "skip"}}
+    SOLUTION.write_text(json.dumps(notebook), encoding="utf-8")
+    assert main(["--from-notebook", str(SOLUTION)]) == 0
+    options = '# %% slideshow={"slide_type": "skip"} tags=["a"]\ndef attention_scores'
+    assert options in SOURCE.read_text(encoding="utf-8")
+    assert main(["--check"]) == 0
 
 
 def test_a_new_solution_notebook_becomes_a_source(course):

@@ -131,12 +131,14 @@ def build_all(paths: list[Path], force: bool) -> list[str]:
         built = build(path, text)
         faults += built.faults
         solution = path.with_suffix(".ipynb")
-        if not built.faults and edited(solution, text) and not force:
+        if built.faults:
+            continue
+        if edited(solution, text) and not force:
             faults.append(
                 f"{solution}: edited since it was built; keep the edit with `{COMMAND} "
                 f"--from-notebook {solution}`, or drop it with `{COMMAND} --force {path}`"
             )
-        elif not built.faults:
+        else:
             written += [str(p) for p, content in built.notebooks().items() if write(p, content)]
     for name in written:
         print(f"wrote {name}")
