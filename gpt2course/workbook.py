@@ -143,7 +143,11 @@ def _execute(name: str, text: str, path: Path) -> Any:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     _show_source(path, text)
-    exec(compile(text, str(path), "exec"), vars(module))
+    _loading.append(name)
+    try:
+        exec(compile(text, str(path), "exec"), vars(module))
+    finally:
+        _loading.remove(name)
     return vars(module)[name]
 
 

@@ -7,7 +7,7 @@
 # - **In:** a text, such as `"robot must obey orders"`.
 # - **Out:** its tokens, a list of ids: whole numbers from 0 to V - 1, where V is the size of the
 #   vocabulary (50,257 for GPT-2). And the way back.
-# - **Time:** about 100 minutes, with a place for a break after the first hour. Five short exercises:
+# - **Time:** about two hours, with a place for a break in the middle. Five short exercises:
 #   `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk`, `decode_ids`. Together they are a
 #   complete tokenizer.
 
@@ -257,8 +257,8 @@ merge_steps(text, by_hand)
 # %% [markdown]
 # ## Never across a word
 #
-# The last merge made `s␣rob`: the end of one word, a blank, and the beginning of the next. It is
-# frequent here, but it is no piece of language. In a large text the same thing would give tokens such
+# The last merge made `s␣rob`: the end of one word, a blank, and the beginning of the next. That is no
+# piece of language; it came about because nothing forbids a merge across a blank. In a large text the same thing would give tokens such
 # as `robot.` and `robot!` and `robot?`, one for every sign that may follow.
 #
 # GPT-2 therefore first cuts a text into **chunks**, and pairs are counted and merged inside a chunk
@@ -294,8 +294,9 @@ boxes(split_text("a  robot and\n    another"))
 
 # %% [markdown]
 # The rule is one regular expression in the package. At each place it tries in turn: an ending such as `'t`
-# or `'s`; letters; digits; other signs (each of these three with at most one blank in front); and then the
-# blanks that are left, without the last one if anything else comes after them.
+# or `'s`; letters; digits; other signs (each of these three with at most one blank in front); and then what
+# is left: blanks, tabs and new lines (↵). Of a run of these before a word the last stands apart: a blank
+# joins the word, a new line is a chunk of its own.
 #
 # ## Exercise: `train_merges`
 #
@@ -388,7 +389,8 @@ boxes([pieces[i] for i in shown], [str(i) for i in shown])
 merge_tree(b" robots", merges)
 
 # %% [markdown]
-# This is the place for a break, at about an hour. Training is done; what is left is to use it.
+# This is the place for a break, at about an hour. (If the kernel has stopped when you come back: Run ▸
+# Run All Above Selected Cell.) Training is done; what is left is to use it.
 #
 # ## From text to ids
 #
@@ -624,8 +626,8 @@ def longest_pieces(word: bytes) -> list[bytes]:
 
 by_rank = [pieces[i] for i in encode_chunk(b" houses", merges)]
 by_length = longest_pieces(b" houses")
-cuts([("lowest rank first, GPT-2", by_rank, [pieces.index(p) for p in by_rank]),
-      ("longest piece, WordPiece", by_length, [pieces.index(p) for p in by_length])])
+cuts([("lowest rank first, as GPT-2", by_rank, [pieces.index(p) for p in by_rank]),
+      ("longest piece, as WordPiece", by_length, [pieces.index(p) for p in by_length])])
 
 # %% [markdown]
 # Why does the first rule not find ` house`? This is how it is made where nothing follows it. Look at the ids: which of its

@@ -8,7 +8,7 @@
 # **In → out:** queries, keys and values, each of shape (T, hs), become T new rows of shape (T, hs).
 # T is the number of tokens, hs (head size) the length of one query.
 #
-# **Time:** about 75 minutes. You write three short functions.
+# **Time:** about 95 minutes. You write three short functions.
 
 # %%
 import math
@@ -162,8 +162,8 @@ print("two queries, four keys: ", tuple((torch.ones(2, 3) @ torch.ones(4, 3).T).
 #
 # Our vectors have 2 numbers; GPT-2's have 64. A dot product adds up hs products, and the more are
 # added, the further it strays from 0. The **variance** measures that: the mean squared distance from
-# the mean. Here are 10,000 dot products of random vectors whose numbers have variance 1, for four
-# lengths. Look at the first column and guess the rule, then look at the second.
+# the mean. Here are 10,000 dot products of random vectors whose numbers have mean 0 and variance 1, for
+# four lengths. Look at the first column and guess the rule, then look at the second.
 
 # %%
 for size in (4, 16, 64, 256):
@@ -174,7 +174,8 @@ for size in (4, 16, 64, 256):
     assert abs(raw / size - 1) < 0.1 and abs(scaled - 1) < 0.1
 
 # %% [markdown]
-# The variance is hs: hs independent products of variance 1 each, added up. Dividing numbers by c
+# The variance is hs: hs products of variance 1 each are added up, and the variances of numbers that have
+# nothing to do with each other add up too. Dividing numbers by c
 # divides their squares by c², and so their variance by c². To bring a variance of hs back to 1, c² has
 # to be hs, and c is √hs. A dot product divided by √hs is called a **score**, here and from now on.
 # What would go wrong without it can be seen once the softmax is there, in section 4.
@@ -490,8 +491,8 @@ cabinet_to_play(WORDS, q, k, v, first="obey")
 # to go below 0° and say "not an action", and that is where the query of <i>obey</i> lies, at -27°.</li>
 # <li>At length 0 all scores are 0, each folder gets the same, and the diamond sits in the mean of the
 # four values: what you would do if you knew nothing about whom to read. A longer query widens all
-# differences between scores. At 8 the diamond sits almost on one value, unless two keys tie for the
-# lead, as at 0° and 90°: there it sits half-way between two.</li>
+# differences between scores. At 8 the diamond sits almost on one value, unless two keys match nearly
+# equally well, as around 0°, 90° and 135°: there it sits between two.</li>
 # <li>No. Shares are never negative and sum to 1, so a blend always lies between the values.</li>
 # <li>The length. Scores that are not divided by √2 are those of a query longer by the factor √2.</li>
 # </ol></details>
@@ -571,8 +572,8 @@ print("shuffled in:", [WORDS[i] for i in order], "→ the same rows out, shuffle
 # ## 8. So what is *it*?
 #
 # The illustrated explanations of GPT-2 show how, in one of its layers, *it* divides its attention in
-# our sentence: 50 % robot, 30 % a, 19 % it, and the 1 % that is left for all the others. These weights
-# are quoted and typed in, not computed here. Where such weights come from is the work of training;
+# our sentence: 50 % robot, 30 % a, 19 % it, and the 1 % that is left for all the others (we share it
+# out evenly). These weights are quoted and typed in, not computed here. Where such weights come from is the work of training;
 # lesson 15 looks for such a pattern in a model that you have trained. "a" and "robot" together are
 # 80 %: the token looks mostly at *a robot*.
 
@@ -661,7 +662,7 @@ print("parameters in softmax and blend: 0")
 # You have the heart of the transformer in three lines: scores say how well each query matches each key,
 # the softmax turns them into shares, and the blend mixes the values by these shares. Division by √hs keeps
 # the scores at a size at which the softmax can learn. A row that knew only itself now holds something of
-# every other. And nothing in it depends on how far away the other word stands.
+# every other. And the three steps themselves never ask how far away the other word stands.
 #
 # One thing is open: a blend has hs numbers (64 in GPT-2), and the row that came in has C (768). Lesson
 # 07 puts 12 blends side by side, which makes C again, and lesson 09 adds the result to the row.

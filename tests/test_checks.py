@@ -71,10 +71,20 @@ def test_changing_another_argument_is_not_taken_for_scaling_q():
     assert result.misconception is None and "argument v" in result.finding
 
 
-def test_mistake_that_agrees_on_some_calls_is_said_to_look_like_it():
+def test_mistake_that_agrees_on_most_calls_is_said_to_look_like_it():
+    def mask(n_query, n_key):
+        return torch.ones(n_query, n_key, dtype=torch.bool).triu(1 if n_key > 1000 else 0)
+
+    result = checks.run("causal_mask", mask)
+    assert (result.misconception, result.throughout) == ("reads the future", False)
+    assert "This looks like a known mistake: reads the future" in result.message
+
+
+def test_mistake_that_agrees_on_few_calls_is_not_named():
     result = checks.run("causal_mask", lambda n, m: torch.arange(m) <= torch.arange(n)[:, None] + n)
-    assert (result.misconception, result.throughout) == ("hides nothing", False)
-    assert "This looks like a known mistake: hides nothing" in result.message
+    assert result.misconception is None and ("no query may read a later position", False) in (
+        result.properties
+    )
 
 
 def test_unknown_mistake_gets_the_properties_that_fail():

@@ -162,6 +162,7 @@ def test_finished_component_of_this_notebook_is_imported_from_mine(cells):
         """
     ).keep("masked_attention")
     assert "from gpt2course.mine import causal_mask" in kept.path.read_text()
+    assert mine._asked == {}  # nobody imported anything: nothing to announce under the cell
 
 
 def test_answer_under_another_name_or_as_a_lambda_is_kept_under_the_exercises_name(cells):

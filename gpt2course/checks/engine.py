@@ -199,7 +199,8 @@ def _known_mistake(
 
     It is where the two agree on every case in which the mistake shows, the smallest failing case
     among them; of several, the one that shows most often. Failing that, a mistake is likely where
-    it agrees on the smallest failing case and another besides, and on more cases than any other.
+    it agrees on the smallest failing case, on at least half of the cases in which it shows and two
+    at the least, and on more cases than any other.
     """
     first = next(i for i, (e, o) in enumerate(zip(expected, outcomes, strict=True)) if _wrong(e, o))
     sure, explained, likely = None, 0, {}
@@ -210,7 +211,8 @@ def _known_mistake(
         if first in shows and agree == shows and len(shows) > explained:
             sure, explained = mistake, len(shows)
         elif first in agree and not outcomes[first].error:
-            likely[mistake.name] = (mistake, len(agree))
+            if len(agree) * 2 >= len(shows):
+                likely[mistake.name] = (mistake, len(agree))
     if sure:
         return sure, True
     ranked = sorted([*likely.values(), (None, 1), (None, 1)], key=lambda pair: -pair[1])

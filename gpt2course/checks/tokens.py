@@ -487,6 +487,20 @@ def merges_overlapping_pairs(ids, pair, new_id):
 
 
 @merge_pair.misconception(
+    "What is no part of the pair got lost. An id that is not merged goes on into the new list."
+)
+def drops_what_is_not_merged(ids, pair, new_id):
+    merged, i = [], 0
+    while i < len(ids):
+        if i + 1 < len(ids) and (ids[i], ids[i + 1]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            i += 1
+    return merged
+
+
+@merge_pair.misconception(
     "After a merge one id too many was skipped: the loop went on three places further. The pair is "
     "two ids long, so it is `i += 2` there (and nothing added after that)."
 )
@@ -1017,6 +1031,41 @@ def divides_by_the_counts_of_the_parts(chunks, n_merges):
 
 
 @train_merges.misconception(
+    "The smallest pair was taken, and its count never asked for. The most frequent pair goes "
+    "first; the smaller one only among equals."
+)
+def takes_the_smallest_pair(chunks, n_merges):
+    return _train(chunks, n_merges, min)
+
+
+@train_merges.misconception(
+    "The rarest pair was taken. `min` of (count, pair) finds the smallest count; with a minus "
+    "before the count it finds the largest, and still the smaller pair among equals."
+)
+def takes_the_rarest_pair(chunks, n_merges):
+    return _train(chunks, n_merges, lambda counts: min(counts, key=lambda p: (counts[p], p)))
+
+
+@train_merges.misconception(
+    "A pair was counted once for each chunk that holds it. Every place counts, also several in the "
+    "same chunk."
+)
+def counts_a_pair_once_in_each_chunk(chunks, n_merges):
+    def count(words):
+        return Counter(pair for word in words for pair in set(pairwise(word)))
+
+    return _train(chunks, n_merges, _best, count=count)
+
+
+@train_merges.misconception(
+    "The new ids came back with the pairs. Return the pairs alone: the id of a merge follows from "
+    "its place in the list."
+)
+def returns_the_new_ids_too(chunks, n_merges):
+    return [(p, 256 + i) for i, p in enumerate(tokenizer.train_merges(chunks, n_merges))]
+
+
+@train_merges.misconception(
     "Only the first chunk was read. The counts come from all chunks together."
 )
 def reads_only_the_first_chunk(chunks, n_merges):
@@ -1308,6 +1357,14 @@ def makes_each_merge_once(chunk, merges):
         if pair in pairwise(ids):
             at = list(pairwise(ids)).index(pair)
             ids[at : at + 2] = [256 + i]
+    return ids
+
+
+@encode_chunk.variant(merges_the_highest_rank_first)
+def goes_through_the_merges_from_the_last_to_the_first(chunk, merges):
+    ids = list(chunk)
+    for rank in reversed(range(len(merges))):
+        ids = tokenizer.merge_pair(ids, merges[rank], 256 + rank)
     return ids
 
 
