@@ -8,6 +8,7 @@ import inspect
 import re
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -159,7 +160,7 @@ def _wrong(expected: Outcome, outcome: Outcome) -> bool:
 
 
 def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: Result) -> None:
-    expected = [expected_outcome(exercise, case) for case in exercise.cases]
+    expected = _expected(exercise.name)
     failing = [i for i, (e, o) in enumerate(zip(expected, outcomes, strict=True)) if _wrong(e, o)]
     if not failing:
         result.status, result.expected = "passed", expected[0].value
@@ -173,7 +174,7 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
     )
     result.status = "error" if outcome.error else "failed"
     result.finding = _finding(exercise, answer, expected[first], outcome)
-    found, result.throughout = _known_mistake(exercise, expected, outcomes)
+    found, result.throughout = _known_mistake(exercise, first, outcomes)
     if found:
         result.misconception, result.why = found.name, found.why
     elif difference(result.expected, result.got) and isinstance(result.got, type(result.expected)):
@@ -192,8 +193,27 @@ def _finding(exercise: Exercise, answer: Answer, expected: Outcome, outcome: Out
     return found
 
 
+@cache
+def _expected(name: str) -> list[Outcome]:
+    exercise = find(name)
+    return [expected_outcome(exercise, case) for case in exercise.cases]
+
+
+@cache
+def _mistakes(name: str) -> list[tuple[Misconception, dict[int, Outcome]]]:
+    """Every listed mistake with its outcomes in the cases (by number) in which it shows."""
+    exercise, found = find(name), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a mistake may be what a library warns of
+        for mistake in exercise.misconceptions:
+            theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
+            pairs = enumerate(zip(_expected(name), theirs, strict=True))
+            found.append((mistake, {i: o for i, (e, o) in pairs if _wrong(e, o)}))
+    return found
+
+
 def _known_mistake(
-    exercise: Exercise, expected: list[Outcome], outcomes: list[Outcome]
+    exercise: Exercise, first: int, outcomes: list[Outcome]
 ) -> tuple[Misconception | None, bool]:
     """The listed mistake that the answer makes, and whether it is that mistake throughout.
 
@@ -201,18 +221,20 @@ def _known_mistake(
     among them; of several, the one that shows most often. Failing that, a mistake is likely where
     it agrees on the smallest failing case, on at least half of the cases in which it shows and two
     at the least, and on more cases than any other.
+
+    Args:
+        first: the number of the smallest failing case.
     """
-    first = next(i for i, (e, o) in enumerate(zip(expected, outcomes, strict=True)) if _wrong(e, o))
     sure, explained, likely = None, 0, {}
-    for mistake in exercise.misconceptions:
-        theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
-        shows = [i for i, (e, o) in enumerate(zip(expected, theirs, strict=True)) if _wrong(e, o)]
-        agree = [i for i in shows if _same(theirs[i], outcomes[i], expected[i])]
-        if first in shows and agree == shows and len(shows) > explained:
+    expected = _expected(exercise.name)
+    for mistake, shows in _mistakes(exercise.name):
+        if first not in shows or not _same(shows[first], outcomes[first], expected[first]):
+            continue
+        agree = [i for i, theirs in shows.items() if _same(theirs, outcomes[i], expected[i])]
+        if len(agree) == len(shows) > explained:
             sure, explained = mistake, len(shows)
-        elif first in agree and not outcomes[first].error:
-            if len(agree) * 2 >= len(shows):
-                likely[mistake.name] = (mistake, len(agree))
+        elif len(agree) * 2 >= len(shows) and not outcomes[first].error:
+            likely[mistake.name] = (mistake, len(agree))
     if sure:
         return sure, True
     ranked = sorted([*likely.values(), (None, 1), (None, 1)], key=lambda pair: -pair[1])
