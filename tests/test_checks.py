@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gpt2course import checks
-from gpt2course.checks import engine, sandbox
+from gpt2course.checks import engine, mistakes, sandbox
 from gpt2course.checks.card import Card
 from gpt2course.checks.compare import difference
 from gpt2course.checks.sandbox import run_limited
@@ -85,6 +85,12 @@ def test_mistake_that_agrees_on_few_calls_is_not_named():
     assert result.misconception is None and ("no query may read a later position", False) in (
         result.properties
     )
+
+
+def test_the_warnings_of_listed_mistakes_stay_out_of_the_notebook(recwarn):
+    mistakes._mistakes.cache_clear()
+    result = checks.run("attention_scores", lambda q, k: q @ k.transpose(-2, -1))
+    assert result.misconception == "forgets the scale" and not recwarn.list
 
 
 def test_unknown_mistake_gets_the_properties_that_fail():
@@ -288,7 +294,7 @@ def test_mutable_default_does_not_spoil_later_checks():
         seen.append(n_query)
         return triangle(n_query, n_key)
 
-    assert checks.run("causal_mask", engine.fresh(remembers)).passed
+    assert checks.run("causal_mask", mistakes.fresh(remembers)).passed
     assert remembers.__defaults__ == ([],)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2course.checks import engine
+from gpt2course.checks.mistakes import fresh
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def rows() -> list[Row]:
     """Run everything that is listed."""
     found = []
     for exercise in engine.exercises().values():
-        listed = [(m.name, engine.fresh(m.answer), "caught") for m in exercise.misconceptions]
+        listed = [(m.name, fresh(m.answer), "caught") for m in exercise.misconceptions]
         listed += [(o.name, o.answer, "passed") for o in exercise.other_answers]
         for name, answer, wanted in listed:
             result = engine.run(exercise.name, answer)

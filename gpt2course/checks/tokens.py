@@ -11,8 +11,8 @@ from math import inf
 import numpy as np
 
 from gpt2course import tokenizer
-from gpt2course.checks.engine import fresh
 from gpt2course.checks.exercise import Case, Exercise, Property
+from gpt2course.checks.mistakes import fresh
 
 SENTENCES = (
     "A robot must obey orders. The other robot obeys no orders: it orders robots about. "
