@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import warnings
 from functools import cache
 from types import FunctionType
 
@@ -47,12 +46,10 @@ def known_mistake(
 def _mistakes(exercise: Exercise) -> list[tuple[Misconception, dict[int, Outcome]]]:
     """Every listed mistake with its outcomes in the cases (by number) in which it shows."""
     found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a mistake may be what a library warns of
-        for mistake in exercise.misconceptions:
-            theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
-            pairs = enumerate(zip(expected_outcomes(exercise), theirs, strict=True))
-            found.append((mistake, {i: o for i, (e, o) in pairs if is_wrong(e, o)}))
+    for mistake in exercise.misconceptions:
+        theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
+        pairs = enumerate(zip(expected_outcomes(exercise), theirs, strict=True))
+        found.append((mistake, {i: o for i, (e, o) in pairs if is_wrong(e, o)}))
     return found
 
 
