@@ -4,7 +4,6 @@ docs/gpt2.svg is the pipeline that every lesson shows; docs/card.png is a photog
 that a check shows for a wrong answer.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from gpt2course import checks
 from gpt2course.checks.card import Card
 from gpt2course.figures.pipeline import pipeline
+from gpt2course.files import write_whole
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -47,19 +47,13 @@ def main() -> None:
     from browser import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
 
-    _write(HERE / "gpt2.svg", pipeline_svg().encode())
+    write_whole(HERE / "gpt2.svg", pipeline_svg().encode())
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(device_scale_factor=2)
         page.set_content(card_html())
-        _write(HERE / "card.png", page.locator(".gpt2course-card").screenshot())
+        write_whole(HERE / "card.png", page.locator(".gpt2course-card").screenshot())
         browser.close()
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

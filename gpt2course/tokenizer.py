@@ -24,6 +24,8 @@ from typing import Any, Self
 import regex
 import tiktoken
 
+from gpt2course.files import write_whole
+
 
 def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
     """How often each pair of neighbours occurs.
@@ -253,7 +255,7 @@ def _gpt2_encoding() -> tiktoken.Encoding:
     for url, sha256 in _GPT2_FILES.items():
         path = _cache_path(url)
         if not path.exists():
-            _write(path, _download(url, sha256))
+            write_whole(path, _download(url, sha256))
         elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise ValueError(
                 f"{path} must be GPT-2's {url.rpartition('/')[2]}, but is damaged; "
@@ -288,17 +290,6 @@ def _download(url: str, sha256: str) -> bytes:
         f"({reason}); with a network, call again; without one, put these two files there, or set "
         f"TIKTOKEN_CACHE_DIR to a folder that holds them under these names:{files}"
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write the whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 # The tokenizer ---------------------------------------------------------------------------------
@@ -517,7 +508,7 @@ class Tokenizer:
                 "GPT-2's vocabulary must not be saved; Tokenizer.gpt2() has it anywhere"
             )
         lines = [f"{json.dumps(key)}: {_to_json(value)}" for key, value in self._fields().items()]
-        _write(Path(path), ("{\n  " + ",\n  ".join(lines) + "\n}\n").encode())
+        write_whole(Path(path), ("{\n  " + ",\n  ".join(lines) + "\n}\n").encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

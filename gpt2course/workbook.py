@@ -11,7 +11,6 @@ import hashlib
 import linecache
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from gpt2course.answer_source import NoSource, NotSelfContained, compose
 from gpt2course.checks import engine
+from gpt2course.files import write_whole
 
 CHECKED = "# checked: "
 _loaded: dict[str, tuple[bytes, Any]] = {}  # name: the file's bytes, what it defines
@@ -68,7 +68,7 @@ def keep(name: str, answer: Callable[..., Any]) -> Kept:
     if not result.passed:
         return Kept(None, f"on its own, without the notebook, it does not pass: {result.finding}")
     try:
-        _write(path_of(name), text)
+        write_whole(path_of(name), text.encode())
     except OSError as error:
         return Kept(None, _not_writable(error))
     return Kept(path_of(name))
@@ -185,21 +185,6 @@ def _not_writable(error: OSError) -> str:
         f"{folder()} can't be written ({error.strerror}). Make it writable, or set "
         "GPT2COURSE_WORKBOOK to a folder that is and restart the kernel."
     )
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _set_aside(path: Path, fault: str, report: Callable[[str], None]) -> None:

@@ -738,7 +738,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(course, monkeypatch)
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(command.os, "replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         command.write(LESSON, "new")
     assert files() == before

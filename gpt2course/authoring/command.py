@@ -20,6 +20,7 @@ from gpt2course.authoring.cells import (
 )
 from gpt2course.authoring.leaks import leaks
 from gpt2course.authoring.lesson import ALLOW, digest, inspect, notebook_text
+from gpt2course.files import write_whole
 
 COMMAND = "python -m gpt2course.authoring"
 SOLUTIONS, LESSONS, NAME = Path("solutions"), Path("lessons"), r"\d\d_\w+"
@@ -96,13 +97,7 @@ def write(path: Path, text: str) -> bool:
     """Write a file whole or not at all; False where it already says this."""
     if path.exists() and read_text(path) == text:
         return False
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(text.encode())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text.encode())
     return True
 
 

@@ -5,13 +5,13 @@ A mistake is caught where it does not pass, and named where the card gives its o
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpt2course.checks import engine
 from gpt2course.checks.mistakes import fresh
+from gpt2course.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,7 @@ def main(argv: list[str]) -> int:
     found = rows()
     text = as_markdown(found)
     if argv:
-        path = Path(argv[0])
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(Path(argv[0]), text.encode())
     else:
         print(text, end="")
     return 0 if all(row.as_wanted for row in found) else 1
