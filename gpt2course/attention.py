@@ -9,6 +9,7 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def attention_scores(
@@ -58,3 +59,19 @@ def masked_attention(
     may_read = causal_mask(q.shape[-2], k.shape[-2]).to(q.device)
     scores = attention_scores(q, k).masked_fill(~may_read, -math.inf)
     return blend_values(attention_weights(scores), v)
+
+
+def fused_attention(
+    q: Float[Tensor, "... T hs"], k: Float[Tensor, "... S hs"], v: Float[Tensor, "... S hs"]
+) -> Float[Tensor, "... T hs"]:
+    """masked_attention in one call of torch, which never holds all T × S weights at once.
+
+    torch's own `is_causal` counts from the upper left corner, so it serves where T = S alone.
+    """
+    T, S = q.shape[-2], k.shape[-2]
+    if T == S:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    if T == 1:  # the newest position may read all
+        return F.scaled_dot_product_attention(q, k, v)
+    may_read = causal_mask(T, S).to(q.device)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=may_read)

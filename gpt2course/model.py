@@ -1,6 +1,11 @@
 """GPT-2: token ids in, a score for every possible next token out."""
 
+from __future__ import annotations
+
 import math
+import os
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +14,8 @@ from torch import Tensor, nn
 from gpt2course.block import Block, LayerNorm
 from gpt2course.config import GPT2Config
 from gpt2course.embedding import embed
+from gpt2course.linear import linear
+from gpt2course.multihead import Past
 
 
 def output_logits(x: Float[Tensor, "B T C"], wte: Float[Tensor, "V C"]) -> Float[Tensor, "B T V"]:
@@ -16,7 +23,7 @@ def output_logits(x: Float[Tensor, "B T C"], wte: Float[Tensor, "V C"]) -> Float
 
     The table that turned ids into vectors turns vectors back into scores ("tied").
     """
-    return x @ wte.T
+    return linear(x, wte)
 
 
 def count_parameters(config: GPT2Config) -> int:
@@ -33,6 +40,32 @@ def count_parameters(config: GPT2Config) -> int:
     return tables + config.n_layer * (2 * layer_norm + attn + mlp) + layer_norm
 
 
+def parameter_table(config: GPT2Config) -> list[tuple[str, tuple[int, ...], int]]:
+    """Every parameter: its name in the checkpoint, its shape, and how many numbers it holds.
+
+    The blocks are alike, so the table has one of them, as `h.*`; its rows count n_layer times.
+
+    >>> sum(count for _, _, count in parameter_table(GPT2Config()))
+    124439808
+    """
+    with torch.device("meta"):  # shapes alone, no memory
+        one_block = GPT2(replace(config, n_layer=1))
+    rows = []
+    for name, parameter in one_block.named_parameters():
+        times = config.n_layer if name.startswith("h.0.") else 1
+        shape = tuple(parameter.shape)
+        rows.append((name.replace("h.0.", "h.*."), shape, times * parameter.numel()))
+    return rows
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """What the model needs to know of the tokens before idx; `kv_cache.KVCache` has it."""
+
+    length: int
+    layers: list[Past]
+
+
 def check_idx(idx: Int[Tensor, "B T"], n_ctx: int) -> None:
     """Raise where idx is not a batch of token ids that fits into n_ctx positions."""
     if not isinstance(idx, Tensor) or idx.dtype not in (torch.int64, torch.int32):
@@ -42,6 +75,8 @@ def check_idx(idx: Int[Tensor, "B T"], n_ctx: int) -> None:
         )
     if idx.ndim != 2:
         raise ValueError(f"idx must be (B, T), got {tuple(idx.shape)}; try idx[None] for one text")
+    if idx.shape[1] == 0:
+        raise ValueError("idx must hold at least one token, got none; start with <|endoftext|>")
     if idx.shape[1] > n_ctx:
         raise ValueError(
             f"at most n_ctx={n_ctx} tokens fit, got {idx.shape[1]}; try idx[:, -{n_ctx}:]"
@@ -50,6 +85,9 @@ def check_idx(idx: Int[Tensor, "B T"], n_ctx: int) -> None:
 
 class GPT2(nn.Module):
     """Decoder-only transformer (Radford et al. 2019), with the checkpoint's own names.
+
+    model(idx) gives the logits after every token; model.next_logits(idx) only those after the
+    last, which is all that writing needs. Both take a cache (`kv_cache.KVCache`) of earlier tokens.
 
     Raises, when called:
         TypeError: idx does not hold int64 (or int32) ids.
@@ -83,9 +121,61 @@ class GPT2(nn.Module):
             else:
                 nn.init.zeros_(parameter)
 
-    def forward(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+    def forward(
+        self, idx: Int[Tensor, "B T"], cache: Cache | None = None
+    ) -> Float[Tensor, "B T V"]:
+        return output_logits(self.hidden(idx, cache), self.wte.weight)  # (B, T, V)
+
+    def next_logits(
+        self, idx: Int[Tensor, "B T"], cache: Cache | None = None
+    ) -> Float[Tensor, "B V"]:
+        """The logits after the last token alone: one row of the vocabulary's size, and not T."""
+        return output_logits(self.hidden(idx, cache)[:, -1:], self.wte.weight)[:, 0]  # (B, V)
+
+    def hidden(self, idx: Int[Tensor, "B T"], cache: Cache | None = None) -> Float[Tensor, "B T C"]:
+        """What the stack makes of every token, as the output matrix reads it.
+
+        Args:
+            cache: keys and values of the tokens before idx; those of idx are added to it.
+        """
         check_idx(idx, self.config.n_ctx)
-        x = embed(idx, self.wte.weight, self.wpe.weight)  # (B, T, C)
-        for block in self.h:
-            x = block(x)
-        return output_logits(self.ln_f(x), self.wte.weight)  # (B, T, V)
+        start = cache.length if cache else 0
+        x = embed(idx, self.wte.weight, self.wpe.weight, start)  # (B, T, C)
+        pasts = cache.layers if cache else [None] * len(self.h)
+        for block, past in zip(self.h, pasts, strict=True):
+            x = block(x, past)
+        if cache:
+            cache.length += idx.shape[1]
+        return self.ln_f(x)
+
+    @property
+    def device(self) -> torch.device:
+        return self.wte.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.wte.weight.dtype
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> GPT2:
+        """A trained model, ready to run (`weights.load_model` says what it takes and raises).
+
+        Args:
+            name_or_path: a released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"),
+                any GPT-2 on the Hugging Face hub ("owner/name"), or a folder or .safetensors file.
+        """
+        from gpt2course import weights  # comes later in the flow of the data
+
+        return weights.load_model(name_or_path, dtype=dtype, device=device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write config.json and model.safetensors, as transformers reads them too."""
+        from gpt2course import weights
+
+        weights.save_model(self, folder)

@@ -13,12 +13,16 @@ FLOW = [
     "files",
     "config",
     "tokenizer",
+    "linear",
     "embedding",
     "attention",
     "multihead",
     "mlp",
     "block",
     "model",
+    "kv_cache",
+    "sampling",
+    "weights",
 ]
 # Beside the flow, from what knows least to what knows most.
 BESIDE = ["figures", "checks", "answer_source", "workbook", "mine", "widgets", "notebook"]
