@@ -26,7 +26,18 @@ from gpt2course.checks.sandbox import (
     run_limited,
 )
 
-LESSONS = ("tokens", "self_attention", "masking")  # one module of exercises each, in course order
+LESSONS = (  # one module of exercises each, in course order
+    "tokens",
+    "self_attention",
+    "masking",
+    "multi_head",
+    "mlp",
+    "block",
+    "output_projection",
+    "sampling",
+    "kv_cache",
+    "released_weights",
+)
 # Files whose lines are not the learner's: ours, the standard library's, the installed packages'.
 NOT_THEIRS = (
     str(Path(__file__).parents[1]),

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
+from gpt2course.checks.compare import short_repr
+
 Answer = Callable[..., Any]
 
 
@@ -66,6 +70,10 @@ def call_plainly(answer: Answer, *args: Any) -> Any:
     return answer(*args)
 
 
+def _argument(value: Any) -> str:
+    return f"<{tuple(value.shape)}>" if isinstance(value, Tensor) else short_repr(value)
+
+
 @dataclass(eq=False)
 class Exercise:
     """One exercise: its reference answer, and everything that a check of it needs.
@@ -92,6 +100,12 @@ class Exercise:
 
     def parameter_names(self) -> list[str]:
         return list(inspect.signature(self.reference).parameters)
+
+    def call_text(self, case: Case) -> str:
+        """The call of a case in words, tensors by their shapes."""
+        named = zip(self.parameter_names(), case.args, strict=False)
+        arguments = [f"{name}={_argument(value)}" for name, value in named]
+        return f"{self.name}({', '.join(arguments)})"
 
     def misconception(self, why: str) -> Callable[[Answer], Answer]:
         """Decorator: list the function as a mistake of its own name, with spaces."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,16 +90,7 @@ def sign(holds: bool) -> str:
 
 def call_text(result: Result) -> str:
     """The call that was tried, tensors by their shapes."""
-    parameters = inspect.signature(result.exercise.reference).parameters
-    arguments = [
-        f"{name}={_argument(value)}"
-        for name, value in zip(parameters, result.case.args, strict=False)
-    ]
-    return f"{result.name}({', '.join(arguments)})"
-
-
-def _argument(value: Any) -> str:
-    return f"<{tuple(value.shape)}>" if isinstance(value, Tensor) else short_repr(value)
+    return result.exercise.call_text(result.case)
 
 
 @dataclass

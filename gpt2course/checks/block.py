@@ -1,0 +1,3 @@
+"""The exercises of lesson 09: layer_norm, Block."""
+
+EXERCISES = []

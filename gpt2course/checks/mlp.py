@@ -1,0 +1,3 @@
+"""The exercises of lesson 08: gelu, MLP."""
+
+EXERCISES = []

@@ -1,0 +1,137 @@
+"""Exercises whose answer is a class: built, given the reference's weights, and called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2course.checks.exercise import Answer, Case, Exercise
+from gpt2course.checks.inputs import normal
+
+PARAMETERS, OUTPUT, GRADIENTS = "parameters", "output", "gradients"  # what a case asks for
+
+
+class WrongParameters(Exception):
+    """The module has other parameters than the exercise names."""
+
+
+@dataclass(eq=False)
+class ModuleExercise(Exercise):
+    """An exercise whose answer is a class of nn.Module.
+
+    The arguments of a case are (what, sizes, x): what is asked for, the arguments of the class,
+    and the argument of `forward`. The value is, for PARAMETERS, their shapes by name; for OUTPUT,
+    what forward gives once the weights are the reference's; for GRADIENTS, the gradient of x
+    (where it holds floats) and of every parameter. The module works in the dtype of x (`dtype_of`
+    says otherwise), in eval mode. `other_asks` adds whats of its own, each called with
+    (answer, sizes, x).
+    """
+
+    dtype_of: Callable[[Any], torch.dtype] = lambda x: x.dtype
+    other_asks: dict[str, Callable[..., Any]] | None = None
+
+    def __post_init__(self):
+        self.call = self._call
+
+    def parameter_names(self) -> list[str]:
+        return ["what", "sizes", "x"]
+
+    def call_text(self, case: Case) -> str:
+        what, sizes, x = case.args
+        words = ", ".join(str(size) for size in sizes)
+        built = f"{self.name}({words})"
+        if what == PARAMETERS:
+            return f"{built}.named_parameters()"
+        x_name = "idx" if isinstance(x, Tensor) and not x.is_floating_point() else "x"
+        shape = f"<{tuple(x.shape)}>" if isinstance(x, Tensor) else str(x)
+        return f"{built}({x_name}={shape})"
+
+    def _call(self, answer: Answer, what: str, sizes: tuple, x: Any) -> Any:
+        if what in (self.other_asks or {}):
+            return self.other_asks[what](answer, sizes, x)
+        module = build(answer, sizes)
+        if what == PARAMETERS:
+            return {name: tuple(p.shape) for name, p in own_parameters(module).items()}
+        dtype = self.dtype_of(x)
+        fill(module, build(self.reference, sizes), dtype)
+        if what == OUTPUT:
+            return module(x)
+        return gradients(module, x)
+
+
+def build(answer: Answer, sizes: tuple) -> nn.Module:
+    """The module, in eval mode; what its constructor draws is the same on every run."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = answer(*sizes)
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"the answer must be a class of nn.Module; calling it with {sizes} gave "
+            f"{type(module).__name__}"
+        )
+    return module.eval()
+
+
+def own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Every parameter under its first name; a tied one counts once, under the name it had first.
+
+    A container `h` may call its blocks what it likes: they are numbered in their order.
+    """
+    found: dict[str, nn.Parameter] = {}
+    blocks = [name for name, _ in h.named_children()] if (h := getattr(module, "h", None)) else []
+    named = sorted(
+        module.named_parameters(remove_duplicate=False), key=lambda item: "head" in item[0]
+    )
+    for name, parameter in named:
+        if any(parameter is other for other in found.values()):
+            continue
+        first, _, rest = name.removeprefix("h.").partition(".")
+        if name.startswith("h.") and first in blocks:
+            name = f"h.{blocks.index(first)}.{rest}"
+        found[name] = parameter
+    return found
+
+
+def fill(module: nn.Module, reference: nn.Module, dtype: torch.dtype) -> None:
+    """Give the module weights that depend only on the reference's names and shapes.
+
+    They are so large that every one of them shows in the output, biases and LayerNorm's too.
+
+    Raises:
+        WrongParameters: a parameter is missing, extra or of another shape.
+    """
+    module.to(dtype)
+    expected, own = own_parameters(reference), own_parameters(module)
+    for name, parameter in expected.items():
+        if name not in own:
+            raise WrongParameters(f"{name} is missing; the module has {', '.join(own) or 'none'}")
+        if own[name].shape != parameter.shape:
+            shapes = f"{tuple(own[name].shape)}, the exercise asks for {tuple(parameter.shape)}"
+            raise WrongParameters(f"{name} has shape {shapes}")
+    if extra := [name for name in own if name not in expected]:
+        raise WrongParameters(f"{extra[0]} is a parameter that the exercise does not name")
+    with torch.no_grad():
+        for seed, (name, parameter) in enumerate(expected.items()):
+            centre = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
+            scale = 0.3 if parameter.ndim == 1 else 1 / parameter.shape[-1] ** 0.5
+            own[name].copy_(centre + normal(*parameter.shape, seed=100 + seed, scale=scale))
+
+
+def gradients(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """The gradients of a fixed weighted sum of the output: of x, and of every parameter."""
+    leaves = dict(own_parameters(module))
+    if x.is_floating_point():
+        leaves = {"x": x.requires_grad_(), **leaves}
+    y = module(x)
+    weights = torch.cos(torch.arange(y.numel(), dtype=y.dtype)).view(y.shape)
+    if not y.requires_grad:
+        return {f"the gradient of {name}": torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    found = torch.autograd.grad((y * weights).sum(), list(leaves.values()), allow_unused=True)
+    return {
+        f"the gradient of {name}": torch.zeros_like(leaf) if g is None else g
+        for (name, leaf), g in zip(leaves.items(), found, strict=True)
+    }

@@ -1,0 +1,3 @@
+"""The exercises of lesson 07: split_heads, merge_heads, CausalSelfAttention."""
+
+EXERCISES = []

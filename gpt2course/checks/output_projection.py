@@ -1,0 +1,3 @@
+"""The exercises of lesson 10: output_logits, count_parameters, GPT2."""
+
+EXERCISES = []
