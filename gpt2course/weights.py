@@ -5,15 +5,33 @@ Only safetensors is read: a pickle (`.bin`, `.pt`) can run any code when it is o
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
+from gpt2course.config import RELEASED, GPT2Config
+from gpt2course.files import write_whole
 from gpt2course.model import GPT2
+from gpt2course.tokenizer import Tokenizer
 
 PREFIX = "transformer."  # of every name, where the whole GPT2LMHeadModel was saved
 HEAD = "lm_head.weight"
 MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")  # constants that older files carry
 CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+HUB_OWNER = "openai-community"  # of the four released models
+TOKENIZER = "gpt2course-tokenizer.json"  # tokenizer.json is another format, transformers'
+WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def load_released(state: dict[str, Tensor], model: GPT2) -> GPT2:
@@ -65,3 +83,246 @@ def check_tensors(tensors: dict[str, Tensor], model: GPT2) -> None:
         raise ValueError(
             f"the checkpoint must hold the tensors of {model.config}: {'; '.join(faults[:5])}{more}"
         )
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> GPT2:
+    """A model from a checkpoint in eval mode.
+
+    Args:
+        name_or_path: "gpt2", "gpt2-medium", "gpt2-large" or "gpt2-xl", fetched once from the
+            Hugging Face hub; any GPT-2 there as "owner/name"; a folder with config.json and
+            model.safetensors; or a .safetensors file with config.json beside it.
+
+    Raises:
+        FileNotFoundError: there is no such name, folder or file.
+        ConnectionError: the hub can't be reached, and nothing of this name is on the machine.
+        ValueError: the checkpoint is damaged, is a pickle, is no GPT-2, or its tensors and its
+            config contradict each other; the message names the first that does.
+    """
+    config_path, files = locate(name_or_path)
+    config = read_config(config_path)
+    state = _read_tensors(files)
+    with torch.device("meta"):  # shapes alone: the weights come from the file
+        model = GPT2(config)
+    tensors = released_to_ours(_conv1d_layout(state, config))
+    try:
+        check_tensors(tensors, model)
+    except ValueError as error:
+        raise ValueError(f"{files[0]}: {error}") from None
+    own = {
+        name: torch.empty(tensor.shape, dtype=dtype, device=device).copy_(tensor)
+        for name, tensor in tensors.items()
+    }
+    model.load_state_dict(own, assign=True)
+    return model.eval()
+
+
+def save_model(model: GPT2, folder: str | os.PathLike[str]) -> None:
+    """Write config.json and model.safetensors as transformers writes a GPT2LMHeadModel.
+
+    Each file is written whole or not at all, the weights first. The file's header holds the
+    SHA-256 of its tensors, which `load_model` compares.
+    """
+    folder = Path(folder)
+    state = {
+        PREFIX + name: (tensor.mT if name.endswith(CONV1D) else tensor).detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    metadata = {"format": "pt", "sha256": _digest(state)}
+    write_whole(folder / WEIGHTS, safetensors.torch.save(state, metadata))
+    write_whole(folder / CONFIG, (json.dumps(_config_fields(model), indent=2) + "\n").encode())
+
+
+def load_tokenizer(name_or_path: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer that belongs to a checkpoint: one saved beside it, or else GPT-2's own.
+
+    Raises:
+        ValueError: none was saved beside it, and its vocabulary is not of GPT-2's size.
+    """
+    config_path, _ = locate(name_or_path)
+    saved = config_path.with_name(TOKENIZER)
+    if saved.exists():
+        return Tokenizer.load(saved)
+    vocab_size = read_config(config_path).vocab_size
+    if vocab_size != GPT2Config.vocab_size:
+        raise ValueError(
+            f"{config_path.parent} must hold {TOKENIZER}, as its vocab_size {vocab_size} is not "
+            f"GPT-2's; write it with tokenizer.save(folder / {TOKENIZER!r})"
+        )
+    return Tokenizer.gpt2()
+
+
+def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
+    """The config and the weight files of a checkpoint, fetched from the hub where need be."""
+    name = os.fspath(name_or_path)
+    path = Path(name)
+    if path.suffix in PICKLES:
+        raise ValueError(_pickle_remedy(path))
+    if path.is_file():
+        return path.with_name(CONFIG), [path]
+    if path.is_dir():
+        return path / CONFIG, _weights_in(path)
+    if name in RELEASED:
+        return _from_hub(f"{HUB_OWNER}/{name}")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and path.suffix != ".safetensors":
+        try:
+            return _from_hub(name)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"there is no folder {name} here, and {error}") from None
+    near = difflib.get_close_matches(name, RELEASED, n=1, cutoff=0.4)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    raise FileNotFoundError(
+        f"there is no model {name!r}: {guess}The released ones are {', '.join(RELEASED)}; else "
+        f"give a folder with {CONFIG} and {WEIGHTS}, or a .safetensors file"
+    )
+
+
+def _from_hub(repo_id: str) -> tuple[Path, list[Path]]:
+    from gpt2course import hub
+
+    config, weights = hub.download(repo_id, [CONFIG, WEIGHTS])
+    return config, [weights]
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    """model.safetensors, or the parts that its index names."""
+    if (folder / WEIGHTS).exists():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).exists():
+        index = _read_json(folder / INDEX)
+        parts = sorted(set(index.get("weight_map", {}).values()))
+        missing = [part for part in parts if not (folder / part).exists()]
+        if missing or not parts:
+            raise ValueError(
+                f"{folder / INDEX} names {', '.join(missing) or 'no files'}, which must be in the "
+                f"same folder; fetch or copy the checkpoint again, all of it"
+            )
+        return [folder / part for part in parts]
+    pickles = [path for path in folder.iterdir() if path.suffix in PICKLES]
+    if pickles:
+        raise ValueError(_pickle_remedy(pickles[0]))
+    raise FileNotFoundError(f"{folder} must hold {WEIGHTS}, and does not; is it another folder?")
+
+
+def _pickle_remedy(path: Path) -> str:
+    return (
+        f"{path} is a pickle, which can run any code when it is opened, and is not read; where you "
+        f"trust it, let transformers convert it: GPT2LMHeadModel.from_pretrained(folder)"
+        f".save_pretrained(new_folder), and load new_folder"
+    )
+
+
+def _read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
+    """All tensors of all files; ValueError where a file is cut, damaged or something else."""
+    state: dict[str, Tensor] = {}
+    for path in files:
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except safetensors.SafetensorError as error:
+            raise ValueError(
+                f"{path} must be a whole safetensors file, but is not ({error}); it may have been "
+                f"cut off, so fetch or copy it again"
+            ) from None
+        if "sha256" in metadata and metadata["sha256"] != _digest(tensors):
+            raise ValueError(
+                f"{path} is damaged: its tensors are not those that were saved; copy it again"
+            )
+        state |= tensors
+    return state
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 of all tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _conv1d_layout(state: dict[str, Tensor], config: GPT2Config) -> dict[str, Tensor]:
+    """The tensors with their matrices as (in, out), also where they were saved as nn.Linear's."""
+    C = config.n_embd
+    c_attn = [t for name, t in state.items() if name.endswith("attn.c_attn.weight")]
+    if not c_attn or c_attn[0].shape != (3 * C, C):
+        return state
+    return {
+        name: tensor.mT if name.endswith(CONV1D) and tensor.ndim == 2 else tensor
+        for name, tensor in state.items()
+    }
+
+
+# The config, under the names that transformers gives it ---------------------------------------
+
+OUR_NAMES = {"n_layer": "n_layer", "n_head": "n_head", "n_embd": "n_embd"}
+OUR_NAMES |= {"n_positions": "n_ctx", "vocab_size": "vocab_size"}
+# What our model does, as transformers says it, and what stands there where it does not say.
+MUST_BE = {
+    "model_type": "gpt2",
+    "activation_function": "gelu_new",  # the tanh form
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "reorder_and_upcast_attn": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+}
+
+
+def read_config(path: Path) -> GPT2Config:
+    """The sizes in a config.json of transformers; ValueError where it is another kind of model."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} must say the sizes of the model, and is missing; n_head can't be read off "
+            f"the weights. Copy it from where the weights come from"
+        )
+    fields = _read_json(path)
+    for key, expected in MUST_BE.items():
+        if fields.get(key, expected) != expected:
+            raise ValueError(
+                f"{path} must have {key}={expected!r}, as GPT-2 does, got {fields[key]!r}; this is "
+                f"another kind of model"
+            )
+    inner = fields.get("n_inner")
+    if inner is not None and inner != 4 * fields.get("n_embd", 0):
+        raise ValueError(f"{path} must have an MLP of 4 · n_embd, as GPT-2 does, got {inner}")
+    missing = [key for key in OUR_NAMES if key not in fields]
+    if missing:
+        raise ValueError(f"{path} must give {', '.join(missing)}, as every GPT-2's config does")
+    try:
+        return GPT2Config(**{ours: fields[theirs] for theirs, ours in OUR_NAMES.items()})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} must be JSON, but is not ({error}); fetch it again") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path} must hold one JSON object, got {type(fields).__name__}")
+    return fields
+
+
+def _config_fields(model: GPT2) -> dict[str, Any]:
+    sizes = {theirs: getattr(model.config, ours) for theirs, ours in OUR_NAMES.items()}
+    end_of_text = model.config.vocab_size - 1  # <|endoftext|> is the last token, it does both
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        **sizes,
+        **MUST_BE,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }

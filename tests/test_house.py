@@ -22,7 +22,10 @@ FLOW = [
     "model",
     "kv_cache",
     "sampling",
+    "hub",
     "weights",
+    "inspection",
+    "evaluation",
 ]
 # Beside the flow, from what knows least to what knows most.
 BESIDE = ["figures", "checks", "answer_source", "workbook", "mine", "widgets", "notebook"]

@@ -1,0 +1,103 @@
+"""How well a model predicts a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from gpt2course.model import GPT2, output_logits
+from gpt2course.tokenizer import Tokenizer
+
+ROWS = 128  # logits held at once; of GPT-2's vocabulary 26 MB in float32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss of a text, in the units in which it is told.
+
+    Attributes:
+        nats: summed over all tokens.
+        n_tokens, n_bytes: what it is the loss of; bytes in UTF-8.
+    """
+
+    nats: float
+    n_tokens: int
+    n_bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token: what training makes small."""
+        return self.nats / self.n_tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): among how many equally likely tokens the model might as well have guessed."""
+        return math.exp(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable between tokenizers, since what it counts per is the text's own."""
+        return self.nats / math.log(2) / self.n_bytes
+
+
+def evaluate(model: GPT2, tokenizer: Tokenizer, text: str, stride: int | None = None) -> Evaluation:
+    """Perplexity and bits per byte of a text, which the model reads as after <|endoftext|>.
+
+    Args:
+        stride: as in `token_nll`.
+
+    Raises:
+        ValueError: the text is empty.
+    """
+    if not text:
+        raise ValueError("text must hold at least one character, got none")
+    ids = [tokenizer.end_of_text, *tokenizer.encode(text)]
+    nll = token_nll(model, ids, stride)
+    return Evaluation(nll.double().sum().item(), len(nll), len(text.encode()))
+
+
+@torch.no_grad()
+def token_nll(model: GPT2, ids: Sequence[int], stride: int | None = None) -> Float[Tensor, " N"]:
+    """Nats of surprise at every token after the first: -ln of the probability it was given.
+
+    A window of n_ctx tokens moves over the text by `stride`. Every token is predicted once, in the
+    first window that reaches it, so all but those of the first window have at least
+    n_ctx - stride + 1 tokens before them.
+
+    Args:
+        ids: at least two.
+        stride: 1 to n_ctx; half of n_ctx if None. Smaller sees more of what came before and costs
+            more: 1 is a pass for every token, n_ctx the fewest passes there can be.
+
+    Source: Baevski and Auli 2018, "Adaptive Input Representations", section 5.4 (context window).
+    """
+    n_ctx = model.config.n_ctx
+    stride = max(1, n_ctx // 2) if stride is None else stride
+    if type(stride) is not int or not 1 <= stride <= n_ctx:
+        raise ValueError(f"stride must lie in 1 to n_ctx={n_ctx}, got {stride}; half is common")
+    if len(ids) < 2:
+        raise ValueError(f"ids must hold at least two tokens, one to predict, got {len(ids)}")
+    idx = torch.as_tensor(ids, device=model.device)
+    n_targets = len(ids) - 1
+    parts, done = [], 0
+    bar = tqdm(total=n_targets, unit="token", delay=2, leave=False)
+    while done < n_targets:
+        end = min(done + (stride if done else n_ctx), n_targets)
+        start = max(0, end - n_ctx)
+        x = model.hidden(idx[None, start:end])[0, done - start :]
+        targets = idx[done + 1 : end + 1]
+        for rows, at in zip(x.split(ROWS), targets.split(ROWS), strict=True):
+            logits = output_logits(rows[None], model.wte.weight)[0]
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            parts.append(F.cross_entropy(logits, at, reduction="none"))
+        bar.update(end - done)
+        done = end
+    bar.close()
+    return torch.cat(parts)
