@@ -27,7 +27,10 @@ from gpt2course.checks.sandbox import (
 )
 
 LESSONS = (  # one module of exercises each, in course order
+    "language_models",
     "tokens",
+    "embeddings",
+    "positions",
     "self_attention",
     "masking",
     "multi_head",

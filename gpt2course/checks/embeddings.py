@@ -1,0 +1,3 @@
+"""The exercises of lesson 03: embed_tokens, nearest_tokens."""
+
+EXERCISES = []

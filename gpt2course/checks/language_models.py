@@ -1,0 +1,3 @@
+"""The exercises of lesson 01: count_bigrams, perplexity."""
+
+EXERCISES = []
