@@ -11,11 +11,12 @@ from torch import Tensor
 from gpt2course.attention import masked_attention
 from gpt2course.config import GPT2Config
 
+Past = tuple[Float[Tensor, "B nh P hs"], Float[Tensor, "B nh P hs"]]  # keys, values
 Pair = tuple[Float[Tensor, "B nh S hs"], Float[Tensor, "B nh S hs"]]
 
 
 def append_to_cache(
-    past: Pair | None, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]
+    past: Past | None, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]
 ) -> Pair:
     """Earlier keys and values followed by the new ones, oldest first; the inputs stay."""
     if past is None:
@@ -27,7 +28,7 @@ def cached_attention(
     q: Float[Tensor, "B nh T hs"],
     k: Float[Tensor, "B nh T hs"],
     v: Float[Tensor, "B nh T hs"],
-    past: Pair | None,
+    past: Past | None,
 ) -> tuple[Float[Tensor, "B nh T hs"], Pair]:
     """Causal attention of T new tokens to all earlier ones and to each other, and the new past."""
     k, v = past = append_to_cache(past, k, v)  # (B, nh, S, hs)
@@ -42,7 +43,7 @@ class LayerCache:
 
     def append(
         self, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]
-    ) -> tuple[Float[Tensor, "B nh S hs"], Float[Tensor, "B nh S hs"]]:
+    ) -> Pair:
         """Write the new keys and values behind the old, without copying those.
 
         Raises:

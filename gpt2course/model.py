@@ -142,6 +142,11 @@ class GPT2(nn.Module):
         start = cache.length if cache else 0
         x = embed(idx, self.wte.weight, self.wpe.weight, start)  # (B, T, C)
         pasts = cache.layers if cache else [None] * len(self.h)
+        if len(pasts) != len(self.h):
+            raise ValueError(
+                f"the cache must have the model's {len(self.h)} layers, got {len(pasts)}; make it "
+                f"with KVCache(model.config)"
+            )
         for block, past in zip(self.h, pasts, strict=True):
             x = block(x, past)
         if cache:

@@ -16,7 +16,9 @@ from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 
 
-def apply_temperature(logits: Float[Tensor, "B V"], temperature: float) -> Float[Tensor, "B V"]:
+def apply_temperature(
+    logits: Float[Tensor, "B V"], temperature: float | int
+) -> Float[Tensor, "B V"]:
     """Below 1 the likely become likelier, above 1 all grow more alike."""
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0 and finite, got {temperature}; try 0.8")
@@ -54,7 +56,7 @@ def keep_top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
 
 def sample_next(
     logits: Float[Tensor, "B V"],
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     top_k: int | None = None,
     generator: torch.Generator | None = None,
     top_p: float | None = None,
@@ -80,7 +82,7 @@ def sample_next(
     return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)
 
 
-def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def check_sampling(temperature: float | int, top_k: int | None, top_p: float | None) -> None:
     """Raise ValueError where no distribution is left to draw from."""
     if not 0 <= temperature < math.inf:
         raise ValueError(
@@ -141,7 +143,6 @@ def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int, max_new_tokens:
             )
 
 
-@torch.no_grad()
 def _continue(
     model: Model,
     prompts: Sequence[Sequence[int]],
@@ -168,7 +169,8 @@ def _continue(
     logits_after = _LogitsAfter(model, B, longest)
     open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
     while open_rows:
-        drawn = draw(logits_after(idx[:, :position]))[:, 0]
+        with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
+            drawn = draw(logits_after(idx[:, :position]))[:, 0]
         idx[:, position] = torch.where(idx[:, position] < 0, drawn, idx[:, position])
         drawn, position = drawn.tolist(), position + 1
         for row in [row for row in open_rows if len(prompts[row]) < position]:
@@ -182,7 +184,7 @@ def generate_batch(
     model: Model,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     top_k: int | None = None,
     generator: torch.Generator | None = None,
     *,
@@ -225,7 +227,7 @@ def generate(
     model: Model,
     idx: Int[Tensor, "B T"],
     max_new_tokens: int,
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     top_k: int | None = None,
     generator: torch.Generator | None = None,
     *,
@@ -251,7 +253,7 @@ def stream(
     model: Model,
     prompt: Sequence[int],
     max_new_tokens: int,
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     top_k: int | None = None,
     generator: torch.Generator | None = None,
     *,
