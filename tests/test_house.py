@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gpt2course"
 FLOW = [
     "files",
     "config",
+    "bigram",
     "tokenizer",
     "linear",
     "embedding",

@@ -6,7 +6,11 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from gpt2course.config import GPT2Config
+from gpt2course.inspection import activations
 from gpt2course.model import GPT2, count_parameters
+from gpt2course.sampling import generate
+from gpt2course.tokenizer import Tokenizer
+from gpt2course.weights import CONV1D, load_released, locate
 
 transformers = pytest.importorskip("transformers", reason="transformers is a test extra")
 
@@ -40,17 +44,9 @@ def random_peer(config, attn_implementation, deviation=0.1):
     return peer
 
 
-def is_transposed(name):
-    """Whether this is a matrix of a Conv1D, which is the transpose of a Linear's."""
-    return name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight"))
-
-
 def copied(peer, config):
     """Our model with the peer's weights, name by name."""
-    state = peer.transformer.state_dict()
-    model = GPT2(config).to(peer.dtype)
-    model.load_state_dict({name: t.T if is_transposed(name) else t for name, t in state.items()})
-    return model
+    return load_released(peer.state_dict(), GPT2(config).to(peer.dtype))
 
 
 @pytest.fixture(params=SIZES)
@@ -80,19 +76,27 @@ def test_logits_equal_transformers(config, peer, idx, dtype):
 
 
 @torch.no_grad()
-def test_hidden_states_equal_transformers_layer_by_layer(config, peer, idx):
-    peer = peer.double()
-    model = copied(peer, config)
-    states = []
-    model.h[0].register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
-    for block in model.h[:-1]:
-        block.register_forward_hook(lambda _module, _inputs, output: states.append(output))
-    model.ln_f.register_forward_hook(lambda _module, _inputs, output: states.append(output))
-    model(idx)
-    expected = peer(idx, output_hidden_states=True).hidden_states
-    assert len(states) == len(expected) == config.n_layer + 1
-    for state, expect in zip(states, expected, strict=True):
-        assert_close(state, expect, rtol=0, atol=1e-9)
+def test_states_and_attention_equal_transformers_layer_by_layer(config, idx):
+    peer = random_peer(config, "eager").double()  # the one that can show its weights
+    ours = activations(copied(peer, config), idx)
+    theirs = peer(idx, output_hidden_states=True, output_attentions=True)
+    states = [*ours.stream[:-1], ours.final]  # theirs ends after ln_f
+    for state, expected in zip(states, theirs.hidden_states, strict=True):
+        assert_close(state, expected, rtol=0, atol=1e-9)
+    for block, expected in zip(ours.blocks, theirs.attentions, strict=True):
+        assert_close(block.weights, expected, rtol=0, atol=1e-9)
+
+
+@torch.no_grad()
+def test_greedy_text_of_200_tokens_equals_transformers():
+    config = GPT2Config(n_layer=3, n_head=5, n_embd=35, n_ctx=256, vocab_size=101)
+    peer = random_peer(config, "sdpa", deviation=0.3).double()
+    idx = torch.randint(101, (2, 7), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(idx)
+    settings = {"max_new_tokens": 200, "do_sample": False, "pad_token_id": 0}
+    expected = peer.generate(idx, attention_mask=mask, **settings)
+    assert len(expected[0].unique()) > 5  # and not one token over and over
+    assert torch.equal(generate(copied(peer, config), idx, 200, temperature=0), expected)
 
 
 def next_token_loss(logits, idx):
@@ -115,18 +119,38 @@ def test_gradients_equal_transformers(config, peer, idx):
     for name, parameter in model.named_parameters():
         grad = theirs[name].grad
         assert grad.abs().max() > 1e-6, name
-        expected = grad.T if is_transposed(name) else grad
+        expected = grad.T if name.endswith(CONV1D) else grad
         assert_close(parameter.grad, expected, rtol=0, atol=1e-9, msg=name)
 
 
+@pytest.mark.parametrize("attn_implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @torch.no_grad()
-def test_the_124m_model_equals_transformers_in_float32():
+def test_the_124m_model_equals_transformers(attn_implementation, dtype):
     config = GPT2Config()
-    peer = random_peer(config, "sdpa", deviation=0.03)
+    peer = random_peer(config, attn_implementation, deviation=0.03).to(dtype)
     model = copied(peer, config)
     assert sum(p.numel() for p in model.parameters()) == 124_439_808
     assert count_parameters(config) == peer.num_parameters() == 124_439_808
     idx = torch.randint(config.vocab_size, (1, 16))
     expected = peer(idx).logits
     assert expected.std() > 0.5
-    assert_close(model(idx), expected, rtol=0, atol=1e-4)
+    assert_close(model(idx), expected, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.released
+@torch.no_grad()
+def test_the_released_model_equals_transformers():
+    try:
+        model = GPT2.from_pretrained("gpt2")
+        tokenizer = Tokenizer.gpt2()
+    except ConnectionError as error:
+        pytest.skip(f"the released weights can't be had here: {error}")
+    folder = locate("gpt2")[0].parent
+    peer = transformers.GPT2LMHeadModel.from_pretrained(folder)
+    idx = torch.tensor([tokenizer.encode("A robot must obey the orders given it")])
+    assert_close(model(idx), peer(idx).logits, rtol=0, atol=1e-3)  # logits near -100
+    mask = torch.ones_like(idx)
+    settings = {"max_new_tokens": 200, "do_sample": False, "pad_token_id": 50256}
+    expected = peer.generate(idx, attention_mask=mask, **settings)
+    assert torch.equal(generate(model, idx, expected.shape[1] - idx.shape[1], 0), expected)
