@@ -1,11 +1,15 @@
 """One matrix product, quick also where there are few rows to multiply."""
 
+from functools import cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEW_ROWS = 4  # up to here slices were faster than one product, on the machines measured
+FEW_ROWS = 4  # up to here slices were faster than one product
+LARGE = 2**19  # numbers in the matrix, 2 MB; smaller ones lie in the core's own cache
+SLICES = 8  # at least, so that the cores get even shares
 
 
 def linear(
@@ -19,26 +23,29 @@ def linear(
     and can be no faster than these are read from memory. On a CPU, BLAS does that on one core;
     handed over as a batch of slices, the same product is read by all (`benchmarks/`).
     """
-    D, C = weight.shape
-    n_rows = x.numel() // C
+    if weight.numel() < LARGE or x.numel() > FEW_ROWS * weight.shape[1] or not x.numel():
+        return F.linear(x, weight, bias)
     if not (
-        0 < n_rows <= FEW_ROWS
-        and weight.device.type == "cpu"
+        weight.device.type == "cpu"
+        and x.shape[-1] == weight.shape[1]
         and x.dtype == weight.dtype == torch.float32
         and weight.is_contiguous()
         and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
     ):
         return F.linear(x, weight, bias)
-    n_slices = _smallest_divisor(D)
+    D, C = weight.shape
+    n_rows = x.numel() // C
+    n_slices = _slices(D)
     columns = x.reshape(n_rows, C).T.expand(n_slices, C, n_rows)
     y = torch.bmm(weight.view(n_slices, D // n_slices, C), columns)
     y = y.view(D, n_rows).T.reshape(*x.shape[:-1], D)
     return y if bias is None else y + bias
 
 
-def _smallest_divisor(n: int) -> int:
-    """The smallest divisor above 1; the vocabulary of GPT-2, 50,257, is 29 · 1,733."""
-    return next((d for d in range(2, int(n**0.5) + 1) if n % d == 0), n)
+@cache
+def _slices(n: int) -> int:
+    """The smallest divisor of n from SLICES on; of GPT-2's vocabulary, 29 · 1,733, it is 29."""
+    return next((d for d in range(SLICES, int(n**0.5) + 1) if n % d == 0), n)
 
 
 class Linear(nn.Linear):

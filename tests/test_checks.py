@@ -42,6 +42,25 @@ def test_untouched_stub_is_not_started_and_shows_the_target():
     assert "✓  ·  ·" in result.message
 
 
+def test_an_operator_that_torch_lacks_is_an_error_and_not_a_stub():
+    def attention_scores(q, k):
+        return q ^ k
+
+    result = checks.run("attention_scores", attention_scores)
+    assert result.status == "error"
+    assert "return q ^ k" in result.message
+
+
+def test_a_class_with_other_parameters_is_told_those_of_the_exercise():
+    class MLP(torch.nn.Module):
+        def __init__(self, width, depth):
+            super().__init__()
+
+    result = checks.run("MLP", MLP)
+    assert result.status == "error"
+    assert "MLP is called with (n_embd); yours takes (width, depth)" in result.message
+
+
 def test_wrong_answer_gets_its_mistake_by_name():
     result = checks.run("causal_mask", lambda n, m: torch.ones(n, m, dtype=torch.bool).tril())
     assert (result.status, result.misconception) == ("failed", "counts from the upper left")

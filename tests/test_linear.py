@@ -1,5 +1,7 @@
 """linear: the same product by whichever way."""
 
+from inspect import unwrap
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,11 @@ from torch.testing import assert_close
 
 from gpt2course import linear as module
 from gpt2course.linear import Linear, linear
+
+
+@pytest.fixture(autouse=True)
+def every_matrix_counts_as_large(monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 0)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 4, 5, 40])
@@ -44,13 +51,17 @@ def test_few_rows_without_gradients_go_through_in_slices(monkeypatch):
     monkeypatch.setattr(
         module.torch, "bmm", lambda a, b, bmm=torch.bmm: calls.append(a.shape) or bmm(a, b)
     )
-    weight = torch.randn(58, 11)
+    weight = torch.randn(56, 11)
     with torch.no_grad():
         linear(torch.randn(1, 11), weight)
         linear(torch.randn(5, 11), weight)
         linear(torch.randn(1, 11).double(), weight.double())
-    linear(torch.randn(1, 11), weight.requires_grad_())
-    assert calls == [(2, 29, 11)]
+        linear(torch.randn(1, 11), torch.randn(56, 11, requires_grad=True))
+    linear(torch.randn(1, 11), torch.randn(56, 11, requires_grad=True))
+    monkeypatch.setattr(module, "LARGE", 56 * 11 + 1)
+    with torch.no_grad():
+        linear(torch.randn(1, 11), weight)
+    assert calls == [(8, 7, 11), (8, 7, 11)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -74,3 +85,8 @@ def test_gradients_flow_as_through_nn_linear():
     ]
     for ours, theirs in zip(*grads, strict=True):
         assert_close(ours, theirs)
+
+
+def test_widths_that_do_not_fit_are_torchs_own_error():
+    with torch.no_grad(), pytest.raises((RuntimeError, TypeError), match="shape|C"):
+        unwrap(linear)(torch.randn(1, 22), torch.randn(6, 11))

@@ -101,6 +101,10 @@ class Exercise:
     def parameter_names(self) -> list[str]:
         return list(inspect.signature(self.reference).parameters)
 
+    def called_with(self, case: Case) -> tuple[list[str], tuple]:
+        """The names and values with which the answer itself is called."""
+        return self.parameter_names(), case.args
+
     def call_text(self, case: Case) -> str:
         """The call of a case in words, tensors by their shapes."""
         named = zip(self.parameter_names(), case.args, strict=False)

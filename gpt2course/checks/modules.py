@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -40,12 +42,19 @@ class ModuleExercise(Exercise):
     def parameter_names(self) -> list[str]:
         return ["what", "sizes", "x"]
 
+    def called_with(self, case: Case) -> tuple[list[str], tuple]:
+        return list(inspect.signature(self.reference).parameters), case.args[1]
+
     def call_text(self, case: Case) -> str:
         what, sizes, x = case.args
         words = ", ".join(str(size) for size in sizes)
         built = f"{self.name}({words})"
         if what == PARAMETERS:
             return f"{built}.named_parameters()"
+        if what in (self.other_asks or {}):
+            built = f"{what}: {built}"
+        if x is None:
+            return built
         x_name = "idx" if isinstance(x, Tensor) and not x.is_floating_point() else "x"
         shape = f"<{tuple(x.shape)}>" if isinstance(x, Tensor) else str(x)
         return f"{built}({x_name}={shape})"
@@ -57,7 +66,7 @@ class ModuleExercise(Exercise):
         if what == PARAMETERS:
             return {name: tuple(p.shape) for name, p in own_parameters(module).items()}
         dtype = self.dtype_of(x)
-        fill(module, build(self.reference, sizes), dtype)
+        fill(module, built_once(self.reference, sizes), dtype)
         if what == OUTPUT:
             return module(x)
         return gradients(module, x)
@@ -66,7 +75,7 @@ class ModuleExercise(Exercise):
 def build(answer: Answer, sizes: tuple) -> nn.Module:
     """The module, in eval mode; what its constructor draws is the same on every run."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed also notes itself for a GPU
         module = answer(*sizes)
     if not isinstance(module, nn.Module):
         raise TypeError(
@@ -76,24 +85,40 @@ def build(answer: Answer, sizes: tuple) -> nn.Module:
     return module.eval()
 
 
-def own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Every parameter under its first name; a tied one counts once, under the name it had first.
+built_once = cache(build)  # for references, whose names and shapes are read and never changed
 
-    A container `h` may call its blocks what it likes: they are numbered in their order.
+
+def own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Every parameter under its first name; a tied one counts once, as wte.weight where it is that.
+
+    The blocks in `h` may be called anything: they are numbered in their order.
     """
     found: dict[str, nn.Parameter] = {}
-    blocks = [name for name, _ in h.named_children()] if (h := getattr(module, "h", None)) else []
-    named = sorted(
-        module.named_parameters(remove_duplicate=False), key=lambda item: "head" in item[0]
-    )
-    for name, parameter in named:
-        if any(parameter is other for other in found.values()):
+    seen: set[int] = set()
+    blocks = [f"h.{name}." for name, _ in blocks_of(module)]
+    named = module.named_parameters(remove_duplicate=False)
+    for name, parameter in sorted(named, key=lambda item: item[0] != "wte.weight"):
+        if id(parameter) in seen:
             continue
-        first, _, rest = name.removeprefix("h.").partition(".")
-        if name.startswith("h.") and first in blocks:
-            name = f"h.{blocks.index(first)}.{rest}"
+        seen.add(id(parameter))
+        for number, prefix in enumerate(blocks):
+            if name.startswith(prefix):
+                name = f"h.{number}.{name.removeprefix(prefix)}"
+                break
         found[name] = parameter
     return found
+
+
+def blocks_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The blocks in `h` in their order, each with its name in there; they may lie deeper.
+
+    Where h is no module, or nothing in it looks like a block, whatever it holds directly.
+    """
+    h = getattr(module, "h", None)
+    if not isinstance(h, nn.Module):
+        return [(str(i), part) for i, part in enumerate(h)] if isinstance(h, list | tuple) else []
+    inside = h.named_modules(remove_duplicate=False)
+    return [(name, m) for name, m in inside if hasattr(m, "ln_1")] or list(h.named_children())
 
 
 def fill(module: nn.Module, reference: nn.Module, dtype: torch.dtype) -> None:
@@ -104,7 +129,6 @@ def fill(module: nn.Module, reference: nn.Module, dtype: torch.dtype) -> None:
     Raises:
         WrongParameters: a parameter is missing, extra or of another shape.
     """
-    module.to(dtype)
     expected, own = own_parameters(reference), own_parameters(module)
     for name, parameter in expected.items():
         if name not in own:
@@ -114,11 +138,30 @@ def fill(module: nn.Module, reference: nn.Module, dtype: torch.dtype) -> None:
             raise WrongParameters(f"{name} has shape {shapes}")
     if extra := [name for name in own if name not in expected]:
         raise WrongParameters(f"{extra[0]} is a parameter that the exercise does not name")
+    fill_what_fits(module, reference, dtype)
+
+
+def fill_what_fits(module: nn.Module, reference: nn.Module, dtype: torch.dtype) -> None:
+    """As `fill`, and where the names or the shapes are others, these stay as they are.
+
+    For properties, which are asked of modules with the wrong parameters too.
+    """
+    module.to(dtype)
+    own = own_parameters(module)
     with torch.no_grad():
-        for seed, (name, parameter) in enumerate(expected.items()):
-            centre = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
-            scale = 0.3 if parameter.ndim == 1 else 1 / parameter.shape[-1] ** 0.5
-            own[name].copy_(centre + normal(*parameter.shape, seed=100 + seed, scale=scale))
+        for name, weights in _weights_for(reference).items():
+            if name in own and own[name].shape == weights.shape:
+                own[name].copy_(weights)
+
+
+@lru_cache(maxsize=64)
+def _weights_for(reference: nn.Module) -> dict[str, Tensor]:
+    weights = {}
+    for seed, (name, parameter) in enumerate(own_parameters(reference).items()):
+        centre = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
+        scale = 0.3 if parameter.ndim == 1 else 1 / parameter.shape[-1] ** 0.5
+        weights[name] = centre + normal(*parameter.shape, seed=100 + seed, scale=scale)
+    return weights
 
 
 def gradients(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
