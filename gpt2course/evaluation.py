@@ -39,7 +39,7 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """exp(loss): among how many equally likely tokens the model might as well have guessed."""
-        return math.exp(self.loss)
+        return math.exp(self.loss) if self.loss < 700 else math.inf
 
     @property
     def bits_per_byte(self) -> float:

@@ -45,7 +45,7 @@ def linear(
 @cache
 def _slices(n: int) -> int:
     """The smallest divisor of n from SLICES on; of GPT-2's vocabulary, 29 · 1,733, it is 29."""
-    return next((d for d in range(SLICES, int(n**0.5) + 1) if n % d == 0), n)
+    return next((d for d in range(SLICES, n) if n % d == 0), n)
 
 
 class Linear(nn.Linear):

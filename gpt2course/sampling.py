@@ -163,16 +163,20 @@ def _continue(
     limits = [len(text) + max_new_tokens for text in texts]
     if not slide:
         limits = [min(limit, n_ctx) for limit in limits]
-    B, position, longest = len(texts), min(map(len, texts)), max(limits)
-    given = [text + [-1] * (longest - len(text)) for text in texts]
-    idx = torch.tensor(given, device=device)  # (B, longest); -1 is still to be written
-    logits_after = _LogitsAfter(model, B, longest)
+    B, longest_prompt = len(texts), max(map(len, texts))
+    given = [text + [-1] * (longest_prompt - len(text)) for text in texts]
+    given = torch.tensor(given, device=device)  # (B, longest prompt); -1 is to be written
+    idx = given[:, : min(map(len, texts))]
+    logits_after = _LogitsAfter(model, B, max(limits))
     open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
     while open_rows:
         with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
-            drawn = draw(logits_after(idx[:, :position]))[:, 0]
-        idx[:, position] = torch.where(idx[:, position] < 0, drawn, idx[:, position])
-        drawn, position = drawn.tolist(), position + 1
+            drawn = draw(logits_after(idx))  # (B, 1)
+        if (position := idx.shape[1]) < longest_prompt:
+            column = given[:, position : position + 1]
+            drawn = torch.where(column < 0, drawn, column)
+        idx = torch.cat([idx, drawn], dim=1)
+        drawn, position = drawn[:, 0].tolist(), position + 1
         for row in [row for row in open_rows if len(prompts[row]) < position]:
             texts[row].append(drawn[row])
             if len(texts[row]) == limits[row] or drawn[row] == end_of_text:

@@ -149,9 +149,15 @@ def load_tokenizer(name_or_path: str | os.PathLike[str]) -> Tokenizer:
     """
     config_path, _ = locate(name_or_path)
     saved = config_path.with_name(TOKENIZER)
-    if saved.exists():
-        return Tokenizer.load(saved)
     vocab_size = read_config(config_path).vocab_size
+    if saved.exists():
+        tokenizer = Tokenizer.load(saved)
+        if tokenizer.vocab_size != vocab_size:
+            raise ValueError(
+                f"{saved} has {tokenizer.vocab_size} tokens, but the model beside it {vocab_size}; "
+                f"put the tokenizer there that it was trained with"
+            )
+        return tokenizer
     if vocab_size != GPT2Config.vocab_size:
         raise ValueError(
             f"{config_path.parent} must hold {TOKENIZER}, as its vocab_size {vocab_size} is not "

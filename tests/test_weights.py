@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import safetensors
@@ -302,9 +303,12 @@ def test_a_failed_save_leaves_the_old_checkpoint(model, folder, monkeypatch):
 # Tokenizers
 
 
-def test_the_tokenizer_saved_beside_a_checkpoint_is_loaded(folder):
+def test_the_tokenizer_saved_beside_a_checkpoint_is_loaded_where_it_fits(folder):
     tokenizer = Tokenizer.train("a robot must obey", vocab_size=261)
     tokenizer.save(folder / weights.TOKENIZER)
+    with pytest.raises(ValueError, match="has 261 tokens, but the model beside it 61"):
+        load_tokenizer(folder)
+    random_model(config=replace(SMALL, vocab_size=261)).save_pretrained(folder)
     assert load_tokenizer(folder).merges == tokenizer.merges
     assert load_tokenizer(folder / "model.safetensors").merges == tokenizer.merges
 

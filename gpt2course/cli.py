@@ -1,0 +1,526 @@
+"""The command line: `python -m gpt2course generate | info | perplexity | doctor`.
+
+torch is imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gpt2course import __version__
+from gpt2course.config import RELEASED, GPT2Config
+
+if TYPE_CHECKING:
+    from gpt2course.model import GPT2
+    from gpt2course.tokenizer import Tokenizer
+
+PROGRAM = "python -m gpt2course"
+FAILED, MISUSED = 1, 2  # exit codes, as other programs have them
+INTERRUPTED, PIPE_CLOSED = 128 + 2, 128 + 13  # 128 + the number of SIGINT, of SIGPIPE
+DTYPES = ["float32", "bfloat16", "float16"]
+
+
+# What the commands read -------------------------------------------------------------------------
+
+
+def _load(options: argparse.Namespace) -> tuple[GPT2, Tokenizer]:
+    import torch
+
+    from gpt2course.model import GPT2
+    from gpt2course.weights import load_tokenizer
+
+    tokenizer = load_tokenizer(options.model)  # what it may lack shows sooner than the weights load
+    kind = {"dtype": getattr(torch, options.dtype), "device": options.device}
+    model = GPT2.from_pretrained(options.model, **kind)
+    return model, tokenizer
+
+
+def _prompt(given: str | None) -> str:
+    if given != "-":
+        return given or ""
+    text = _read_text("-").removesuffix("\n").removesuffix("\r")  # the line end that echo adds
+    if not text:
+        raise ValueError(
+            "standard input must hold the prompt, but is empty; leave PROMPT out, and the model "
+            "begins a text of its own"
+        )
+    return text
+
+
+def _called(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _read_text(path: str) -> str:
+    """All of a file, or of standard input for "-"; errors that say what is wrong with it."""
+    try:
+        content = _standard_input() if path == "-" else Path(path).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no file {path}; name one, or give - to read standard input"
+        ) from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"{path} is a folder; name one file of text") from None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{_called(path)} must be text in UTF-8, but byte {error.start} (0x"
+            f"{content[error.start]:02x}) is not; save it as UTF-8, if it is a text at all"
+        ) from None
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise OSError("standard input is closed; give the text as a file or in quotes")
+    if sys.stdin.isatty():
+        end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
+        print(f"Type the text; end it with {end} on a line of its own.", file=sys.stderr)
+    return sys.stdin.buffer.read()
+
+
+# A model may write the characters that steer a terminal: move its cursor, change its colours.
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
+_PICTURES |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
+
+def _visible(text: str) -> str:
+    """On a terminal, pictures of control characters (␛) in their place; elsewhere the text."""
+    return text.translate(_PICTURES) if sys.stdout.isatty() else text
+
+
+def _source(model: str) -> tuple[GPT2Config, list[str]]:
+    """The sizes of a model, and lines that say where it is. A released one is not fetched."""
+    from gpt2course import weights
+
+    if model in RELEASED and not Path(model).exists():
+        repo = f"{weights.HUB_OWNER}/{model}"
+        return RELEASED[model], [
+            f"source   hub repo {repo} (the weights were not fetched for this)"
+        ]
+    config_path, files = weights.locate(model)
+    kind = "hub repo" if not Path(model).exists() else "file" if Path(model).is_file() else "folder"
+    where = model if kind == "hub repo" else Path(model).resolve()
+    stored = _bytes(sum(file.stat().st_size for file in files))
+    names = files[0].name if len(files) == 1 else f"{len(files)} files"
+    return weights.read_config(config_path), [
+        f"source   {kind} {where}",
+        f"stored   {stored} in {names}, as {', '.join(_stored_dtypes(files))}",
+    ]
+
+
+def _stored_dtypes(files: list[Path]) -> list[str]:
+    import safetensors
+
+    dtypes = set()
+    for path in files:
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                dtypes |= {file.get_slice(name).get_dtype() for name in file.keys()}
+        except safetensors.SafetensorError as error:
+            raise ValueError(
+                f"{path} must be a whole safetensors file, but is not ({error}); it may have been "
+                f"cut off, so fetch or copy it again"
+            ) from None
+    return sorted(dtypes)
+
+
+def _sums(rows: list[tuple[str, tuple[int, ...], int]]) -> dict[str, int]:
+    """How many parameters each part of the model has."""
+    sums = {"embeddings": 0, "attention": 0, "MLP": 0, "norms": 0}
+    marks = {"attn.": "attention", "mlp.": "MLP", "ln_": "norms"}
+    for name, _, count in rows:
+        inner = name.removeprefix("h.*.")
+        part = next((part for mark, part in marks.items() if inner.startswith(mark)), "embeddings")
+        sums[part] += count
+    return sums
+
+
+def _bytes(count: int) -> str:
+    size, unit = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
+    return f"{count:,} bytes ({count / size:.2f} {unit})"
+
+
+# The commands -----------------------------------------------------------------------------------
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Write the prompt, then what the model makes of it, as it comes."""
+    import torch
+
+    from gpt2course.sampling import stream_text
+
+    prompt = _prompt(options.prompt)
+    model, tokenizer = _load(options)
+    n_ctx, n_tokens = model.config.n_ctx, len(tokenizer.encode(prompt))
+    if n_tokens > n_ctx:
+        raise ValueError(
+            f"the prompt must fit the n_ctx={n_ctx} tokens that the model reads, got {n_tokens}; "
+            f"shorten it"
+        )
+    generator = torch.Generator(model.device)
+    generator.manual_seed(generator.seed() if options.seed is None else options.seed)
+    settings = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
+    pieces = stream_text(
+        model, tokenizer, prompt, options.max_new_tokens, generator=generator, **settings
+    )
+    try:
+        print(prompt, end="", flush=True)
+        for piece in pieces:
+            print(_visible(piece), end="", flush=True)
+    except KeyboardInterrupt:
+        print()
+        return INTERRUPTED
+    print()
+    return 0
+
+
+def info(options: argparse.Namespace) -> int:
+    """Print the parameter table of a model, how many bytes it takes, and where it is."""
+    from gpt2course.model import parameter_table
+
+    config, where = _source(options.model)
+    rows = parameter_table(config)
+    total = sum(count for *_, count in rows)
+    sizes = "  ".join(f"{name}={value}" for name, value in vars(config).items())
+    print(f"{options.model}: {total:,} parameters\n")
+    print("\n".join([f"sizes    {sizes}", *where, f"float32  {_bytes(4 * total)}", ""]))
+    lines = [("parameter", "shape", "how many")]
+    lines += [(name, " × ".join(map(str, shape)), f"{count:,}") for name, shape, count in rows]
+    lines += [("", "", "")]
+    lines += [(part, "", f"{n:,}", f"{n / total:6.1%}") for part, n in _sums(rows).items()]
+    for name, shape, count, *share in [*lines, ("total", "", f"{total:,}")]:
+        print(f"{name:<24}{shape:<16}{count:>15}{''.join(share):>8}".rstrip())
+    blocks = "1 block" if config.n_layer == 1 else f"all {config.n_layer} blocks together"
+    print(f"\nh.* stands for {blocks}; wte also makes the scores, and counts once.")
+    return 0
+
+
+def perplexity(options: argparse.Namespace) -> int:
+    """Print how well a model predicts a text."""
+    from gpt2course.evaluation import evaluate
+
+    text = _read_text(options.file)
+    if not text:
+        raise ValueError(f"{_called(options.file)} must hold a text to predict, but is empty")
+    model, tokenizer = _load(options)
+    found = evaluate(model, tokenizer, text, options.stride)
+    print(f"loss           {found.loss:.4f} nats per token")
+    print(f"perplexity     {found.perplexity:,.2f}")
+    print(f"bits per byte  {found.bits_per_byte:.4f}")
+    print(f"tokens         {found.n_tokens:,}")
+    print(f"bytes          {found.n_bytes:,}")
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Test the environment, a line for each check."""
+    from gpt2course.doctor import examine
+
+    return FAILED if examine() else 0
+
+
+# The options ------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with the errors of the other faults: `gpt2course: ...`, and no abbreviations."""
+
+    def __init__(self, **settings: Any):
+        kind = argparse.RawDescriptionHelpFormatter
+        super().__init__(formatter_class=kind, allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(MISUSED, f"gpt2course: {message}\n")
+
+
+def _number(
+    convert: Callable[[str], Any], holds: Callable[[Any], bool], rule: str, remedy: str
+) -> Callable[[str], Any]:
+    """A type for argparse: a number for which `holds`, or an error with value, rule and remedy."""
+
+    def parse(text: str) -> Any:
+        with suppress(ValueError):
+            if holds(value := convert(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {text!r}; {remedy}")
+
+    return parse
+
+
+_TOP_K = _number(int, lambda k: k >= 1, "a whole number of at least 1", "40 is common")
+_TOP_P = _number(float, lambda p: 0 < p <= 1, "a number above 0 and at most 1", "0.9 is common")
+_TEMPERATURE = _number(
+    float, lambda t: 0 <= t < math.inf, "a number of at least 0", "try 0.8; 0 draws no lots"
+)
+_NEW_TOKENS = _number(int, lambda n: n >= 1, "a whole number of at least 1", "try 100")
+_STRIDE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for half")
+_SEED = _number(
+    int, lambda n: 0 <= n < 2**63, "a whole number of at least 0 and below 2^63", "try 1"
+)
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be text in UTF-8, but character {error.start} is not; to read it from a file, "
+            f"give - and the file as standard input"
+        ) from None
+    return text
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise argparse.ArgumentTypeError(
+            f"must be cpu, cuda, cuda:0 (or another number) or mps, got {name!r}; cpu is everywhere"
+        )
+    if name == "cpu":
+        return name
+    import torch
+
+    there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if (name if name != "cuda" else "cuda:0") not in there:
+        raise argparse.ArgumentTypeError(
+            f"must be a device that torch finds here ({', '.join(there)}), got {name!r}; "
+            f"try --device {there[-1]}"
+        )
+    return name
+
+
+DESCRIPTION = """\
+Let GPT-2 write, look at its sizes, measure how well it predicts a text, and test
+whether this computer has what the course needs.
+"""
+EXAMPLES = f"""\
+examples:
+  {PROGRAM} doctor
+  {PROGRAM} generate "The robot must" --top-k 40
+  {PROGRAM} info gpt2-xl
+  {PROGRAM} perplexity novel.txt
+
+{PROGRAM} COMMAND --help says more about a command.
+"""
+GENERATE = """\
+Continue a text. The model reads it as tokens (words and pieces of words), gives every
+token of its vocabulary a probability of coming next, one is drawn, joins the text, and
+all begins again. The text appears as it is written; Ctrl-C ends it.
+"""
+GENERATE_EXAMPLES = f"""\
+examples:
+  {PROGRAM} generate "The robot must" --top-k 40 --seed 1
+  {PROGRAM} generate "The robot must" --temperature 0     the likeliest token each time
+  {PROGRAM} generate                                      a text of its own, from nothing
+  {PROGRAM} generate --model my_model "Once"              a folder that save_pretrained wrote
+  {PROGRAM} generate - < letter.txt                       the prompt is what a file holds
+
+The same seed gives the same text on the same computer and device. A prompt that begins
+with a minus goes behind --, as in: generate -- "-1 is less than".
+"""
+INFO = """\
+Show what a model is made of: every parameter tensor (the numbers that training found)
+with its shape, sums for each part, and the bytes it takes. Of the four released models
+(gpt2, gpt2-medium, gpt2-large, gpt2-xl) the sizes are known without a network.
+"""
+INFO_EXAMPLES = f"""\
+examples:
+  {PROGRAM} info gpt2
+  {PROGRAM} info my_model                   a folder with config.json and model.safetensors
+  {PROGRAM} info my_model/model.safetensors
+  {PROGRAM} info somebody/their-gpt2        a GPT-2 on the Hugging Face hub; is fetched
+"""
+PERPLEXITY = """\
+Measure how well a model predicts a text. It guesses each token from those before it:
+
+  loss           how surprised it was, on average, in nats per token: less is better
+  perplexity     exp(loss): among how many equally likely tokens it might as well have
+                 guessed; 1 would be certainty
+  bits per byte  the same surprise for each byte of the text, which lets you compare
+                 models that cut text into different tokens
+"""
+PERPLEXITY_EXAMPLES = f"""\
+examples:
+  {PROGRAM} perplexity novel.txt
+  {PROGRAM} perplexity novel.txt --model gpt2-medium --stride 256
+  echo "A robot must obey." | {PROGRAM} perplexity -
+"""
+DOCTOR = """\
+Test whether this computer has what the course needs. Each check is a line:
+
+  ✓  works
+  ✗  a fault; the line below, after the arrow, mends it
+  –  worth knowing, and no fault
+"""
+DOCTOR_EXAMPLES = f"""\
+example:
+  {PROGRAM} doctor
+
+The exit code is 0 where nothing is at fault, and 1 otherwise.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"gpt2course {__version__}")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+
+    def add(command, summary: str, description: str, epilog: str) -> argparse.ArgumentParser:
+        about = {"help": summary, "description": description, "epilog": epilog}
+        added = commands.add_parser(command.__name__, **about)
+        added.set_defaults(command=command)
+        return added
+
+    _add_generate_options(add(generate, "continue a text", GENERATE, GENERATE_EXAMPLES))
+    added = add(info, "show a model's parameters and sizes", INFO, INFO_EXAMPLES)
+    added.add_argument("model", metavar="MODEL", help="a name, a folder or a .safetensors file")
+    summary = "measure how well a model predicts a text"
+    added = add(perplexity, summary, PERPLEXITY, PERPLEXITY_EXAMPLES)
+    added.add_argument("file", metavar="FILE", help="a text in UTF-8; - reads standard input")
+    added.add_argument(
+        "--stride",
+        type=_STRIDE,
+        metavar="N",
+        help="by how many tokens the model's window moves over a long text; fewer show it more of "
+        "what came before, and take longer (half of its window)",
+    )
+    _add_model_options(added)
+    add(doctor, "test this computer", DOCTOR, DOCTOR_EXAMPLES)
+    return parser
+
+
+def _add_generate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "prompt",
+        nargs="?",
+        type=_text,
+        metavar="PROMPT",
+        help="the text to go on with, in quotes; - reads standard input, less its last line end; "
+        "without it the model begins by itself, from the token <|endoftext|>",
+    )
+    parser.add_argument(
+        "--max-new-tokens",
+        type=_NEW_TOKENS,
+        default=100,
+        metavar="N",
+        help="stop after so many tokens, three quarters of a word each in English (100); the model "
+        "may end its text sooner",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=_TEMPERATURE,
+        default=1.0,
+        metavar="T",
+        help="how daring: below 1 the likely tokens grow likelier, above 1 all grow more alike, "
+        "0 always takes the likeliest (1)",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=_TOP_K,
+        metavar="K",
+        help="draw only from the K likeliest tokens; 1 is the likeliest alone (from all)",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=_TOP_P,
+        metavar="P",
+        help="draw only from the fewest tokens that together have probability P, say 0.9 (from "
+        "all); after --top-k, where both are given",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_SEED,
+        metavar="N",
+        help="a number that fixes the draws, so that the text can be repeated (a new one each "
+        "time)",
+    )
+    _add_model_options(parser)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        default="gpt2",
+        help=f"{', '.join(RELEASED)}, fetched once from the Hugging Face hub; any GPT-2 there as "
+        "OWNER/NAME; or a folder or .safetensors file of your own (gpt2)",
+    )
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="cpu",
+        help="where to compute: cpu, cuda (an NVIDIA card; cuda:1 is the second) or mps (a Mac's "
+        "graphics) (cpu)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="how finely numbers are kept: float32, or bfloat16 or float16, which take half the "
+        "memory and are coarser (float32)",
+    )
+
+
+# The program ------------------------------------------------------------------------------------
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _drop_output() -> None:
+    """Where stdout takes nothing any more, let Python's own flush at the end not say so again."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as stop:  # after --help, --version or a usage error
+        return int(stop.code or 0)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return MISUSED
+    return options.command(options)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    What a user can mend (a wrong name, a missing file, no network) becomes one line on stderr.
+    Any other exception is a bug, and is raised.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # the locale may know fewer characters than a text has
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        try:
+            return _run(argv)
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        _drop_output()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, OSError) as error:
+        _drop_output()
+        print(f"gpt2course: {_message(error)}", file=sys.stderr)
+        return FAILED
