@@ -27,9 +27,12 @@ def known_mistake(
     """
     sure, explained, likely = None, 0, {}
     expected = expected_outcomes(exercise)
-    for mistake, shows in _mistakes(exercise):
-        if first not in shows or not _same(shows[first], outcomes[first], expected[first]):
+    for number, mistake in enumerate(exercise.misconceptions):
+        theirs = _outcome(exercise, number, first)
+        if theirs is None or not _same(theirs, outcomes[first], expected[first]):
             continue
+        tried = ((i, _outcome(exercise, number, i)) for i in range(len(exercise.cases)))
+        shows = {i: outcome for i, outcome in tried if outcome}
         agree = [i for i, theirs in shows.items() if _same(theirs, outcomes[i], expected[i])]
         if len(agree) == len(shows) > explained:
             sure, explained = mistake, len(shows)
@@ -43,14 +46,11 @@ def known_mistake(
 
 
 @cache
-def _mistakes(exercise: Exercise) -> list[tuple[Misconception, dict[int, Outcome]]]:
-    """Every listed mistake with its outcomes in the cases (by number) in which it shows."""
-    found = []
-    for mistake in exercise.misconceptions:
-        theirs = [attempt(exercise, fresh(mistake.answer), case) for case in exercise.cases]
-        pairs = enumerate(zip(expected_outcomes(exercise), theirs, strict=True))
-        found.append((mistake, {i: o for i, (e, o) in pairs if is_wrong(e, o)}))
-    return found
+def _outcome(exercise: Exercise, number: int, case: int) -> Outcome | None:
+    """What a listed mistake gives in a case; None where it does not show there."""
+    mistake = exercise.misconceptions[number]
+    outcome = attempt(exercise, fresh(mistake.answer), exercise.cases[case])
+    return outcome if is_wrong(expected_outcomes(exercise)[case], outcome) else None
 
 
 def fresh(answer: Answer) -> Answer:
