@@ -48,7 +48,7 @@ def difference(expected: Any, got: Any, tolerance: float | None = None) -> str |
     if isinstance(expected, list | tuple):
         return _sequence_difference(expected, got, tolerance)
     if isinstance(expected, dict):
-        return _dict_difference(expected, got, tolerance)
+        return _dict_difference(expected, got)
     kind = type(expected)
     if not isinstance(got, kind) or (isinstance(got, bool) and kind is not bool):
         return f"It returned {_a(got)}; the exercise asks for {_a(expected)}."
@@ -106,13 +106,13 @@ def _sequence_difference(expected: Any, got: Any, tolerance: float | None) -> st
     return None
 
 
-def _dict_difference(expected: dict, got: Any, tolerance: float | None) -> str | None:
+def _dict_difference(expected: dict, got: Any) -> str | None:
     if not isinstance(got, dict):
         return f"It returned {_a(got)}; the exercise asks for a dict."
     for key, want in expected.items():
         if key not in got:
             return f"The key {key!r} is missing; its value should be {want!r}."
-        if found := difference(want, got[key], tolerance):
+        if found := difference(want, got[key]):
             return f"At the key {key!r}: {found[0].lower()}{found[1:]}"
     extra = [key for key in got if key not in expected]
     return f"The key {short_repr(extra[0])} should not be there." if extra else None
