@@ -104,6 +104,7 @@ def load_model(
     Raises:
         FileNotFoundError: there is no such name, folder or file.
         ConnectionError: the hub can't be reached, and nothing of this name is on the machine.
+        PermissionError: the repository is gated or private, and the token does not open it.
         ValueError: the checkpoint is damaged, is a pickle, is no GPT-2, or its tensors and its
             config contradict each other; the message names the first that does.
     """

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hub_server import Fault, Hub, git_hash, is_large
 from huggingface_hub import constants
 from safetensors.numpy import load_file, save
 
 from gpt2course import hub as module
+from gpt2course.config import GPT2Config
 from gpt2course.hub import download
+from gpt2course.model import GPT2
 
 REPO, CONFIG, WEIGHTS = "owner/name", "config.json", "model.safetensors"
 BOTH = [CONFIG, WEIGHTS]
@@ -619,3 +622,40 @@ def test_a_killed_process_leaves_nothing_that_looks_whole_and_the_next_goes_on(h
     assert not (cache / "snapshots" / hub.commit / WEIGHTS).exists()
     assert contents(download(REPO, BOTH)) == list(FILES.values())
     assert hub.sent(WEIGHTS)[1:] == [(f"bytes={there}-", SIZE - there)]
+
+
+# The whole way, from a name to a model ----------------------------------------------------------
+
+ASKS = """
+import sys, torch
+from gpt2course.model import GPT2
+try:
+    model = GPT2.from_pretrained(sys.argv[1])
+    print(model(torch.tensor([[3, 1, 4]])).sum().item())
+except (ValueError, OSError) as error:
+    print(type(error).__name__, error)
+"""
+
+
+def asked_for(name):
+    command = [sys.executable, "-c", ASKS, name]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_released_name_becomes_a_model_also_later_without_the_hub(tmp_path, monkeypatch):
+    config = GPT2Config(n_layer=2, n_head=3, n_embd=15, n_ctx=11, vocab_size=61)
+    torch.manual_seed(0)
+    model = GPT2(config)
+    model.save_pretrained(tmp_path / "made")
+    files = {name: (tmp_path / "made" / name).read_bytes() for name in BOTH}
+    expected = str(model(torch.tensor([[3, 1, 4]])).sum().item())
+    with Hub("openai-community/gpt2", files) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert asked_for("gpt2") == expected
+    assert asked_for("openai-community/gpt2") == expected  # the server is gone
+    assert asked_for("gpt2-medium").startswith("ConnectionError config.json of openai-community/")
+
+
+def test_a_damaged_checkpoint_never_becomes_a_model(hub):
+    assert asked_for("owner/name").startswith("ValueError")  # its config is no GPT-2's
+    assert "there is no folder owner/other here, and" in asked_for("owner/other")
