@@ -1,5 +1,7 @@
 """One matrix product, quick also where there are few rows to multiply."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -53,3 +55,14 @@ class Linear(nn.Linear):
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... D"]:
         return linear(x, self.weight, self.bias)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Tiny tensors gain nothing from several threads, and wait for them on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from gpt2course.kv_cache import KVCache
-from gpt2course.model import GPT2
+from gpt2course.linear import one_torch_thread
+from gpt2course.model import GPT2, count_parameters
 from gpt2course.tokenizer import Tokenizer
 
 
@@ -102,6 +104,9 @@ def check_sampling(temperature: float | int, top_k: int | None, top_p: float | N
 Model = Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T V"]]  # with .config.n_ctx
 
 
+SMALL = 8_000_000  # parameters of a model whose single token is less work than waking a thread
+
+
 class _LogitsAfter:
     """The logits after the last of a growing batch of tokens, of which n_ctx are in view.
 
@@ -116,13 +121,16 @@ class _LogitsAfter:
             kind = {"dtype": model.dtype, "device": model.device}
             n_ctx = min(longest, self.n_ctx)
             self.cache = KVCache(model.config, batch_size, n_ctx=n_ctx, **kind)
+            self.is_small = count_parameters(model.config) < SMALL
 
     def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B V"]:
         if self.cache is None:
             return self.model(idx[:, -self.n_ctx :])[:, -1]
         if idx.shape[1] > self.n_ctx:
             return self.model.next_logits(idx[:, -self.n_ctx :])
-        return self.model.next_logits(idx[:, self.cache.length :], self.cache)
+        new = idx[:, self.cache.length :]
+        with one_torch_thread() if self.is_small and new.numel() == 1 else nullcontext():
+            return self.model.next_logits(new, self.cache)
 
 
 def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int, max_new_tokens: int) -> None:

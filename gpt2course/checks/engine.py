@@ -22,9 +22,9 @@ from gpt2course.checks.sandbox import (
     MEMORY_LIMIT,
     TIME_LIMIT,
     Ran,
-    one_torch_thread,
     run_limited,
 )
+from gpt2course.linear import one_torch_thread
 
 LESSONS = (  # one module of exercises each, in course order
     "language_models",

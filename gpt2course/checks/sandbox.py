@@ -122,17 +122,6 @@ def _insist(frame: FrameType, event: str, arg: object) -> Callable:
 
 
 @contextmanager
-def one_torch_thread():
-    """Tiny tensors gain nothing from several threads, and wait for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
 def _no_last_words():
     """A thread that is ended after its work is done says nothing about it."""
     hook = threading.excepthook
