@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 from typing import Any
 
@@ -54,7 +55,8 @@ def difference(expected: Any, got: Any, tolerance: float | None = None) -> str |
         return f"It returned {_a(got)}; the exercise asks for {_a(expected)}."
     if kind is float:
         limit = tolerance or 1e-5
-        same = abs(expected - got) <= limit * (1 + abs(expected)) or expected == got
+        near = math.isfinite(expected) and abs(expected - got) <= limit * (1 + abs(expected))
+        same = near or expected == got
     else:
         same = expected == got
     return None if same else f"Expected {short_repr(expected)}, got {short_repr(got)}."

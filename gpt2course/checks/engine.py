@@ -27,6 +27,7 @@ from gpt2course.checks.sandbox import (
 from gpt2course.linear import one_torch_thread
 
 LESSONS = (  # one module of exercises each, in course order
+    "welcome",
     "language_models",
     "tokens",
     "embeddings",
