@@ -83,6 +83,14 @@ def _settings(folder: Path) -> Path:
     return settings
 
 
+ACTIVE = ".jp-Notebook-cell.jp-mod-active .jp-OutputArea"
+# The pictures and texts of the widget in the active cell.
+SHOWN = (
+    f"() => [...document.querySelectorAll('{ACTIVE} .widget-html-content')]"
+    ".map(part => part.innerHTML).join('')"
+)
+
+
 class Lesson:
     """One notebook open in a page."""
 
@@ -154,6 +162,33 @@ class Lesson:
         self.activate(index)
         self.command("notebook:run-cell")
         return self.outputs(index)
+
+    def shown_by_widget(self) -> str:
+        """What the widget in the active cell shows, its controls left out."""
+        self.page.locator(f"{ACTIVE} .jupyter-widgets").first.wait_for()
+        self.page.wait_for_function(f"({SHOWN})() !== ''")
+        return self.page.evaluate(f"({SHOWN})()")
+
+    def press_a_control(self) -> None:
+        """Use the first control of the active cell's widget, with the keyboard alone."""
+        controls = f"{ACTIVE} .jupyter-widgets"
+        slider = self.page.locator(f"{controls} .noUi-handle").first
+        toggle = self.page.locator(f"{controls} .widget-toggle-button").nth(1)
+        select = self.page.locator(f"{controls} select").first
+        button = self.page.locator(f"{controls} button:enabled").first
+        if slider.count():
+            slider.focus()
+            for key in ("ArrowRight", "ArrowRight", "ArrowUp", "Home"):
+                self.page.keyboard.press(key)
+        elif toggle.count():
+            toggle.focus()
+            self.page.keyboard.press("Enter")
+        elif select.count():
+            select.focus()
+            self.page.keyboard.press("ArrowDown")
+        else:
+            button.focus()
+            self.page.keyboard.press("Enter")
 
     def restart_kernel(self) -> None:
         """Restart without the question whether to."""

@@ -1,7 +1,10 @@
 """A learner in JupyterLab: lessons opened in Chromium, typed into, run and played with."""
 
+import json
+from pathlib import Path
+
 import pytest
-from browser import CHROMIUM, FLAGS, Lesson, Server
+from browser import ACTIVE, CHROMIUM, FLAGS, SHOWN, Lesson, Server
 
 pytestmark = [
     pytest.mark.browser,
@@ -95,8 +98,26 @@ def test_a_part_built_in_one_lesson_is_there_in_the_next(page, server):
     assert "yours: attention_scores; the package's: attention_weights, blend_values" in said
 
 
-def test_lesson_02_runs_untouched(page, server):
-    lesson = Lesson(page, server, "02_tokens.ipynb")
+LESSONS = sorted((Path(__file__).resolve().parents[1] / "lessons").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", [path.name for path in LESSONS])
+def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(page, server, name):
+    lesson = Lesson(page, server, name)
     lesson.command("notebook:run-all-cells")
     assert lesson.errors() == []
-    assert lesson.complaints == []
+    live = [i for i, cell in enumerate(lesson.cells()) if shows_a_widget(cell)]
+    assert live, "no widget to play with"
+    for index in live:
+        lesson.activate(index)
+        before = lesson.shown_by_widget()
+        lesson.press_a_control()
+        page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before, timeout=30_000)
+        assert page.locator(f"{ACTIVE} .gpt2course-twin:visible").count() == 0  # hidden while alive
+    assert [c for c in lesson.complaints if "favicon" not in c] == []
+
+
+def shows_a_widget(cell):
+    """Whether something of the cell can be moved; a bar that shows progress can't."""
+    outputs = json.dumps(cell.get("outputs", []))
+    return "widget-view+json" in outputs and "gpt2course-twin" in outputs

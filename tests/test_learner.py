@@ -1,20 +1,42 @@
 """Learners who work through the lessons in real kernels: right, partly wrong, twice, restarted."""
 
 import copy
+import inspect
+import re
 import textwrap
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
+from torch.testing import assert_close
 
-from gpt2course import workbook
+from gpt2course import mine, workbook
 from gpt2course.checks import engine
+from gpt2course.config import GPT2Config
+from gpt2course.model import GPT2
 
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "lessons").glob("*.ipynb"))
 
 # Right answers of a learner's own: other ways than the package's.
 ANSWERS = {
+    "shift_targets": """
+        def shift_targets(ids):
+            pairs = list(zip(ids, ids[1:]))
+            return [a for a, b in pairs], [b for a, b in pairs]
+        """,
+    "count_bigrams": """
+        def count_bigrams(idx, vocab_size):
+            counts = torch.zeros(vocab_size, vocab_size)
+            for i in range(1, len(idx)):
+                counts[idx[i - 1], idx[i]] += 1
+            return counts
+        """,
+    "perplexity": """
+        def perplexity(nll):
+            return float(torch.exp(nll.sum() / len(nll)))
+        """,
     "count_pairs": """
         def count_pairs(ids):
             counts = {}
@@ -69,6 +91,30 @@ ANSWERS = {
                 pieces.append(pieces[left] + pieces[right])
             return b"".join(pieces[i] for i in ids).decode("utf-8", "replace")
         """,
+    "embed_tokens": """
+        def embed_tokens(idx, wte):
+            return torch.stack([wte.index_select(0, row) for row in idx])
+        """,
+    "nearest_tokens": """
+        def nearest_tokens(token_id, wte, k):
+            cosine = torch.cosine_similarity(wte, wte[token_id][None], dim=-1)
+            order = cosine.argsort(descending=True).tolist()
+            return [i for i in order if i != token_id][:k]
+        """,
+    "embed": """
+        def embed(idx, wte, wpe, start=0):
+            positions = torch.arange(start, start + idx.shape[1])
+            return wte[idx] + wpe[positions]
+        """,
+    "sinusoidal_positions": """
+        def sinusoidal_positions(n_ctx, n_embd):
+            table = torch.zeros(n_ctx, n_embd)
+            for column in range(0, n_embd, 2):
+                angle = torch.arange(n_ctx).double() / 10_000 ** (column / n_embd)
+                table[:, column] = torch.sin(angle)
+                table[:, column + 1] = torch.cos(angle)
+            return table
+        """,
     "attention_scores": """
         def attention_scores(q, k):
             return torch.einsum("...th,...sh->...ts", q, k) * q.shape[-1] ** -0.5
@@ -93,12 +139,160 @@ ANSWERS = {
             scores = attention_scores(q, k) + torch.zeros(hidden.shape).masked_fill(hidden, -1e9)
             return blend_values(attention_weights(scores.to(q.dtype)), v)
         """,
+    "split_heads": """
+        def split_heads(x, n_head):
+            return torch.stack(x.chunk(n_head, dim=-1), dim=1)
+        """,
+    "merge_heads": """
+        def merge_heads(x):
+            return torch.cat(list(x.unbind(dim=1)), dim=-1)
+        """,
+    "CausalSelfAttention": """
+        class CausalSelfAttention(nn.Module):
+            def __init__(self, n_embd, n_head):
+                super().__init__()
+                self.heads = n_head
+                self.c_attn = nn.Linear(n_embd, n_embd * 3)
+                self.c_proj = nn.Linear(n_embd, n_embd)
+
+            def forward(self, x):
+                qkv = self.c_attn(x).split(x.shape[-1], dim=-1)
+                q, k, v = [split_heads(part, self.heads) for part in qkv]
+                return self.c_proj(merge_heads(masked_attention(q, k, v)))
+        """,
+    "gelu": """
+        def gelu(x):
+            inner = (2 / torch.pi) ** 0.5 * (x + 0.044715 * x * x * x)
+            return x * torch.sigmoid(2 * inner)
+        """,
+    "MLP": """
+        class MLP(nn.Module):
+            def __init__(self, n_embd):
+                super().__init__()
+                self.c_fc = nn.Linear(n_embd, n_embd * 4)
+                self.c_proj = nn.Linear(n_embd * 4, n_embd)
+
+            def forward(self, x):
+                hidden = gelu(self.c_fc(x))
+                return self.c_proj(hidden)
+        """,
+    "layer_norm": """
+        def layer_norm(x, weight, bias, eps=1e-5):
+            centred = x - x.mean(-1, keepdim=True)
+            variance = (centred * centred).mean(-1, keepdim=True)
+            return centred * (variance + eps) ** -0.5 * weight + bias
+        """,
+    "Block": """
+        class Block(nn.Module):
+            def __init__(self, n_embd, n_head):
+                super().__init__()
+                self.ln_1 = nn.LayerNorm(n_embd)
+                self.attn = CausalSelfAttention(n_embd, n_head)
+                self.ln_2 = nn.LayerNorm(n_embd)
+                self.mlp = MLP(n_embd)
+
+            def forward(self, x):
+                after = x + self.attn(self.ln_1(x))
+                return after + self.mlp(self.ln_2(after))
+        """,
+    "output_logits": """
+        def output_logits(x, wte):
+            return torch.einsum("btc,vc->btv", x, wte)
+        """,
+    "count_parameters": """
+        def count_parameters(config):
+            C, V = config.n_embd, config.vocab_size
+            block = 12 * C * C + 13 * C
+            return V * C + config.n_ctx * C + config.n_layer * block + 2 * C
+        """,
+    "GPT2": """
+        class GPT2(nn.Module):
+            def __init__(self, config):
+                super().__init__()
+                self.config = config
+                self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+                self.wpe = nn.Embedding(config.n_ctx, config.n_embd)
+                blocks = [Block(config.n_embd, config.n_head) for _ in range(config.n_layer)]
+                self.h = nn.Sequential(*blocks)
+                self.ln_f = nn.LayerNorm(config.n_embd)
+                nn.init.normal_(self.wte.weight, std=0.02)
+                nn.init.normal_(self.wpe.weight, std=0.02)
+
+            def forward(self, idx):
+                if idx.shape[1] > self.config.n_ctx:
+                    raise ValueError(f"{idx.shape[1]} tokens, but n_ctx is {self.config.n_ctx}")
+                x = embed(idx, self.wte.weight, self.wpe.weight)
+                return output_logits(self.ln_f(self.h(x)), self.wte.weight)
+        """,
+    "apply_temperature": """
+        def apply_temperature(logits, temperature):
+            return torch.div(logits, temperature)
+        """,
+    "keep_top_k": """
+        def keep_top_k(logits, k):
+            k = min(k, logits.shape[-1])
+            values, places = torch.topk(logits, k)
+            kept = torch.full_like(logits, float("-inf"))
+            return kept.scatter(-1, places, values)
+        """,
+    "keep_top_p": """
+        def keep_top_p(logits, p):
+            kept = torch.full_like(logits, float("-inf"))
+            for row, scores in enumerate(logits):
+                probs, order = scores.softmax(-1).sort(descending=True)
+                held = 0.0
+                for prob, token in zip(probs.tolist(), order.tolist()):
+                    kept[row, token] = scores[token]
+                    held += prob
+                    if held >= p:
+                        break
+            return kept
+        """,
+    "sample_next": """
+        def sample_next(logits, temperature, top_k, generator):
+            if temperature == 0:
+                return logits.argmax(-1)[:, None]
+            logits = apply_temperature(logits, temperature)
+            if top_k is not None:
+                logits = keep_top_k(logits, top_k)
+            probs = torch.softmax(logits, dim=-1)
+            return torch.multinomial(probs, 1, generator=generator)
+        """,
+    "generate": """
+        def generate(model, idx, max_new_tokens, temperature, top_k, generator):
+            for _ in range(max_new_tokens):
+                logits = model(idx[:, -model.config.n_ctx :])[:, -1]
+                new = sample_next(logits, temperature, top_k, generator)
+                idx = torch.cat((idx, new), dim=1)
+            return idx
+        """,
+    "append_to_cache": """
+        def append_to_cache(past, k, v):
+            if past is not None:
+                k = torch.cat([past[0], k], dim=2)
+                v = torch.cat([past[1], v], dim=2)
+            return (k, v)
+        """,
+    "cached_attention": """
+        def cached_attention(q, k, v, past):
+            past = append_to_cache(past, k, v)
+            return masked_attention(q, *past), past
+        """,
 }
-WRONG = {
+WRONG = {  # a third of them
+    "perplexity": "def perplexity(nll):\n    return float(nll.mean())",
     "merge_pair": "def merge_pair(ids, pair, new_id):\n    return [new_id] * len(ids)",
     "encode_chunk": "def encode_chunk(chunk, merges):\n    return list(chunk)",
+    "nearest_tokens": "def nearest_tokens(token_id, wte, k):\n    return list(range(k))",
     "attention_weights": "def attention_weights(scores):\n    return scores.softmax(0)",
     "masked_attention": "def masked_attention(q, k, v):\n    raise RuntimeError('what now?')",
+    "split_heads": "def split_heads(x, n_head):\n    return x.view(len(x), n_head, x.shape[1], -1)",
+    "gelu": "def gelu(x):\n    return x.clamp(min=0)",
+    "layer_norm": "def layer_norm(x, weight, bias, eps=1e-5):\n    return x * weight + bias",
+    "GPT2": "class GPT2(nn.Module):\n    def __init__(self, config):\n        pass",
+    "keep_top_k": "def keep_top_k(logits, k):\n    return logits.topk(k).values",
+    "generate": "def generate(model, idx, *rest):\n    return idx",
+    "append_to_cache": "def append_to_cache(past, k, v):\n    return k, v",
 }
 
 
@@ -139,14 +333,41 @@ def test_a_learner_with_answers_of_her_own_carries_them_all_to_the_end(workbook_
     for path in LESSONS:
         notebook = work_through(path, ANSWERS)
         assert shown(notebook, ": passed") == len(exercises_of(path)), path.stem
-    assert workbook.kept_names() == engine.names() == list(ANSWERS)
-    assert "the package's" not in (workbook_folder / "masked_attention.py").read_text()
-    for name in engine.names():
+    built = [name for path in LESSONS for name in exercises_of(path)]
+    assert workbook.kept_names() == built == list(ANSWERS)
+    for name in built:
         own = workbook.load(name, pytest.fail)
         assert own is not engine.find(name).reference
         assert engine.run(name, own).passed
-    leaning = workbook.load("masked_attention", pytest.fail)
-    assert leaning.__globals__["causal_mask"] is workbook.load("causal_mask", pytest.fail)
+    the_model_is_made_of_her_parts_alone(workbook_folder)
+
+
+def the_model_is_made_of_her_parts_alone(folder):
+    """Her GPT2 reaches, part by part, what she wrote; and its logits are the reference's."""
+    own = {name: workbook.load(name, pytest.fail) for name in ANSWERS}
+    inside, waiting = set(), ["GPT2"]
+    while waiting:
+        name = waiting.pop()
+        inside.add(name)
+        imported = re.findall(r"^(?:from|import) .*", (folder / f"{name}.py").read_text(), re.M)
+        for line in imported:
+            package, _, part = line.removeprefix("from ").partition(" import ")
+            if package == "gpt2course.mine":
+                assert inspect.getmodule(own[name]).__dict__[part] is own[part]
+                waiting.append(part)
+            else:
+                assert "gpt2course" not in line, line  # torch and Python, and nothing of ours
+    assert inside == {
+        "GPT2", "embed", "Block", "CausalSelfAttention", "split_heads", "merge_heads",
+        "masked_attention", "causal_mask", "attention_scores", "attention_weights", "blend_values",
+        "MLP", "gelu", "output_logits",
+    }  # fmt: skip
+    config = GPT2Config(n_layer=3, n_head=2, n_embd=16, n_ctx=9, vocab_size=31)
+    torch.manual_seed(0)
+    theirs, hers = GPT2(config), own["GPT2"](config)
+    hers.load_state_dict(theirs.state_dict())
+    idx = torch.randint(31, (2, 9))
+    assert_close(hers(idx), theirs(idx))
 
 
 def test_a_learner_who_gets_a_third_wrong_reaches_the_end_and_no_wrong_part_travels():
@@ -155,11 +376,18 @@ def test_a_learner_who_gets_a_third_wrong_reaches_the_end_and_no_wrong_part_trav
         notebook = work_through(path, answers)
         wrong = [name for name in exercises_of(path) if name in WRONG]
         assert shown(notebook, "Until yours passes") == len(wrong), path.stem
-    assert workbook.kept_names() == [name for name in engine.names() if name not in WRONG]
+    right = [name for name in ANSWERS if name not in WRONG]
+    assert workbook.kept_names() == right
+    assert len(WRONG) >= len(ANSWERS) / 3
+    said = mine.summary()
+    assert said.startswith(f"{len(right)} of {len(engine.names())} parts are yours")
+    _, yours, ours = said.split("; ")
+    assert yours.removeprefix("yours: ").split(", ") == right
+    assert set(WRONG) <= set(ours.removeprefix("the package's: ").split(", "))
 
 
 def test_a_kernel_restarted_half_way_goes_on_from_the_top():
-    path = LESSONS[-1]
+    path = next(path for path in LESSONS if path.stem == "06_masking")
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}
