@@ -65,7 +65,7 @@ def difference(expected: Any, got: Any, tolerance: float | None = None) -> str |
 def _a(value: Any) -> str:
     name = type(value).__name__
     return {"list": "a list", "dict": "a dict", "str": "a str", "int": "an int"}.get(
-        name, f"a {name}"
+        name, f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
     )
 
 

@@ -1,0 +1,32 @@
+"""A slider over the position: the row by rule as clocks, and the learned row, if there is one."""
+
+from __future__ import annotations
+
+import ipywidgets
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2course.figures.picture import Picture
+from gpt2course.figures.positions import row_of_both
+from gpt2course.widgets.twin import Playable, playable
+
+
+def position_slider(
+    learned: Float[Tensor, "n_ctx C"], last: int | None = None, first: int = 3
+) -> Playable:
+    """A slider over the position; the clocks and both rows follow.
+
+    Args:
+        learned: a table of positions; the one by rule is made as wide.
+        last: the last position of the slider; three times the learned table's without it.
+        first: where the slider stands at first.
+    """
+
+    def draw(position: int) -> Picture:
+        return row_of_both(position, learned)
+
+    slider = ipywidgets.IntSlider(
+        first, 0, last or 3 * len(learned) - 1, description="position:",
+        layout=ipywidgets.Layout(width="560px"), style={"description_width": "70px"},
+    )  # fmt: skip
+    return playable(draw, position=slider)
