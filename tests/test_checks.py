@@ -42,6 +42,18 @@ def test_untouched_stub_is_not_started_and_shows_the_target():
     assert "✓  ·  ·" in result.message
 
 
+def test_of_two_dicts_the_card_shows_where_they_differ():
+    def count_pairs(ids):
+        counts = {}
+        for pair in zip(ids[2:], ids[3:], strict=False):
+            counts[pair] = counts.get(pair, 0) + 1
+        return {**counts, (9, 9): 1}
+
+    message = checks.run("count_pairs", count_pairs).message
+    assert ": expected 1, yours nothing" in message
+    assert "(9, 9): expected nothing, yours 1" in message
+
+
 def test_an_operator_that_torch_lacks_is_an_error_and_not_a_stub():
     def attention_scores(q, k):
         return q ^ k

@@ -164,8 +164,28 @@ def drawn_as_text(result: Result) -> str:
 
 
 def values_text(result: Result) -> str:
-    """Expected and given value on a line each."""
-    lines = [f"expected  {short_repr(result.expected)}"]
+    """Expected and given value on a line each; of two dicts, the keys at which they differ."""
+    expected, got = result.expected, result.got
+    if result.status == "failed" and type(expected) is type(got) is dict:
+        return _dicts_text(expected, got)
+    lines = [f"expected  {short_repr(expected)}"]
     if result.status == "failed":
-        lines.append(f"yours     {short_repr(result.got)}")
+        lines.append(f"yours     {short_repr(got)}")
+    return "\n".join(lines)
+
+
+SHOWN_KEYS = 12
+
+
+def _dicts_text(expected: dict, got: dict) -> str:
+    keys = [key for key in expected if key not in got or difference(expected[key], got[key])]
+    keys += [key for key in got if key not in expected]
+    lines = []
+    for key in keys[:SHOWN_KEYS]:
+        sides = [short_repr(d[key]) if key in d else "nothing" for d in (expected, got)]
+        lines.append(f"{key}: expected {sides[0]}, yours {sides[1]}")
+    if len(keys) > SHOWN_KEYS:
+        lines.append(f"and {len(keys) - SHOWN_KEYS} more that differ")
+    if same := len(expected) - sum(key in expected for key in keys):
+        lines.append(f"the other {same} {'is' if same == 1 else 'are'} right")
     return "\n".join(lines)
