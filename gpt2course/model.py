@@ -140,6 +140,12 @@ class GPT2(nn.Module):
         """
         check_idx(idx, self.config.n_ctx)
         start = cache.length if cache else 0
+        if start + idx.shape[1] > self.config.n_ctx:
+            raise ValueError(
+                f"the model has n_ctx={self.config.n_ctx} positions, and the cache already holds "
+                f"{start} tokens, so {idx.shape[1]} more do not fit; call cache.clear() and read "
+                f"the last tokens anew, which then stand at other positions"
+            )
         x = embed(idx, self.wte.weight, self.wpe.weight, start)  # (B, T, C)
         pasts = cache.layers if cache else [None] * len(self.h)
         if len(pasts) != len(self.h):

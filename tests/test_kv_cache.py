@@ -125,6 +125,15 @@ def test_a_failed_call_leaves_the_cache_as_it_was():
     assert_close(model(idx[:, 5:8], cache), model(idx)[:, 5:8])
 
 
+@torch.no_grad()
+def test_a_full_context_is_told_in_terms_of_the_cache():
+    model, idx = random_model(), random_idx(70)
+    cache = cache_for(model)
+    model(idx, cache)
+    with pytest.raises(ValueError, match=r"already holds 70 tokens, so 1 more .* cache.clear\(\)"):
+        model(idx[:, :1], cache)
+
+
 # What it refuses
 
 
