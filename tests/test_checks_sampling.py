@@ -16,6 +16,7 @@ from gpt2course import checks
 from gpt2course.checks import sampling as lesson
 from gpt2course.checks.compare import difference
 from gpt2course.checks.mistakes import fresh
+from gpt2course.sampling import keep_top_k
 
 INF = math.inf
 
@@ -1211,3 +1212,24 @@ def test_names_of_mistakes_are_told_apart():
         for one, other in pairwise(names):
             whys = {m.why for m in exercise.misconceptions if m.name in (one, other)}
             assert len(whys) == len({one, other})
+
+
+def test_a_generator_that_is_used_in_one_branch_alone_is_not_enough():
+    def only_with_top_k(logits, temperature, top_k, generator):
+        if temperature == 0:
+            return logits.argmax(-1, keepdim=True)
+        logits = logits / temperature
+        if top_k is None:
+            return torch.multinomial(logits.softmax(-1), 1)
+        return torch.multinomial(keep_top_k(logits, top_k).softmax(-1), 1, generator=generator)
+
+    def only_without(logits, temperature, top_k, generator):
+        if temperature == 0:
+            return logits.argmax(-1, keepdim=True)
+        logits = logits / temperature
+        if top_k is None:
+            return torch.multinomial(logits.softmax(-1), 1, generator=generator)
+        return torch.multinomial(keep_top_k(logits, top_k).softmax(-1), 1)
+
+    for answer in (only_with_top_k, only_without):
+        assert checks.run("sample_next", answer).status == "failed"

@@ -1487,6 +1487,7 @@ sample_next = Drawing(
         Case("one token alone", (normal(3, 1, seed=44), 1.0, None, Seed(17, _ids))),
         Case("thirty calls for six rows", (torch.zeros(6, 5), 1.0, None, Seed(18, _small_batches))),
         Case("draws with seeds", (torch.zeros(64, 5), 1.0, 4, Seed(19, _repeats))),
+        Case("draws from everything", (torch.zeros(64, 5), 1.0, None, Seed(23, _repeats))),
         Case(
             "draws with torch's own generator",
             (torch.zeros(64, 5), 1.0, None, Seed(None, _repeats)),

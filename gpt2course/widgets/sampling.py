@@ -1,0 +1,92 @@
+"""Temperature, top_k and top_p as sliders over a model's own probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import ipywidgets
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2course.figures.explorer import percent
+from gpt2course.figures.picture import Picture
+from gpt2course.figures.sampling import filtered
+from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
+from gpt2course.widgets.twin import Playable, playable
+
+
+def sampling_desk(
+    logits: Mapping[str, Float[Tensor, " V"]],
+    words: Sequence[str],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+) -> Playable:
+    """Three sliders; the bars of the likeliest words, and which of them are kept, follow.
+
+    Args:
+        logits: the scores of the next word after each of some beginnings, by beginning.
+        words: one for each score.
+        temperature, top_k, top_p: where the sliders stand at first; top_k None keeps all.
+    """
+    wide = {"layout": ipywidgets.Layout(width="480px"), "style": {"description_width": "90px"}}
+    V = len(words)
+    controls = {
+        "beginning": ipywidgets.Dropdown(options=list(logits), description="after", **wide),
+        "temperature": ipywidgets.FloatSlider(
+            temperature, min=0, max=3, step=0.1, description="temperature", readout_format=".1f",
+            **wide,
+        ),
+        "top_k": ipywidgets.IntSlider(top_k or V, min=1, max=V, description="top_k", **wide),
+        "top_p": ipywidgets.FloatSlider(
+            top_p, min=0, max=1, step=0.01, description="top_p", **wide
+        ),
+    }  # fmt: skip
+    return playable(partial(_drawn, logits, words), **controls)
+
+
+def drawn_with(
+    logits: Float[Tensor, " V"], temperature: float, top_k: int, top_p: float
+) -> tuple[Float[Tensor, " V"], float]:
+    """The probabilities that a token is drawn with, and what those that stay held before.
+
+    Temperature, top_k, top_p, in this order, as `sample_next` has them; temperature 0 is certain.
+    """
+    if temperature == 0:
+        best = logits.argmax()
+        certain = torch.zeros_like(logits)
+        certain[best] = 1.0
+        return certain, logits.softmax(dim=-1)[best].item()
+    scores = apply_temperature((logits - logits.max())[None], temperature)
+    kept = keep_top_p(keep_top_k(scores, top_k), top_p)[0]
+    held = scores[0].softmax(dim=-1)[kept > -math.inf].sum().item()
+    return kept.softmax(dim=-1), held
+
+
+def _drawn(
+    logits: Mapping[str, Float[Tensor, " V"]],
+    words: Sequence[str],
+    beginning: str,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+) -> Picture:
+    scores = logits[beginning].detach().double()  # small shares stay above 0
+    before = scores.softmax(dim=-1)
+    after, held = drawn_with(scores, temperature, top_k, top_p)
+    order = before.argsort(descending=True, stable=True)
+    n = int((after > 0).sum())
+    told = f"{n} of {len(words)} words {'is' if n == 1 else 'are'} kept"
+    if temperature == 0:
+        said = f"{told}: temperature 0 takes the likeliest, whatever the other two say."
+    else:
+        said = (
+            f"{told}. At temperature {temperature:.1f} they held {percent(held)} of the "
+            f"probability; shared out again, they have all of it."
+        )
+    heading = f"after “{beginning}”: temperature {temperature:.1f}, top_k {top_k}, top_p {top_p:g}"
+    ordered = [words[i] for i in order.tolist()]
+    return filtered(ordered, before[order].tolist(), after[order].tolist(), heading, said)

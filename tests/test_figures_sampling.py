@@ -1,0 +1,274 @@
+"""Pictures of lesson 11, the texts of its model and their judge, and the three sliders."""
+
+import math
+import re
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from gpt2course.figures.explorer import percent
+from gpt2course.figures.sampling import (
+    ANOTHER,
+    BAR,
+    END_OF_TEXT,
+    WORDS,
+    dice_strip,
+    filtered,
+    fits,
+    judged,
+    kept_along,
+    moving_window,
+    outside_first,
+    right_and_different,
+    sentences_of,
+    short_texts,
+    tail_curves,
+    word_at,
+)
+from gpt2course.sampling import keep_top_k, keep_top_p
+from gpt2course.widgets.sampling import drawn_with, sampling_desk
+
+FOUR = ["orders", "the", "nobody", "cheese"]
+PROBS = [0.6, 0.25, 0.14, 0.01]
+TEXTS = short_texts(600)
+
+
+def plain(html):
+    """What a browser would show of it, without tags."""
+    return " ".join(re.sub("<[^>]*>", " ", html).split())
+
+
+# The texts
+
+
+def test_the_same_seed_makes_the_same_texts():
+    assert short_texts(20, seed=3) == short_texts(20, seed=3) != short_texts(20, seed=4)
+    assert TEXTS[:20] == short_texts(20)
+
+
+def test_every_text_is_an_opening_some_sentences_and_an_end():
+    for text in TEXTS:
+        assert text.startswith("on ") and text.endswith(f". {END_OF_TEXT}")
+        assert text.count(END_OF_TEXT) == 1
+        first, *others = sentences_of(text)
+        assert first.startswith("on ") and not any(other.startswith("on ") for other in others)
+
+
+def test_every_sentence_of_the_texts_fits():
+    assert all(fits(sentence) for text in TEXTS for sentence in sentences_of(text))
+
+
+def test_texts_go_on_as_often_as_is_said():
+    further = sum(len(sentences_of(text)) - 1 for text in TEXTS) / len(TEXTS)
+    assert abs(further - ANOTHER / (1 - ANOTHER)) < 0.5
+
+
+def test_the_first_words_of_a_list_are_the_frequent_ones_except_for_days():
+    words = " ".join(TEXTS).split()
+    for name, listed in WORDS.items():
+        counts = [words.count(word) for word in listed]
+        half = len(listed) // 2
+        if name == "day":
+            assert min(counts) > 0.6 * sum(counts) / 7 and max(counts) < 1.4 * sum(counts) / 7
+        else:
+            assert sum(counts[:half]) > sum(counts[half:])
+
+
+def test_no_word_stands_in_two_lists_so_that_a_misplaced_one_is_seen():
+    every = [word for listed in WORDS.values() for word in listed]
+    assert len(every) == len(set(every))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("on friday the old robot walks to the mill .", True),
+        ("there it finds a hammer .", True),
+        ("the young fox sees the key .", True),
+        ("it sings in the garden .", True),
+        ("there it finds the hammer .", False),
+        ("there it finds a garden .", False),
+        ("the fox sees the key .", False),
+        ("it sings in the garden", False),
+        ("it sings in the garden . it sings in the garden .", False),
+        (".", False),
+    ],
+)
+def test_only_sentences_that_the_patterns_make_fit(sentence, right):
+    assert fits(sentence) is right
+
+
+def test_only_complete_sentences_are_found():
+    text = f"{END_OF_TEXT} it it . {END_OF_TEXT} on monday . the fox"
+    assert sentences_of(text) == ["it it .", "on monday ."]
+
+
+def test_texts_are_judged_by_what_fits_and_by_what_is_new():
+    good, bad = "it sings in the mill .", "it it ."
+    assert judged([f"{good} {bad}", good, good]) == (3 / 4, 2 / 4)
+    assert judged([f"{good} {good} {bad}"], n=2) == (1.0, 1 / 2)
+
+
+# The pictures
+
+
+def test_a_number_hits_the_word_whose_piece_holds_it():
+    hits = [word_at(FOUR, PROBS, number) for number in (0.0, 0.59, 0.6, 0.84, 0.86, 0.995)]
+    assert hits == ["orders", "orders", "the", "the", "nobody", "cheese"]
+    assert word_at(["a", "b"], [0.3, 0.3], 0.9) == "b"
+
+
+def test_the_strip_cuts_the_line_at_the_running_sums():
+    picture = dice_strip(FOUR, PROBS, [0.7])
+    assert picture.alt == (
+        "orders from 0.000 to 0.600; the from 0.600 to 0.850; nobody from 0.850 to 0.990; "
+        "cheese from 0.990 to 1.000; the random number 0.70 hits the"
+    )
+    widths = [float(w) for w in re.findall(r'<rect x="[^"]*" y="58" width="([^"]*)"', picture.html)]
+    assert_close([w / sum(widths) for w in widths], PROBS, rtol=0, atol=1e-3)
+    for text in ("orders", "60.0 %", "the", "cheese 1.0 %", "0.70", "→ the", "0.85"):
+        assert f">{text}</text>" in picture.html
+
+
+def test_the_share_outside_the_first_ones_falls_to_nothing():
+    assert_close(outside_first([0.25, 0.01, 0.6, 0.14]), [0.4, 0.15, 0.01, 0.0])
+
+
+def test_tail_curves_tell_the_first_and_the_kth():
+    outside = {"here": outside_first(PROBS), "there": [0.25, 0.00001, 0.0, 0.0]}
+    picture = tail_curves(outside, k=2)
+    assert picture.alt == (
+        "here: 40.0 % outside the first, 15.0 % outside the 2 best; "
+        "there: 25.0 % outside the first, < 0.1 % outside the 2 best"
+    )
+    assert "<img" in picture.html
+
+
+def test_the_number_kept_is_told_for_every_word():
+    alt = kept_along(["the", "old", "fox"], [1, 12, 41], p=0.9, k=40).alt
+    assert alt == "Words kept by top_p = 0.9 (top_k keeps 40 everywhere): the 1, old 12, fox 41"
+
+
+def test_the_window_drops_the_oldest_word_once_it_is_full():
+    picture = moving_window(["a", "robot", "must", "obey", "it"], n_ctx=3, first=2)
+    assert picture.alt == (
+        "step 1: in view “a robot”, drawn “must”; step 2: in view “a robot must”, drawn “obey”; "
+        "step 3: in view “robot must obey”, drawn “it”, out of view “a”"
+    )
+    assert picture.html.count("stroke-dasharray") == 1  # what is out of view
+    assert picture.html.count('stroke-width="3"') == 3  # one word drawn in each row
+    assert picture.html.count("<rect") == 3 + 4 + 5
+
+
+def test_both_shares_of_every_way_are_told():
+    alt = right_and_different({"greedy": (1.0, 0.012), "T = 2": (0.15, 0.98)}).alt
+    assert alt == "greedy: 100 % fit, 1 % differ; T = 2: 15 % fit, 98 % differ"
+
+
+def test_kept_and_removed_words_carry_signs_and_numbers():
+    picture = filtered(FOUR, PROBS, [0.75, 0.25, 0.0, 0.0], "heading", "Said.", most=3)
+    assert picture.alt == (
+        "heading: kept orders: 60.0 % → 75.0 %; kept the: 25.0 % → 25.0 %; "
+        "out nobody: 14.0 % → 0.0 %; 1 others, 0 of them kept: 1.0 % → 0.0 %. Said."
+    )
+    text = plain(picture.html)
+    assert "✓ orders 60.0 % 75.0 %" in text and "✗ nobody 14.0 % 0.0 %" in text
+    assert f"width:{0.75 * BAR:.1f}px" in picture.html and text.endswith("Said.")
+
+
+def test_what_is_drawn_does_not_become_markup():
+    assert "<i>" not in filtered(["<i>"], [1.0], [1.0], "<i>", "<i>").html
+    assert "<i>" not in dice_strip(["<i>", "b"], [0.5, 0.5], [0.1]).html
+    assert "<i>" not in moving_window(["<i>", "<i>"], 1, 1).html
+
+
+# The sliders
+
+
+LOGITS = {
+    "sure": torch.tensor([0.0, 9.0, 1.0, -2.0, 0.5, -1.0]),
+    "unsure": torch.tensor([1.0, 1.2, 1.1, 0.9, 1.3, 0.8]),
+}
+SIX = ["zero", "one", "two", "three", "four", "five"]
+
+
+@pytest.fixture
+def desk():
+    return sampling_desk(LOGITS, SIX)
+
+
+def controls(playable):
+    *sliders, shown = playable.widget.children
+    return (*sliders, shown)
+
+
+def kept(shown):
+    """The words with a tick, in the order of the rows."""
+    return re.findall(r"✓ (\w+) ", plain(shown.value))
+
+
+@pytest.mark.parametrize(("temperature", "k", "p"), [(1.0, 6, 1.0), (0.5, 3, 1.0), (2.0, 5, 0.8)])
+@pytest.mark.parametrize("place", LOGITS)
+def test_what_is_drawn_with_is_temperature_then_top_k_then_top_p(place, temperature, k, p):
+    scores = LOGITS[place].double() / temperature
+    filtered_scores = keep_top_p(keep_top_k(scores[None], k), p)[0]
+    after, held = drawn_with(LOGITS[place].double(), temperature, k, p)
+    assert_close(after, filtered_scores.softmax(-1))
+    stays = filtered_scores > -math.inf
+    assert held == pytest.approx(scores.softmax(-1)[stays].sum().item())
+
+
+def test_temperature_zero_is_certain_of_the_likeliest():
+    after, held = drawn_with(LOGITS["sure"], 0, 6, 1.0)
+    assert after.tolist() == [0, 1, 0, 0, 0, 0]
+    assert held == pytest.approx(LOGITS["sure"].softmax(-1)[1].item())
+
+
+def test_at_first_everything_is_kept_and_the_twin_shows_the_same(desk):
+    *_, shown = controls(desk)
+    assert kept(shown) == ["one", "two", "four", "zero", "five", "three"]
+    assert "6 of 6 words are kept" in shown.value and "✗" not in shown.value
+    assert desk.twin.html == shown.value
+    assert "kept one: " in desk.twin.alt
+
+
+def test_top_k_and_top_p_take_words_out_and_give_their_share_to_the_others(desk):
+    beginning, _, top_k, top_p, shown = controls(desk)
+    beginning.value = "unsure"
+    top_k.value = 2
+    assert kept(shown) == ["four", "one"] and "2 of 6 words are kept" in shown.value
+    before = percent(LOGITS["unsure"].softmax(-1)[4].item())
+    after = percent(math.exp(1.3) / (math.exp(1.3) + math.exp(1.2)))
+    assert f"✓ four {before} {after} ✓ one" in plain(shown.value)
+    top_k.value, top_p.value = 6, 0.5
+    assert kept(shown) == ["four", "one", "two"] and "3 of 6" in shown.value
+    beginning.value = "sure"
+    assert kept(shown) == ["one"] and "1 of 6 words is kept" in shown.value
+
+
+def test_temperature_moves_the_shares_and_takes_nothing_out(desk):
+    _, temperature, _, _, shown = controls(desk)
+    before = shown.value
+    temperature.value = 3.0
+    assert percent(torch.softmax(LOGITS["sure"] / 3, -1)[1].item()) in shown.value
+    assert shown.value != before
+    assert "6 of 6 words are kept" in shown.value
+
+
+@pytest.mark.parametrize("temperature", [0.1, 3.0])
+def test_a_kept_word_is_never_shown_as_gone_however_unlikely(temperature):
+    far = {"far": torch.tensor([20.0, -15.0, 0.0])}
+    desk = sampling_desk(far, ["a", "b", "c"], temperature=temperature)
+    assert "3 of 3 words are kept" in desk.twin.html and "✗" not in desk.twin.html
+
+
+def test_both_ends_of_every_slider_can_be_drawn(desk):
+    _, temperature, top_k, top_p, shown = controls(desk)
+    for slider in (temperature, top_k, top_p):
+        for value in (slider.max, slider.min):
+            slider.value = value
+            assert "kept" in shown.value
+    assert kept(shown) == ["one"]
+    temperature.value = 1.0
+    assert kept(shown) == ["one"]
