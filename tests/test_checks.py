@@ -42,6 +42,18 @@ def test_untouched_stub_is_not_started_and_shows_the_target():
     assert "✓  ·  ·" in result.message
 
 
+def test_a_wrong_first_case_is_shown_also_where_a_later_one_does_not_end():
+    def causal_mask(n_query, n_key):
+        while n_query > 3:
+            pass
+        return torch.ones(n_query, n_key, dtype=torch.bool)
+
+    result = checks.run("causal_mask", causal_mask, time_limit=0.5)
+    assert result.status == "failed"
+    assert "3 of 9 entries differ" in result.message
+    assert "A later call had not ended after" in result.message
+
+
 def test_of_two_dicts_the_card_shows_where_they_differ():
     def count_pairs(ids):
         counts = {}

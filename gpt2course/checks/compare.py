@@ -52,7 +52,8 @@ def difference(expected: Any, got: Any, tolerance: float | None = None) -> str |
         return _dict_difference(expected, got)
     kind = type(expected)
     if not isinstance(got, kind) or (isinstance(got, bool) and kind is not bool):
-        return f"It returned {_a(got)}; the exercise asks for {_a(expected)}."
+        remedy = ", one of Python's own: float(…)" if kind is float else ""
+        return f"It returned {_a(got)}; the exercise asks for {_a(expected)}{remedy}."
     if kind is float:
         limit = tolerance or 1e-5
         near = math.isfinite(expected) and abs(expected - got) <= limit * (1 + abs(expected))

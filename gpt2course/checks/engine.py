@@ -99,7 +99,7 @@ def run(name: str, answer: Answer, time_limit: float = TIME_LIMIT) -> Result:
         result.expected = expected_outcomes(exercise)[0].value
         return result
     if ran.ending != "done":
-        return _ended_early(exercise, result, ran, len(outcomes))
+        return _ended_early(exercise, answer, result, ran, outcomes)
     _judge(exercise, answer, outcomes, result)
     return result
 
@@ -173,9 +173,20 @@ def _holds(holds: Callable[..., bool], *args: Any) -> bool:
         return False
 
 
-def _ended_early(exercise: Exercise, result: Result, ran: Ran, done: int) -> Result:
+def _ended_early(
+    exercise: Exercise, answer: Answer, result: Result, ran: Ran, outcomes: list[Outcome]
+) -> Result:
+    """What to say where not all cases were tried: the first that was wrong, or the slow one."""
+    for number, (case, outcome) in enumerate(zip(exercise.cases, outcomes, strict=False)):
+        expected = expected_outcomes(exercise)[number]
+        if is_wrong(expected, outcome) and not ran.still_running:
+            result.case, result.expected, result.got = case, expected.value, outcome.value
+            result.status = "error" if outcome.error else "failed"
+            result.finding = _finding(exercise, answer, expected, outcome)
+            result.finding += f" (A later call had not ended after {ran.seconds:.0f} seconds.)"
+            return result
     result.status = "timeout"
-    number = min(done, len(exercise.cases) - 1)
+    number = min(len(outcomes), len(exercise.cases) - 1)
     result.case = exercise.cases[number]
     result.expected = expected_outcomes(exercise)[number].value
     if ran.ending == "slow":
