@@ -7,7 +7,7 @@
 #
 # - **In:** ids `(B, T)`: B texts in a batch, T tokens in each.
 # - **Out:** vectors `(B, T, C)`: C numbers for each token.
-# - **Time:** about 75 minutes. Two exercises: `embed_tokens` and `nearest_tokens`.
+# - **Time:** about 90 minutes. Two exercises: `embed_tokens` and `nearest_tokens`.
 
 # %% [markdown]
 # First the tools. `count_bigrams` is yours if you have passed it in lesson 01; the line below the cell
@@ -113,34 +113,26 @@ matrices([("wte (V, C) = (8, 3)", wte)], VOCABULARY, columns)
 # *it* and *robot* have nearly the same row: a row can say what an id could not. In a trained model nobody
 # chooses the numbers, and no column has such a name; sections 4 and 6 show that.
 #
-# ### By hand: one word
+# ### By hand: one word after the other
 #
 # How does one get from the one-hot vector of *obey* to its row? Multiply each of the eight rows by
-# its 0 or 1, and add up. What is left of the other seven rows?
+# its 0 or 1, and add up. What is left of the other seven rows? The loop does so for each word of the text
+# and stacks the results. Four words with three numbers each: which shape comes out?
 
 # %%
-x_obey = torch.zeros(3)
-for zero_or_one, row in zip(one_hot[2], wte, strict=True):
-    x_obey = x_obey + zero_or_one * row
-assert torch.equal(x_obey, wte[4])
-x_obey
+rows_by_hand = []
+for hot in one_hot:
+    x_word = torch.zeros(3)
+    for zero_or_one, row in zip(hot, wte, strict=True):
+        x_word = x_word + zero_or_one * row
+    rows_by_hand.append(x_word)
+by_loop = torch.stack(rows_by_hand)
+assert torch.equal(by_loop[2], wte[4])  # obey
+by_loop
 
 # %% [markdown]
-# Nothing is left of them, and row 4 is there as it was.
+# Nothing is left of the other seven, and the row of each word is there as it was: (4, 3).
 #
-# ### A loop: all words
-#
-# The same for each word of the text, and the results stacked. Four words with three numbers each: which
-# shape comes out?
-
-# %%
-by_loop = torch.stack(
-    [sum(zero_or_one * row for zero_or_one, row in zip(hot, wte)) for hot in one_hot]
-)
-assert torch.equal(by_loop[2], x_obey)
-tuple(by_loop.shape)
-
-# %% [markdown]
 # ### A matrix product
 #
 # "Multiply and add up, for each row" is what a matrix product does. So a lookup *is* a matrix product,
@@ -187,8 +179,8 @@ looked_up
 # needed.
 # </details>
 # <details><summary>B. (6, 5)</summary>
-# The six tokens are there, but the two texts have run into one another. The result says which row belongs
-# to which text.
+# Here the two texts have run into one another: six rows, and nothing says where the second text begins. The
+# two axes of the ids have to stay.
 # </details>
 # <details><summary>C. (2, 3, 7)</summary>
 # 7 is the size of the vocabulary. That is the shape of the one-hot vectors, before the product.
@@ -413,9 +405,11 @@ frozen_curve = train(untrained.clone(), table_learns=False)[1]
 id_curve = train(the_id, table_learns=False)[1]
 
 # %% [markdown]
-# Two levels to compare with. Who knows nothing gives each word the same probability, and loses ln V. Who
-# has counted every pair of neighbours (lesson 01) knows all that the last word can tell: nobody who looks
-# at the last word alone can do better on this text.
+# Two levels to compare with. Who knows nothing gives each word the same probability, 1/V, and loses
+# -log(1/V), which is log V. Who has counted every pair of neighbours (lesson 01) knows, for each word, in
+# which shares the others follow it. Nobody who looks at the last word alone can do better on this text: the
+# loss is taken over the very pairs that were counted, and for these their own shares are the best guess
+# there is. How many numbers does the counting need, and how many have the learned rows and their second half?
 
 # %%
 counts = count_bigrams(text, V)
@@ -423,13 +417,16 @@ shares = counts / counts.sum(dim=1, keepdim=True)
 floor = -(counts * shares.clamp_min(1e-9).log()).sum().item() / (len(text) - 1)
 curves = {"the id": id_curve, "random rows": frozen_curve, "learned rows": curve}
 levels = {"guessing": math.log(V), "counting": floor}
+n_table, n_head = model.wte.numel(), sum(p.numel() for p in model.head.parameters())
+print(f"learned: {n_table} in the table + {n_head} in the second half; counted: {counts.numel()}")
 figures.loss_lines(curves, levels, "Rows that learn predict nearly as well as counting")
 
 # %% [markdown]
-# The learned rows come within a few hundredths of the counts, with 8 numbers a word where the counts
-# have 44. That works because words which are followed by the same words can share: one direction for all of
-# them, and the second half has to deal with it once. With the id as its only number, the model has to
-# score the words along one line, in the order of their numbers, and stays far behind. **That is what
+# The learned rows come within a few hundredths of the counts, with fewer than half as many numbers: for each
+# word 8 in the table and 9 in the second half (a weight for each of the 8, and the constant), where the
+# counts have 44. That works because *cat* and *dog* are followed by the same words: if both have nearly the
+# same row, what follows has to be learned only once for the two. With the id as its only number, the model
+# has to score the words along one line, in the order of their numbers, and stays far behind. **That is what
 # the embedding is for.**
 #
 # ## 5. Looking into the table
@@ -552,8 +549,8 @@ for word in ("cat", "wolf", "hammer", "pot", "sunday", "cellar", "slept", "robot
 #
 # ### What the dot product would have said
 #
-# Compare each word with all words, itself included. Which word is most like *monday*? One would hope:
-# *monday*. Below are the words of which this is not so, each with the word that comes before it.
+# Compare each word with all words, itself included. Which word is most like *cat*? One would hope:
+# *cat*. Below are the words of which this is not so, each with the word that comes before it.
 
 # %%
 for measure in ("cosine", "dot product"):
@@ -599,8 +596,8 @@ neighbours_to_play({"trained": trained, "untrained": untrained}, lexicon, first=
 # <details><summary>Answers, after you have tried</summary><ol>
 # <li><i>the</i> and <i>on</i>, with no cosine above 0.2. No other word is followed by what follows them:
 # <i>on</i> by days, <i>the</i> by nouns and places.</li>
-# <li>Up to about 0.8. In rows of 8 numbers that happens; the longer the rows, the closer chance keeps to 0
-# (lesson 04 measures it for 768). So a cosine says something only beside what chance gives.</li>
+# <li>Up to about 0.8. In rows of 8 numbers that happens; the more numbers a row has, the closer chance
+# keeps to 0 (lesson 04 measures it for 768). So a cosine says something only beside what chance gives.</li>
 # <li><i>lay</i>, which has the longest row of all verbs.</li>
 # </ol></details>
 

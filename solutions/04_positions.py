@@ -7,7 +7,7 @@
 #
 # - **In:** ids `(B, T)`, the table of words `wte (V, C)`, and a second table, `wpe (n_ctx, C)`.
 # - **Out:** vectors `(B, T, C)` that say which word it is *and* where it stands.
-# - **Time:** about 70 minutes. Two exercises: `embed` and `sinusoidal_positions`.
+# - **Time:** about 100 minutes. Two exercises: `embed` and `sinusoidal_positions`.
 
 # %% [markdown]
 # First the tools. `embed_tokens` is from lesson 03. The next four are the subject of lessons 05 and 06;
@@ -81,7 +81,9 @@ both(x, x_turned)
 #
 # The next stage is **attention** (lesson 05). All you need to know today: every row compares itself with
 # every row, by a dot product, and turns what it finds into shares that sum to 1. It is then replaced by a
-# mixture of all rows in these shares. That is what the three functions below do, one after the other.
+# mixture of all rows in these shares. That is what the three functions below do, one after the other. The
+# same `x` is handed over more than once because a row has several parts to play: it compares itself, it is
+# compared with, and it is mixed in. (Lesson 05 makes a vector of its own for each part.)
 
 # %%
 def attend(x: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
@@ -150,7 +152,7 @@ for name, layer in (("no mask", attend), ("mask", attend_to_the_past)):
     for depth in (1, 2, 3):
         as_it_was, past_shuffled = layer(as_it_was), layer(past_shuffled)
         gap = (as_it_was[-1] - past_shuffled[-1]).abs().max().item()
-        print(f"{name:8} {depth} layers: the last row changes by {gap:.2f}")
+        print(f"{name:8} layers: {depth}, the last row changes by {gap:.2f}")
 
 # %% [markdown]
 # Without a mask the sentence holds for any number of layers. **With the mask it holds for the last row of
@@ -178,7 +180,8 @@ for position in (0, 1, 10, 1023):
 # **GPT-2's way: a second table.** It is called `wpe` (*word position embeddings*) and has a row for each
 # *position*, as wide as the rows of `wte`. Position 0 gets row 0, whichever word stands there. Its
 # numbers start random and are learned. Here is a small one with n_ctx = 6 positions (n_ctx, the number of
-# rows, is the longest text that the model can read: its context).
+# rows, is the longest text that the model can read: its context). The columns keep their names only
+# because these numbers will be added to a word's thing, duty and action; a position is none of the three.
 
 # %%
 wpe = torch.tensor([[0.3, -0.1, 0.2], [0.1, 0.4, -0.2], [-0.3, 0.2, 0.1],
@@ -463,7 +466,8 @@ loss_lines(curves, {"ln 2": math.log(2)}, title, unit="nats per answer")
 # Without positions the model finds out which two names come into question, and there it ends: one of two,
 # probability 1/2, and minus the logarithm of 1/2 is ln 2. No training and no larger model of this kind will
 # get below that on new sentences, because *the robot helped the child* and *the child helped the robot* reach
-# it as the same bag of words. With positions the loss goes to 0.
+# it as the same bag of words. (What is left above ln 2 after 300 steps is a little probability on the six
+# names that do not occur; longer training takes it away.) With positions the loss goes to 0.
 #
 # ### What the table has learned
 #
@@ -480,10 +484,12 @@ panel = ("cosine of learned positions", direction @ direction.T)
 matrices([panel], labels, labels, scale=(-1.0, 1.0))
 
 # %% [markdown]
-# Positions 1 and 2 point the same way ("whoever stands here did it"), 4 and 5 point the same way, and
-# these two directions are far apart. The table has learned what the task needs and nothing more: it does not
-# know that 3 comes after 2. Rows 6 and 7 were never read, so they never learned; they still hold the random
-# numbers they started with. **A learned table knows only the positions that it was trained on.**
+# Positions 1 and 2 point the same way ("whoever stands here did it"), 4 and 5 point the same way, and these
+# two directions are nearly opposite. Position 0 goes with 4 and 5 (0.96), and so does, less closely, position
+# 3 (about 0.8): neither ever holds the name that is asked for. The table has learned what the task needs and
+# nothing more: it does not know that 3 comes after 2. Rows 6 and 7 were never read, so they never learned;
+# they still hold the random numbers they started with. **A learned table knows only the positions that it was
+# trained on.**
 #
 # ## 5. By rule instead of by learning
 #
@@ -491,7 +497,8 @@ matrices([panel], labels, labels, scale=(-1.0, 1.0))
 # for any position. Think of clocks: a second hand, a minute hand and an hour hand together tell the time,
 # and no two moments of half a day look the same on all three. A position becomes a row of clocks, each
 # slower than the one before. Where a hand points takes two numbers: how far to the right (the **sine** of
-# its angle) and how far up (the **cosine**). So C columns make C / 2 clocks. Here is position 3 with C =
+# its angle) and how far up (the **cosine**). The cosine of two rows, used so far, is the same function: it
+# is that of the angle between the two. So C columns make C / 2 clocks. Here is position 3 with C =
 # 8; which clock is the second hand?
 
 # %%
@@ -590,10 +597,11 @@ for distance in range(8):
 matrices([("dot product of positions", dots)], labels, labels)
 
 # %% [markdown]
-# Each diagonal holds one number: **the dot product of two positions depends on their distance alone.**
-# The reason is that sin a · sin b + cos a · cos b = cos(a - b), so each clock contributes the cosine of
-# its rate times the distance. "Two words back" looks the same at the start of a text and a hundred
-# positions later:
+# Each diagonal holds one number: **the dot product of two positions depends on their distance alone.** The
+# reason is that sin a · sin b + cos a · cos b = cos(a - b), so each clock contributes the cosine of its rate
+# times the distance. Nearer is not always more alike: distance 6 (3.78) is above distance 1 (3.54), because
+# after 6 positions the fastest clock has gone nearly all the way round. "Two words back" looks the same at
+# the start of a text and a hundred positions later:
 
 # %%
 later = by_rule[100:108] @ by_rule[100:108].T
@@ -617,7 +625,8 @@ position_slider(wpe_learned)
 # <details><summary>Answers, after you have tried</summary><ol>
 # <li>The leftmost clock goes round more than once; the second makes about a ninth of a turn; the other two
 # hardly move. They are there for texts of hundreds and thousands of tokens.</li>
-# <li>1 and 2 are nearly the same row, and so are 4 and 5.</li>
+# <li>1 and 2 have the same signs and point the same way (their cosine was 0.99), but row 2 is shorter: its
+# numbers lie nearer to 0. 4 and 5 point the same way too.</li>
 # <li>The clocks go on. The learned table has no row there, and no way to make one.</li>
 # </ol></details>
 

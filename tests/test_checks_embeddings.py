@@ -211,9 +211,33 @@ def a_row_for_padding(idx, wte):
     return wte[idx].masked_fill((idx == 0)[..., None], 0.0)
 
 
-@wrong("embed_tokens")
+@wrong("embed_tokens", "looks up in a new random table")
 def a_new_random_table(idx, wte):
-    return torch.nn.Embedding(*wte.shape, dtype=wte.dtype)(idx)
+    V, C = wte.shape
+    table = torch.nn.Embedding(V, C)
+    return table(idx)
+
+
+@wrong("embed_tokens", "looks up in a new random table")
+def normal_numbers(idx, wte):
+    return torch.randn_like(wte)[idx]
+
+
+@wrong("embed_tokens")
+def numbers_between_0_and_1(idx, wte):
+    return torch.rand(*idx.shape, wte.shape[1], dtype=wte.dtype)
+
+
+@wrong("embed_tokens", "makes the one hot vectors C long")
+def as_many_classes_as_columns(idx, wte):
+    one_hot = F.one_hot(idx, num_classes=wte.size(-1))
+    return one_hot.to(wte.dtype) @ wte
+
+
+@wrong("embed_tokens", "makes the one hot vectors C long")
+def as_many_classes_as_columns_and_no_product(idx, wte):
+    _, C = wte.shape
+    return F.one_hot(idx, C)
 
 
 @wrong("embed_tokens")
@@ -369,7 +393,90 @@ def signed_square_of_the_cosine(token_id, wte, k):
     return ranking.topk(k).indices.tolist()
 
 
+@right("nearest_tokens")
+def cut_off_after_leaving_itself_out(token_id, wte, k):
+    best = F.cosine_similarity(wte, wte[token_id], dim=-1).topk(k + 1).indices.tolist()
+    return [i for i in best if i != token_id][:k]
+
+
+@right("nearest_tokens")
+def any_choice_among_equals(token_id, wte, k):
+    cosine = F.cosine_similarity(wte.double(), wte[token_id].double(), dim=-1).tolist()
+    ids = [i for i in range(len(wte)) if i != token_id]
+    ids = ids[2:] + ids[:2]
+    return sorted(ids, key=lambda i: -cosine[i])[:k]
+
+
 # nearest_tokens: wrong
+
+
+@wrong("nearest_tokens", "removes itself where it may be missing")
+def one_more_and_itself_dropped(token_id, wte, k):
+    direction = F.normalize(wte, dim=-1)
+    cosines = direction @ direction[token_id]
+    best = cosines.topk(k + 1).indices.tolist()
+    best.remove(token_id)
+    return best
+
+
+@wrong("nearest_tokens", "gives k plus 1 where itself is missing")
+def one_more_and_itself_filtered(token_id, wte, k):
+    direction = wte / wte.norm(dim=-1, keepdim=True)
+    cosines = direction @ direction[token_id]
+    return [i for i in cosines.topk(k + 1).indices.tolist() if i != token_id]
+
+
+@wrong("nearest_tokens", "gives k plus 1 where itself is missing")
+def one_more_of_a_sort_and_itself_filtered(token_id, wte, k):
+    cosines = F.cosine_similarity(wte, wte[token_id], dim=-1)
+    best = cosines.argsort(descending=True)[: k + 1].tolist()
+    return [i for i in best if i != token_id]
+
+
+@wrong("nearest_tokens", "removes itself where it may be missing")
+def one_more_from_the_end_and_itself_dropped(token_id, wte, k):
+    cosine = F.cosine_similarity(wte, wte[token_id], dim=-1).tolist()
+    best = sorted(range(len(wte) - 1, -1, -1), key=lambda i: -cosine[i])[: k + 1]
+    best.remove(token_id)
+    return best
+
+
+@wrong("nearest_tokens", "gives the farthest")
+def descending_forgotten(token_id, wte, k):
+    cosines = F.cosine_similarity(wte, wte[token_id], dim=-1)
+    return cosines.argsort()[:k].tolist()
+
+
+@wrong("nearest_tokens", "gives the farthest")
+def descending_forgotten_and_itself_first(token_id, wte, k):
+    direction = wte / wte.norm(dim=-1, keepdim=True)
+    cosines = direction @ direction[token_id]
+    cosines[token_id] = -torch.inf
+    return cosines.argsort()[:k].tolist()
+
+
+@wrong("nearest_tokens", "divides without keepdim")
+def lengths_in_a_row(token_id, wte, k):
+    unit = wte / wte.norm(dim=-1)
+    cosines = unit @ unit[token_id]
+    cosines[token_id] = -torch.inf
+    return cosines.topk(k).indices.tolist()
+
+
+@wrong("nearest_tokens", "takes the mean of each row away")
+def correlation(token_id, wte, k):
+    similarity = torch.corrcoef(wte)[token_id]
+    similarity[token_id] = -torch.inf
+    return similarity.topk(k).indices.tolist()
+
+
+@wrong("nearest_tokens", "takes the mean row of the table away")
+def around_the_middle_of_the_table(token_id, wte, k):
+    centred = wte - wte.mean(0)
+    direction = centred / centred.norm(dim=-1, keepdim=True)
+    cosines = direction @ direction[token_id]
+    cosines[token_id] = -torch.inf
+    return cosines.topk(k).indices.tolist()
 
 
 @wrong("nearest_tokens", "takes the dot product")
@@ -600,7 +707,7 @@ def test_equal_neighbours_may_come_in_any_order_and_only_they():
 
 
 def test_a_random_table_is_seen_in_the_properties():
-    held = dict(checks.run("embed_tokens", a_new_random_table).properties)
+    held = dict(checks.run("embed_tokens", numbers_between_0_and_1).properties)
     assert held["the shape is (B, T, C): C numbers for each id"]
     assert not held["every vector is a row of the table"]
 
@@ -620,6 +727,40 @@ def test_every_property_holds_of_every_right_answer_and_of_what_it_returns():
                 if prop.of_result and not case.gradients:
                     got = exercise.call(answer, *copy.deepcopy(case.args))
                     assert prop.of_result(got, *case.args), (answer, prop.claim, case.label)
+
+
+def test_a_new_random_table_is_named_whatever_was_drawn_before():
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        result = checks.run("embed_tokens", a_new_random_table)
+        assert result.misconception == "looks up in a new random table" and result.throughout
+
+
+def test_the_check_leaves_the_caller_the_luck_that_it_had():
+    torch.manual_seed(3)
+    wanted = torch.rand(2)
+    torch.manual_seed(3)
+    checks.run("embed_tokens", a_new_random_table)
+    assert torch.equal(torch.rand(2), wanted)
+
+
+def test_three_ids_are_not_said_to_come_twice_where_one_was_asked_for():
+    def always_three_and_itself(token_id, wte, k):
+        cosines = F.cosine_similarity(wte, wte[token_id], dim=-1)
+        return cosines.topk(min(3, len(wte))).indices.tolist()
+
+    held = dict(checks.run("nearest_tokens", always_three_and_itself).properties)
+    assert held["no id comes twice"] and not held["k ids come back"]
+
+
+@pytest.mark.parametrize("choice", range(3))
+def test_of_equal_cosines_any_may_be_chosen(choice):
+    def chosen(token_id, wte, k):
+        cosine = F.cosine_similarity(wte.double(), wte[token_id].double(), dim=-1).tolist()
+        ids = [i for i in range(len(wte)) if i != token_id]
+        return sorted(ids[choice:] + ids[:choice], key=lambda i: -cosine[i])[:k]
+
+    assert checks.run("nearest_tokens", chosen).status == "passed"
 
 
 def test_ids_that_lost_their_upper_half_are_seen_in_the_properties():

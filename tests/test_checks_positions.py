@@ -195,6 +195,56 @@ def into_new_zeros(idx, wte, wpe, start=0):
     return x
 
 
+@wrong("embed", "always float32")
+def positions_made_float32(idx, wte, wpe, start=0):
+    T = idx.shape[1]
+    return wte[idx] + wpe[start : start + T].float()
+
+
+@wrong("embed", "always float32")
+def positions_through_a_list(idx, wte, wpe, start=0):
+    rows = [wpe[start + t].tolist() for t in range(idx.shape[1])]
+    return F.embedding(idx, wte) + torch.tensor(rows)
+
+
+@wrong("embed", "adds the number of the position")
+def the_first_try(idx, wte, wpe, start=0):
+    T = idx.shape[1]
+    return wte[idx] + (start + torch.arange(T)).view(T, 1)
+
+
+@wrong("embed", "ends the positions at T")
+def an_arange_from_start_to_T(idx, wte, wpe, start=0):
+    T = idx.shape[1]
+    positions = torch.arange(start, T)
+    return F.embedding(idx, wte) + wpe[positions]
+
+
+@wrong("embed", "looks up the first sequence alone")
+def the_loop_of_the_lesson(idx, wte, wpe, start=0):
+    rows = []
+    for place, token_id in enumerate(idx[0]):
+        rows.append(wte[token_id] + wpe[place])
+    return torch.stack(rows)
+
+
+@wrong("embed", "looks up the first sequence alone")
+def the_loop_of_the_lesson_with_start(idx, wte, wpe, start=0):
+    return torch.stack([wte[i] + wpe[start + t] for t, i in enumerate(idx[0].tolist())])
+
+
+@wrong("embed", "ends the slice one row early")
+def up_to_start_plus_T_minus_1(idx, wte, wpe, start=0):
+    T = idx.shape[1]
+    return wte[idx] + wpe[start : start + T - 1]
+
+
+@wrong("embed", "adds start to the numbers of the rows")
+def start_on_top(idx, wte, wpe, start=0):
+    T = idx.shape[1]
+    return wte[idx] + (wpe[:T] + start)
+
+
 @wrong("embed")
 def start_without_a_default(idx, wte, wpe, start):
     return wte[idx] + wpe[start : start + idx.shape[1]]
@@ -391,6 +441,104 @@ def whole_number_division(n_ctx, n_embd):
     i = torch.arange(0, n_embd, 2)
     angle = torch.arange(n_ctx)[:, None] / 10_000.0 ** (i // n_embd)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+@wrong("sinusoidal_positions", "multiplies by the power")
+def the_rate_upside_down(n_ctx, n_embd):
+    rate = 10_000 ** (torch.arange(0, n_embd, 2) / n_embd)
+    angle = torch.arange(n_ctx)[:, None] * rate
+    table = torch.zeros(n_ctx, n_embd)
+    table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()
+    return table
+
+
+@wrong("sinusoidal_positions", "multiplies by the power")
+def the_rate_upside_down_by_pow(n_ctx, n_embd):
+    rate = torch.pow(10_000.0, 2 * torch.arange(n_embd // 2) / n_embd)
+    angle = torch.outer(torch.arange(n_ctx).float(), rate)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+@wrong("sinusoidal_positions", "multiplies by the power")
+def the_rate_upside_down_number_by_number(n_ctx, n_embd):
+    table = torch.zeros(n_ctx, n_embd)
+    for p in range(n_ctx):
+        for i in range(n_embd // 2):
+            angle = p * 10_000 ** (2 * i / n_embd)
+            table[p, 2 * i], table[p, 2 * i + 1] = math.sin(angle), math.cos(angle)
+    return table
+
+
+@wrong("sinusoidal_positions", "forgets the brackets of the exponent")
+def no_brackets_in_a_loop_of_pairs(n_ctx, n_embd):
+    table = torch.zeros(n_ctx, n_embd)
+    for p in range(n_ctx):
+        for i in range(n_embd // 2):
+            angle = p / 10_000 ** 2 * i / n_embd  # fmt: skip
+            table[p, 2 * i], table[p, 2 * i + 1] = math.sin(angle), math.cos(angle)
+    return table
+
+
+@wrong("sinusoidal_positions", "forgets the brackets of the exponent")
+def no_brackets_in_a_loop_of_columns(n_ctx, n_embd):
+    table = torch.zeros(n_ctx, n_embd)
+    for p in range(n_ctx):
+        for i in range(n_embd):
+            angle = p / 10_000 ** 2 * i / n_embd  # fmt: skip
+            table[p, i] = math.cos(angle) if i % 2 else math.sin(angle)
+    return table
+
+
+@wrong("sinusoidal_positions", "forgets the brackets of the exponent")
+def no_brackets_in_the_rates(n_ctx, n_embd):
+    rates = 1 / 10_000 ** 2 * torch.arange(n_embd // 2) / n_embd  # fmt: skip
+    angle = torch.arange(n_ctx)[:, None] * rates
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+@wrong("sinusoidal_positions", "doubles the exponent")
+def twice_the_number_of_the_column(n_ctx, n_embd):
+    table = torch.zeros(n_ctx, n_embd)
+    for p in range(n_ctx):
+        for i in range(n_embd):
+            angle = p / 10_000 ** (2 * i / n_embd)
+            table[p, i] = math.cos(angle) if i % 2 else math.sin(angle)
+    return table
+
+
+@wrong("sinusoidal_positions", "doubles the exponent")
+def twice_the_number_of_the_even_column(n_ctx, n_embd):
+    table = torch.zeros(n_ctx, n_embd)
+    for i in range(0, n_embd, 2):
+        angle = torch.arange(n_ctx) / 10_000 ** (2 * i / n_embd)
+        table[:, i], table[:, i + 1] = angle.sin(), angle.cos()
+    return table
+
+
+@wrong("sinusoidal_positions", "makes no column of the positions")
+def positions_in_a_line(n_ctx, n_embd):
+    rates = 1 / 10_000 ** (torch.arange(0, n_embd, 2) / n_embd)
+    angle = torch.arange(n_ctx) * rates
+    table = torch.empty(n_ctx, n_embd)
+    table[:, 0::2] = angle.sin()
+    table[:, 1::2] = angle.cos()
+    return table
+
+
+@wrong("sinusoidal_positions", "makes no column of the positions")
+def positions_in_a_line_and_stacked(n_ctx, n_embd):
+    angle = torch.arange(n_ctx) / 10_000 ** (torch.arange(0, n_embd, 2) / n_embd)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).view(n_ctx, n_embd)
+
+
+@wrong("sinusoidal_positions", "writes into rows and not into columns")
+def every_other_row(n_ctx, n_embd):
+    position = torch.arange(n_ctx)[:, None]
+    angle = position / 10_000 ** (torch.arange(0, n_embd, 2) / n_embd)
+    t = torch.empty(n_ctx, n_embd)
+    t[0::2] = angle.sin()
+    t[1::2] = angle.cos()
+    return t
 
 
 @wrong("sinusoidal_positions", "takes e for the base")

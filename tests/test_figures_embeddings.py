@@ -8,6 +8,7 @@ import torch
 from gpt2course.embedding import nearest_tokens
 from gpt2course.figures.embeddings import (
     Panel,
+    _label,
     arrows,
     flattened,
     loss_lines,
@@ -104,6 +105,28 @@ def test_a_map_tells_where_every_word_stands(table):
     assert picture.alt.count(f"{share:.0%} of all differences") == 2
     assert f"dog ({places[1, 0]:z.1f}, {places[1, 1]:z.1f})" in picture.alt.splitlines()[1]
     assert all(picture.alt.count(f"{word} (") == 2 for word in WORDS)
+
+
+def test_the_words_of_a_map_keep_clear_of_each_other_and_of_the_frame():
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    words = ["wednesday", "saturday", "sunday", "tuesday", "wolf", "hamster", "it", "thursday"]
+    places = torch.rand(8, 2, generator=torch.Generator().manual_seed(4)) / 4
+    places[0], places[1] = torch.tensor([0.99, 0.99]), torch.tensor([0.0, 0.5])  # at the edges
+    figure, axis = plt.subplots(figsize=(6, 6))
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    _label(axis, places, words)
+    figure.canvas.draw()
+    boxes = [Text.get_window_extent(text) for text in axis.texts]  # without its line to the point
+    plt.close(figure)
+    assert [text.get_text() for text in axis.texts] == words
+    for i, box in enumerate(boxes):
+        assert all(box.x1 < o.x0 or o.x1 < box.x0 or box.y1 < o.y0 or o.y1 < box.y0
+                   for o in boxes[:i])  # fmt: skip
+        assert axis.bbox.x0 < box.x0 and box.x1 < axis.bbox.x1
+        assert axis.bbox.y0 < box.y0 and box.y1 < axis.bbox.y1
 
 
 # Neighbours

@@ -40,9 +40,17 @@ def _equal_ids_equal_vectors(x: Tensor, idx: Tensor, wte: Tensor) -> bool:
     return torch.allclose(first, flat, atol=1e-4)
 
 
+def _with_the_same_luck(answer, idx, wte):
+    """The answer; what it draws at random, it draws again in every call, and can be known by it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return answer(idx, wte)
+
+
 embed_tokens = Exercise(
     embedding.embed_tokens,
     lesson="03_embeddings",
+    call=_with_the_same_luck,
     cases=[
         Case(
             "three tokens, a table in which 2.1 stands in row 2, column 1",
@@ -165,6 +173,34 @@ def returns_the_one_hot_vectors(idx, wte):
 @embed_tokens.variant(returns_the_one_hot_vectors)
 def returns_the_one_hot_vectors_as_integers(idx, wte):
     return F.one_hot(idx, len(wte))
+
+
+@embed_tokens.misconception(
+    "The one-hot vectors were made C long, as wide as a row of the table. They need one place for "
+    "each word of the vocabulary, V: F.one_hot(idx, len(wte)), or wte.shape[0]."
+)
+def makes_the_one_hot_vectors_C_long(idx, wte):
+    return F.one_hot(idx, wte.shape[1]).to(wte.dtype) @ wte
+
+
+@embed_tokens.variant(makes_the_one_hot_vectors_C_long)
+def makes_them_C_long_and_float32(idx, wte):
+    return F.one_hot(idx, wte.shape[1]).float() @ wte
+
+
+@embed_tokens.variant(makes_the_one_hot_vectors_C_long)
+def makes_them_C_long_and_multiplies_integers(idx, wte):
+    return F.one_hot(idx, wte.shape[1]) @ wte
+
+
+@embed_tokens.variant(makes_the_one_hot_vectors_C_long)
+def makes_them_C_long_and_returns_them(idx, wte):
+    return F.one_hot(idx, wte.shape[1])
+
+
+@embed_tokens.variant(makes_the_one_hot_vectors_C_long)
+def makes_them_C_long_and_returns_them_in_the_tables_type(idx, wte):
+    return F.one_hot(idx, wte.shape[1]).to(wte.dtype)
 
 
 @embed_tokens.misconception(
@@ -318,6 +354,19 @@ def cuts_the_gradient(idx, wte):
 
 
 @embed_tokens.misconception(
+    "nn.Embedding(V, C) makes a table of its own, filled with new random numbers, and these are "
+    "rows of that one: wte was not read. Take the rows of wte itself."
+)
+def looks_up_in_a_new_random_table(idx, wte):
+    return nn.Embedding(*wte.shape)(idx)
+
+
+@embed_tokens.variant(looks_up_in_a_new_random_table)
+def looks_up_in_a_random_table_of_the_same_type(idx, wte):
+    return nn.Embedding(*wte.shape, dtype=wte.dtype)(idx)
+
+
+@embed_tokens.misconception(
     "Id 0 was treated as padding: padding_idx keeps its row from learning. GPT-2 has no padding, "
     "and id 0 is a token like any other."
 )
@@ -372,6 +421,7 @@ def the_module_with_this_table(idx, wte):
 
 BY_HAND = torch.tensor([[2.0, 0.0], [-9.0, 0.5], [3.0, 4.0], [8.0, 6.0], [0.5, 0.2], [1.8, 2.7]])
 TWINS = torch.tensor([[0.0, 1], [0, 4], [1, 1], [0, 2], [-1, 2], [0, 8], [0, 1], [1, -4]])
+ONE_WAY = torch.tensor([[1.0, 0], [2, 0], [3, 0], [4, 0], [0, 1], [1, 1]])
 OPPOSITES = torch.tensor([[0.0, -1], [1, 1], [0, -4], [0, 2], [-1, 2], [0, -8], [0, -2]])
 
 
@@ -392,12 +442,20 @@ def _cosines(token_id: int, wte: Tensor) -> Tensor:
 
 
 def _equals_by_id(answer, token_id, wte, k):
-    """The answer, with ids of equal cosine in the order of their ids: theirs is free."""
+    """The answer, equal cosines in the order of their ids, the smallest ids where only some fit.
+
+    Order and choice among equals are free, so that all right answers are made one.
+    """
     cosine = _cosines(token_id, wte)  # before the call, which may change wte
     found = answer(token_id, wte, k)
     if not _are_ids(found, len(wte)):
         return found
     rounding = 1e-6 if wte.dtype == torch.float32 else 1e-13
+    others = (i for i in range(len(cosine)) if i != token_id)
+    best = sorted(others, key=lambda i: (-cosine[i].item(), i))[:k]
+    distinct = len(set(found)) == len(found) == k and token_id not in found
+    if distinct and bool((cosine[found] - cosine[best]).abs().le(rounding).all()):
+        found = best
     group, groups = 0, [0]
     for one, next_one in pairwise(found):
         group += bool((cosine[one] - cosine[next_one]).abs() > rounding)
@@ -437,6 +495,11 @@ nearest_tokens = Exercise(
             (1, torch.tensor([[-1.0, 2], [4, 1], [-3, -2], [-1, -4], [-2, 0.5]]), 3),
         ),
         Case("some rows point the same way as the token itself", (3, TWINS, 7)),
+        *(
+            Case(f"of three rows that point its way, any one: token {i}", (i, ONE_WAY, 1))
+            for i in (3, 0, 2)  # a fixed choice of two among the four misses one of these three
+        ),
+        Case("of three rows that point its way, any two", (1, ONE_WAY, 2)),
         Case("some rows point exactly the other way", (3, OPPOSITES, 6)),
         Case("eleven tokens of five numbers", (6, normal(11, 5, seed=1), 4)),
         Case("rows of very different length", (8, _lengths_apart(30, 4, seed=4), 12)),
@@ -464,8 +527,8 @@ nearest_tokens = Exercise(
         ),
         Property(
             "no id comes twice",
-            lambda f: len(set(f(2, normal(7, 3, seed=7), 6))) == 6,
-            of_result=lambda found, token_id, wte, k: len(set(found)) == len(found),
+            lambda f: _no_id_twice(f(2, normal(7, 3, seed=7), 6)),
+            of_result=lambda found, token_id, wte, k: _no_id_twice(found),
         ),
         Property(
             "the token itself is not among them",
@@ -490,6 +553,10 @@ nearest_tokens = Exercise(
 )
 
 
+def _no_id_twice(found) -> bool:
+    return len(set(found)) == len(found)
+
+
 def _for_each_token(f, holds) -> bool:
     wte = normal(7, 3, seed=7)
     return all(holds(f(i, wte.clone(), 4), i, wte, 4) for i in range(len(wte)))
@@ -507,6 +574,12 @@ def _by(similarity: Tensor, token_id: int, k: int) -> list[int]:
     similarity = similarity.clone()
     similarity[token_id] = -math.inf
     return similarity.topk(k).indices.tolist()
+
+
+def _ranked(token_id: int, wte: Tensor, sign: int = 1) -> list[int]:
+    """All ids, nearest first; of equals the smallest id, or with sign=-1 the largest."""
+    cosine = _cosines(token_id, wte).tolist()
+    return sorted(range(len(wte)), key=lambda i: (-cosine[i], sign * i))
 
 
 @nearest_tokens.misconception(
@@ -535,8 +608,8 @@ def keeps_itself(token_id, wte, k):
 
 
 @nearest_tokens.misconception(
-    "k + 1 ids came back, the token itself among them. It was right to look at one more; now the "
-    "token itself has to go."
+    "k + 1 ids came back, the token itself among them. One may look at one more, but then the "
+    "token itself has to go, and k are left."
 )
 def gives_k_and_itself(token_id, wte, k):
     return _cosines(token_id, wte).topk(k + 1).indices.tolist()
@@ -544,10 +617,54 @@ def gives_k_and_itself(token_id, wte, k):
 
 @nearest_tokens.misconception(
     "The k nearest were taken first, and then the token itself was taken away: one is missing. "
-    "Leave it out before you choose k, or choose k + 1."
+    "Leave it out before you choose k."
 )
 def removes_itself_from_k(token_id, wte, k):
     return [i for i in keeps_itself(token_id, wte, k) if i != token_id]
+
+
+@nearest_tokens.misconception(
+    "k + 1 were taken, and the token itself was to be removed from them. Where more than k other "
+    "rows point exactly its way, it need not be among these k + 1, and .remove raises an error. "
+    "Leave the token out before you choose k."
+)
+def removes_itself_where_it_may_be_missing(token_id, wte, k):
+    best = _cosines(token_id, wte).topk(k + 1).indices.tolist()
+    best.remove(token_id)
+    return best
+
+
+@nearest_tokens.variant(removes_itself_where_it_may_be_missing)
+def removes_itself_from_the_first_of_a_sort(token_id, wte, k):
+    best = _ranked(token_id, wte)[: k + 1]
+    best.remove(token_id)
+    return best
+
+
+@nearest_tokens.variant(removes_itself_where_it_may_be_missing)
+def removes_itself_with_the_largest_ids_first(token_id, wte, k):
+    best = _ranked(token_id, wte, sign=-1)[: k + 1]
+    best.remove(token_id)
+    return best
+
+
+@nearest_tokens.misconception(
+    "k + 1 were taken, and then the token itself was left out. Where more than k other rows point "
+    "exactly its way, it need not be among these k + 1, and one too many is left. Cut the list "
+    "with [:k], or leave the token out before you choose k."
+)
+def gives_k_plus_1_where_itself_is_missing(token_id, wte, k):
+    return [i for i in gives_k_and_itself(token_id, wte, k) if i != token_id]
+
+
+@nearest_tokens.variant(gives_k_plus_1_where_itself_is_missing)
+def leaves_itself_out_of_the_first_of_a_sort(token_id, wte, k):
+    return [i for i in _ranked(token_id, wte)[: k + 1] if i != token_id]
+
+
+@nearest_tokens.variant(gives_k_plus_1_where_itself_is_missing)
+def leaves_itself_out_with_the_largest_ids_first(token_id, wte, k):
+    return [i for i in _ranked(token_id, wte, sign=-1)[: k + 1] if i != token_id]
 
 
 @nearest_tokens.misconception(
@@ -614,13 +731,31 @@ def sets_it_to_minus_1_and_sorts(token_id, wte, k):
 
 
 @nearest_tokens.misconception(
-    "The ranking is upside down: these are the tokens that point away most. argsort begins with "
-    "the smallest; the nearest have the largest cosine."
+    "The ranking is upside down: these are the tokens that point away most (and an own cosine of "
+    "-inf comes first). argsort begins with the smallest; the nearest have the largest cosine: "
+    "descending=True."
 )
 def gives_the_farthest(token_id, wte, k):
     cosine = _cosines(token_id, wte)
     cosine[token_id] = math.inf
     return cosine.argsort()[:k].tolist()
+
+
+@nearest_tokens.variant(gives_the_farthest)
+def gives_itself_and_the_farthest(token_id, wte, k):
+    cosine = _cosines(token_id, wte)
+    cosine[token_id] = -math.inf
+    return cosine.argsort()[:k].tolist()
+
+
+@nearest_tokens.variant(gives_the_farthest)
+def gives_the_first_of_an_ascending_argsort(token_id, wte, k):
+    return _cosines(token_id, wte).argsort()[:k].tolist()
+
+
+@nearest_tokens.variant(gives_the_farthest)
+def drops_the_first_of_an_ascending_argsort(token_id, wte, k):
+    return _cosines(token_id, wte).argsort()[1 : k + 1].tolist()
 
 
 @nearest_tokens.misconception(
@@ -645,6 +780,16 @@ def sorts_the_ids(token_id, wte, k):
 )
 def takes_opposite_for_near(token_id, wte, k):
     return _by(_cosines(token_id, wte).abs(), token_id, k)
+
+
+@nearest_tokens.misconception(
+    "The table was divided by lengths of shape (V,). torch lines up the axes from the right, so "
+    "that these V numbers meet the C columns and do not fit. With keepdim=True the lengths are "
+    "(V, 1), one beside each row."
+)
+def divides_without_keepdim(token_id, wte, k):
+    direction = wte / wte.norm(dim=-1)
+    return _by(direction @ direction[token_id], token_id, k)
 
 
 @nearest_tokens.misconception(
@@ -751,13 +896,16 @@ def sorts_in_float32(token_id, wte, k):
     "The mean of each row was taken away before comparing: that is correlation. The cosine "
     "compares the rows as they are."
 )
-def takes_the_mean_away(token_id, wte, k):
+def takes_the_mean_of_each_row_away(token_id, wte, k):
     centred = wte - wte.mean(dim=-1, keepdim=True)
     return _by(F.cosine_similarity(centred, centred[token_id], dim=-1), token_id, k)
 
 
-@nearest_tokens.variant(takes_the_mean_away)
-def takes_the_mean_of_all_rows_away(token_id, wte, k):
+@nearest_tokens.misconception(
+    "The mean row of the whole table was taken away from each row before comparing. The cosine "
+    "compares the rows as they are, seen from the zero point and not from the middle of the table."
+)
+def takes_the_mean_row_of_the_table_away(token_id, wte, k):
     centred = wte - wte.mean(dim=0)
     return _by(F.cosine_similarity(centred, centred[token_id], dim=-1), token_id, k)
 

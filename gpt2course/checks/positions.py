@@ -159,6 +159,22 @@ def forgets_start(idx, wte, wpe, start=0):
 
 
 @embed.misconception(
+    "start was added to the numbers of the rows. It is the number of the first row that is needed: "
+    "wpe[start : start + T]."
+)
+def adds_start_to_the_numbers_of_the_rows(idx, wte, wpe, start=0):
+    return wte[idx] + wpe[: idx.shape[1]] + start
+
+
+@embed.misconception(
+    "The number of the position was added, and not its row of wpe. At the end of a long text such "
+    "numbers drown the words."
+)
+def adds_the_number_of_the_position(idx, wte, wpe, start=0):
+    return wte[idx] + torch.arange(start, start + idx.shape[1])[:, None]
+
+
+@embed.misconception(
     "All tokens got the row of the first position. The second token stands one further, at "
     "start + 1, and so on."
 )
@@ -226,10 +242,24 @@ def adds_all_positions(idx, wte, wpe, start=0):
 
 
 @embed.misconception(
-    "The slice begins at start but ends at T. T rows are needed, so it ends at start + T."
+    "The positions begin at start but end before T. T rows are needed, so they end before start + "
+    "T: in a slice, and in arange too."
 )
-def ends_the_slice_at_T(idx, wte, wpe, start=0):
+def ends_the_positions_at_T(idx, wte, wpe, start=0):
     return wte[idx] + wpe[start : idx.shape[1]]
+
+
+@embed.variant(ends_the_positions_at_T)
+def ends_an_arange_at_T(idx, wte, wpe, start=0):
+    return wte[idx] + wpe[torch.arange(start, idx.shape[1])]
+
+
+@embed.misconception(
+    "One row is missing: a slice ends before its second number, so that start : start + T - 1 has "
+    "T - 1 rows. Let it end at start + T."
+)
+def ends_the_slice_one_row_early(idx, wte, wpe, start=0):
+    return wte[idx] + wpe[start : start + idx.shape[1] - 1]
 
 
 @embed.misconception(
@@ -316,10 +346,19 @@ def normalises_the_sum(idx, wte, wpe, start=0):
 
 
 @embed.misconception(
-    "The axis of the batch is gone. A batch of one keeps it: the result is (B, T, C)."
+    "idx[0] is the first text alone, and with it the axis of the batch is gone. A batch may hold "
+    "several texts, and a batch of one keeps the axis: the result is (B, T, C)."
 )
 def looks_up_the_first_sequence_alone(idx, wte, wpe, start=0):
     return wte[idx[0]] + wpe[start : start + idx.shape[1]]
+
+
+@embed.variant(looks_up_the_first_sequence_alone)
+def loops_over_the_first_sequence_from_position_0(idx, wte, wpe, start=0):
+    rows = []
+    for place, token_id in enumerate(idx[0].tolist()):
+        rows.append(wte[token_id] + wpe[place])
+    return torch.stack(rows)
 
 
 @embed.misconception(
@@ -350,11 +389,22 @@ def cuts_the_gradient_of_wpe(idx, wte, wpe, start=0):
 
 
 @embed.misconception(
-    "The result is float32 whatever the tables were. Who works in float64 gets less back than they "
-    "gave: let the result have the tables' type."
+    "The numbers were made float32 on the way, whatever the tables are: .float() does that, and so "
+    "does torch.tensor with numbers of Python (it also cuts the gradient). Who works in float64 "
+    "gets less back than they gave: keep the tables' type."
 )
 def always_float32(idx, wte, wpe, start=0):
     return embedding.embed(idx, wte, wpe, start).float()
+
+
+@embed.variant(always_float32)
+def makes_the_positions_float32(idx, wte, wpe, start=0):
+    return embedding.embed(idx, wte, wpe.float(), start)
+
+
+@embed.variant(always_float32)
+def makes_a_new_tensor_of_the_positions(idx, wte, wpe, start=0):
+    return wte[idx] + torch.tensor(wpe[start : start + idx.shape[1]].tolist())
 
 
 @embed.also_right
@@ -576,11 +626,19 @@ def halves_the_exponent(n_ctx, n_embd):
 
 
 @sinusoidal_positions.misconception(
-    "The 2 went in twice. arange(0, n_embd, 2) holds 0, 2, 4, …, which is 2i already; divided by "
-    "n_embd it is the exponent."
+    "The 2 went in twice. The number of a sine's column, 0, 2, 4, … as in arange(0, n_embd, 2), is "
+    "2i already: divided by n_embd it is the exponent, for this column and for the cosine to its "
+    "right."
 )
 def doubles_the_exponent(n_ctx, n_embd):
     return _at_rates(n_ctx, _rates(n_embd) ** 2)
+
+
+@sinusoidal_positions.variant(doubles_the_exponent)
+def doubles_the_number_of_each_column(n_ctx, n_embd):
+    column = torch.arange(n_embd, dtype=torch.float64)
+    angles = torch.arange(n_ctx)[:, None] * 10_000.0 ** (-2 * column / n_embd)
+    return torch.where(column % 2 == 0, angles.sin(), angles.cos()).float()
 
 
 @sinusoidal_positions.misconception(
@@ -589,6 +647,24 @@ def doubles_the_exponent(n_ctx, n_embd):
 )
 def multiplies_by_the_power(n_ctx, n_embd):
     return _at_rates(n_ctx, 1 / _rates(n_embd))
+
+
+@sinusoidal_positions.variant(multiplies_by_the_power)
+def multiplies_by_the_power_in_float32(n_ctx, n_embd):  # far round the circle, rounding shows
+    rates = 10_000 ** (torch.arange(0, n_embd, 2) / n_embd)
+    return _in_pairs(torch.arange(n_ctx)[:, None] * rates)
+
+
+@sinusoidal_positions.variant(multiplies_by_the_power)
+def divides_by_the_rate_in_float32(n_ctx, n_embd):
+    rates = 1 / 10_000 ** (torch.arange(0, n_embd, 2) / n_embd)
+    return _in_pairs(torch.arange(n_ctx)[:, None] / rates)
+
+
+@sinusoidal_positions.variant(multiplies_by_the_power)
+def takes_the_exponential_without_the_minus(n_ctx, n_embd):
+    rates = torch.exp(torch.arange(0, n_embd, 2) * (math.log(10_000) / n_embd))
+    return _in_pairs(torch.arange(n_ctx)[:, None] * rates)
 
 
 @sinusoidal_positions.misconception(
@@ -601,8 +677,9 @@ def multiplies_where_a_power_is_meant(n_ctx, n_embd):
 
 
 @sinusoidal_positions.misconception(
-    "The power was taken first and then divided by n_embd: ** binds more tightly than /. The "
-    "exponent needs brackets, 10_000 ** (2i / n_embd)."
+    "The power was taken before its exponent was complete: ** binds more tightly than * and /, so "
+    "that 10_000 ** 2 * i / n_embd begins with 10,000 squared. The exponent needs brackets, "
+    "10_000 ** (2 * i / n_embd)."
 )
 def forgets_the_brackets_of_the_exponent(n_ctx, n_embd):
     power = 10_000.0 ** torch.arange(0, n_embd, 2, dtype=torch.float64)
@@ -613,6 +690,11 @@ def forgets_the_brackets_of_the_exponent(n_ctx, n_embd):
 def divides_the_power_by_the_width(n_ctx, n_embd):
     power = 10_000.0 ** torch.arange(0, n_embd, 2, dtype=torch.float64) / n_embd
     return _in_pairs(torch.arange(n_ctx, dtype=torch.float64)[:, None] / power)
+
+
+@sinusoidal_positions.variant(forgets_the_brackets_of_the_exponent)
+def takes_the_square_alone(n_ctx, n_embd):
+    return _at_rates(n_ctx, 1 / 10_000**2 * torch.arange(n_embd // 2) / n_embd)
 
 
 @sinusoidal_positions.misconception(
@@ -665,6 +747,44 @@ def multiplies_by_2_pi(n_ctx, n_embd):
 )
 def takes_the_angles_for_degrees(n_ctx, n_embd):
     return _in_pairs(_angles(n_ctx, n_embd).deg2rad())
+
+
+@sinusoidal_positions.misconception(
+    "Positions (n_ctx,) and rates (n_embd / 2,) were put together number by number. Each position "
+    "is to meet each rate: make the positions a column, torch.arange(n_ctx)[:, None], and the "
+    "angles are (n_ctx, n_embd / 2)."
+)
+def makes_no_column_of_the_positions(n_ctx, n_embd):
+    return _filled(torch.arange(n_ctx) * _rates(n_embd), n_ctx, n_embd)
+
+
+@sinusoidal_positions.variant(makes_no_column_of_the_positions)
+def makes_no_column_and_reshapes(n_ctx, n_embd):
+    angles = torch.arange(n_ctx) * _rates(n_embd)
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(n_ctx, n_embd).float()
+
+
+@sinusoidal_positions.variant(makes_no_column_of_the_positions)
+def makes_no_column_and_flattens(n_ctx, n_embd):
+    return _in_pairs(torch.arange(n_ctx) * _rates(n_embd))
+
+
+def _filled(angles: Tensor, n_ctx: int, n_embd: int) -> Tensor:
+    """Sines and cosines written into the columns of an empty table."""
+    table = torch.zeros(n_ctx, n_embd)
+    table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()
+    return table
+
+
+@sinusoidal_positions.misconception(
+    "t[0::2] is every other row: a single index is for the first axis. Every other column is "
+    "t[:, 0::2], all rows and of these every other number."
+)
+def writes_into_rows_and_not_into_columns(n_ctx, n_embd):
+    angles, table = _angles(n_ctx, n_embd), torch.zeros(n_ctx, n_embd)
+    table[0::2] = angles.sin().float()
+    table[1::2] = angles.cos().float()
+    return table
 
 
 @sinusoidal_positions.misconception(

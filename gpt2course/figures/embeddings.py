@@ -231,11 +231,12 @@ def _places_text(places: Tensor, words: Sequence[str], members: Sequence[str]) -
 
 
 def _label(axis: Axes, places: Tensor, words: Sequence[str]) -> None:
-    """Write each word beside its point, where no other word stands yet."""
+    """Write each word beside its point, within the frame, where no other word stands yet."""
     points = axis.transData.transform(places.numpy())
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
     for place, (x, y), word in zip(places.tolist(), points, words, strict=True):
-        left, low, wide, high = _free_place(x, y, 6.2 * len(word) + 2, 12, taken)
+        size = 7.2 * len(word) + 4, 13
+        left, low, wide, high = _free_place(x, y, *size, taken, axis.bbox.extents)
         taken.append((left, low, left + wide, low + high))
         pixels = left + wide / 2 - x, low + high / 2 - y
         axis.annotate(
@@ -245,8 +246,10 @@ def _label(axis: Axes, places: Tensor, words: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _free_place(x: float, y: float, wide: float, high: float, taken: list) -> tuple:
-    """The box of this size nearest to (x, y) that overlaps none of those taken."""
+def _free_place(
+    x: float, y: float, wide: float, high: float, taken: list, frame: Sequence[float]
+) -> tuple:
+    """The box of this size nearest to (x, y) that lies in the frame and overlaps none taken."""
     for distance in range(8, 160, 4):
         for eighth in range(16):
             angle = eighth * math.pi / 8
@@ -254,7 +257,9 @@ def _free_place(x: float, y: float, wide: float, high: float, taken: list) -> tu
             middle_y = y + (distance + high / 2) * math.sin(angle)
             left, low = middle_x - wide / 2, middle_y - high / 2
             box = left - 1, low - 1, left + wide + 1, low + high + 1
-            if not any(
+            inside = box[0] > frame[0] and box[1] > frame[1]
+            inside = inside and box[2] < frame[2] and box[3] < frame[3]
+            if inside and not any(
                 box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
                 for other in taken
             ):
