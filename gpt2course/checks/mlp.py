@@ -670,7 +670,7 @@ class _OfWidth(_Mlp):
 
 @MLP.misconception(
     "The layer in between is as wide as x. It should be four times as wide, `4 * n_embd`: there is "
-    "where most of GPT-2's parameters lie."
+    "where the largest part of GPT-2's parameters lies."
 )
 class does_not_widen(_OfWidth):
     factor = 1

@@ -109,7 +109,9 @@ def drawings(result: Result) -> list[Drawing]:
     if not isinstance(expected, Tensor) or expected.ndim == 0:
         return []
     if not isinstance(got, Tensor) or got.ndim == 0:
-        return [Drawing(f"expected{where}", as_matrix(expected, [0] * (expected.ndim - 2)))]
+        first = [0] * (expected.ndim - 2)
+        where += f" {first}, of {tuple(expected.shape)}" if first else ""
+        return [Drawing(f"expected{where}", as_matrix(expected, first))]
     if got.shape != expected.shape:
         pairs = (("expected", expected), ("yours", got))
         return [

@@ -1,0 +1,101 @@
+"""Lesson 08 to play with: one number through GELU, and a curve made of hidden units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import ipywidgets
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2course.figures.mlp import curve_of_units, gelu_at
+from gpt2course.figures.picture import Picture
+from gpt2course.widgets.twin import Playable, playable
+
+MOST = 8  # hidden units
+Function = Callable[[Tensor], Tensor]
+
+
+def gelu_slider(first: float = 1.0) -> Playable:
+    """Move x; its share of the bell, GELU and ReLU follow."""
+    x = ipywidgets.FloatSlider(
+        first, min=-4, max=4, step=0.05, description="x", layout=ipywidgets.Layout(width="480px")
+    )
+    return playable(lambda x: gelu_at(x), x=x)
+
+
+@dataclass(frozen=True)
+class Units:
+    """A layer of hidden units on one number: bend(x · read + bias) · write, summed, plus level."""
+
+    read: Float[Tensor, " n"]
+    bias: Float[Tensor, " n"]
+    write: Float[Tensor, " n"]
+    level: float
+
+    def __call__(self, x: Float[Tensor, " P"], bend: Function) -> Float[Tensor, " P"]:
+        return bend(x[:, None] * self.read + self.bias) @ self.write + self.level
+
+    @property
+    def thresholds(self) -> list[float]:
+        """Where on x each unit's answer is 0, from left to right."""
+        return sorted((-self.bias / self.read).tolist())
+
+
+def fit_units(
+    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], bend: Function, most: int = MOST
+) -> list[Units]:
+    """Layers of 1, 2, … units that follow a curve, each with one unit more than the one before.
+
+    Each step adds the unit that helps most, out of both directions and 31 thresholds, and then fits
+    by least squares what all of them write.
+    """
+    reads = torch.tensor([2.0, -2.0], dtype=x.dtype)
+    thresholds = torch.linspace(float(x[0]) + 0.25, float(x[-1]) - 0.25, 31, dtype=x.dtype)
+    read, bias = reads.repeat_interleave(31), (-reads[:, None] * thresholds).flatten()
+    answers = bend(x[:, None] * read + bias)  # (P, candidates)
+    chosen: list[int] = []
+    layers = []
+    for _ in range(most):
+        known = torch.cat([torch.ones_like(x)[:, None], answers[:, chosen]], dim=1)
+        tried = torch.cat([known.expand(len(read), -1, -1), answers.T[:, :, None]], dim=2)
+        write = _least_squares(tried, wanted)
+        error = ((tried @ write[..., None])[..., 0] - wanted).square().mean(-1)
+        best = int(error.argmin())
+        chosen.append(best)
+        layers.append(Units(read[chosen], bias[chosen], write[best, 1:], float(write[best, 0])))
+    return layers
+
+
+def _least_squares(a: Float[Tensor, "D P n"], wanted: Float[Tensor, " P"]) -> Float[Tensor, "D n"]:
+    """For each a the w with a @ w nearest to wanted; small where several are equally near."""
+    gram = a.mT @ a + 1e-3 * torch.eye(a.shape[-1], dtype=a.dtype)
+    return torch.linalg.solve(gram, (a.mT @ wanted)[..., None])[..., 0]
+
+
+def unit_slider(
+    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], bends: Mapping[str, Function]
+) -> Playable:
+    """Choose a bend and a number of hidden units; the curve that they make follows.
+
+    Args:
+        wanted: the curve to come near to.
+        bends: the functions to choose from, by name.
+    """
+    layers = {name: fit_units(x, wanted, bend) for name, bend in bends.items()}
+
+    def draw(bend: str, n: int) -> Picture:
+        units = layers[bend][n - 1]
+        return curve_of_units(x, wanted, units(x, bends[bend]), units.thresholds, bend)
+
+    wide = {"description_width": "90px"}
+    return playable(
+        draw,
+        bend=ipywidgets.ToggleButtons(options=list(bends), description="bend:", style=wide),
+        n=ipywidgets.IntSlider(
+            4, 1, MOST, description="hidden units", style=wide,
+            layout=ipywidgets.Layout(width="480px"),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""The pictures and the switch of lesson 07 say what is true of the numbers."""
+
+import re
+
+import pytest
+import torch
+
+from gpt2course.figures import multi_head as figures
+from gpt2course.figures.colours import FILLS, fill_for
+from gpt2course.multihead import split_heads
+from gpt2course.widgets.multi_head import head_switch
+
+WORDS = ["robot", "must", "obey", "orders"]
+# Each number says where it stands: 23 is the third column of the second word.
+NUMBERED = 10 * torch.arange(1, 5)[:, None] + torch.arange(1, 7)
+BLOCK = re.compile(r'<rect [^>]*fill="(#\w+)" stroke="#ffffff"/><text [^>]*>([^<]*)</text>')
+
+
+def blocks(picture):
+    """(fill, number) of every block, in the order in which they are drawn."""
+    return BLOCK.findall(picture.html)
+
+
+def numbers(tensor):
+    return [str(n) for n in tensor.flatten().tolist()]
+
+
+# Cutting in three
+
+
+def test_every_number_stands_under_the_band_of_its_third():
+    qkv = torch.arange(36.0).reshape(2, 18) - 10
+    picture = figures.cut_in_three(qkv, WORDS[:2])
+    assert [n for _, n in blocks(picture)] == [f"{n:.1f}" for n in qkv.flatten().tolist()]
+    assert re.findall(r'text-anchor="end"[^>]*>(\w+)</text>', picture.html) == WORDS[:2]
+    bands = re.findall(r'<rect x="([\d.]+)" y="2.0" width="([\d.]+)"', picture.html)
+    first_row = re.findall(r'<rect x="([\d.]+)" y="44.0"', picture.html)
+    assert len(bands) == 3 and len(first_row) == 18
+    for i, (x, wide) in enumerate(bands):
+        inside = [float(x) <= float(b) < float(x) + float(wide) for b in first_row]
+        assert inside == [6 * i <= c < 6 * i + 6 for c in range(18)]
+    for said in ("q: columns 0 to 5", "k: columns 6 to 11", "v: columns 12 to 17"):
+        assert f">{said}</text>" in picture.html
+
+
+def test_the_text_of_the_cut_gives_each_third_on_its_own():
+    qkv = torch.arange(18.0)[None]
+    told = figures.cut_in_three(qkv, ["robot"]).alt.splitlines()
+    assert told[0].startswith("q,") and told[2].startswith("k,") and told[4].startswith("v,")
+    assert told[3].split() == ["robot", "6.0", "7.0", "8.0", "9.0", "10.0", "11.0"]
+
+
+# Splitting
+
+
+def test_the_line_in_memory_is_the_rows_one_after_another():
+    picture = figures.in_memory(NUMBERED, WORDS, 2)
+    drawn = [number for _, number in blocks(picture)]
+    assert drawn == 2 * numbers(NUMBERED)
+    assert picture.alt.splitlines()[-1] == "in memory: " + " ".join(numbers(NUMBERED))
+
+
+@pytest.mark.parametrize("n_head", [1, 2, 3, 6])
+def test_a_block_has_the_colour_of_the_head_that_its_column_belongs_to(n_head):
+    head_of = {number: (int(number) % 10 - 1) * n_head // 6 for number in numbers(NUMBERED)}
+    for picture in (
+        figures.in_memory(NUMBERED, WORDS, n_head),
+        figures.split_steps(NUMBERED, WORDS, n_head),
+        figures.heads_side_by_side(NUMBERED, NUMBERED.reshape(n_head, 4, -1), WORDS, "t"),
+    ):
+        assert blocks(picture)
+        assert all(fill == FILLS[head_of[number]] for fill, number in blocks(picture))
+
+
+@pytest.mark.parametrize("n_head", [1, 2, 3, 6])
+def test_the_two_steps_end_where_split_heads_does(n_head):
+    picture = figures.split_steps(NUMBERED, WORDS, n_head)
+    heads = split_heads(NUMBERED[None].float(), n_head)[0].long()
+    assert [number for _, number in blocks(picture)[-24:]] == numbers(heads)
+    last = picture.alt.rpartition(f"exchanged, head {n_head - 1}\n")[2]
+    assert [int(n) for n in re.findall(r"\d+", last)] == heads[-1].flatten().tolist()
+
+
+def test_rows_that_mix_words_say_so():
+    reshaped = NUMBERED.reshape(2, 4, 3)
+    alone = figures.heads_side_by_side(NUMBERED, reshaped, WORDS, "reshape alone")
+    assert "reshape alone" in alone.alt
+    rows = [line.split() for line in alone.alt.splitlines() if len(line.split()) == 4]
+    assert [row[0] for row in rows] == [word for word in WORDS for _ in range(2)]
+    mixed = figures.heads_side_by_side(NUMBERED, NUMBERED.T.reshape(2, 4, 3), WORDS, "mixed")
+    assert ">robot+must+obey</text>" in mixed.html
+
+
+def test_a_title_is_not_cut_off():
+    title = "a title that is a good deal longer than the blocks below it are wide"
+    picture = figures.heads_side_by_side(NUMBERED, NUMBERED.reshape(6, 4, 1)[:1], WORDS, title)
+    width = float(re.search(r'<svg width="(\d+)"', picture.html).group(1))
+    assert width >= 8 * len(title)
+
+
+# Weights
+
+
+@pytest.fixture
+def weights():
+    scores = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
+    return scores.masked_fill(~torch.ones(4, 4).tril().bool(), -torch.inf).softmax(-1)
+
+
+def test_maps_show_each_weight_in_per_cent_on_its_colour(weights):
+    picture = figures.head_maps(weights, WORDS, ["a", "b", "c"])
+    drawn = blocks(picture)
+    assert len(drawn) == 3 * 16
+    for (fill, number), weight in zip(drawn, weights.flatten().tolist(), strict=True):
+        assert number == (f"{100 * weight:.0f}" if weight >= 0.005 else "")
+        assert fill == fill_for(weight, 0.0, 1.0)
+    for name in "abc":
+        assert f">{name}</text>" in picture.html and f"{name}, per cent" in picture.alt
+
+
+def test_rows_are_readers_and_columns_what_they_read():
+    weights = torch.zeros(4, 4)
+    weights[2, 0] = 1.0
+    row = figures.head_maps(weights[None], WORDS, ["one"]).alt.splitlines()[4].split()
+    assert row == ["obey", "100", "0", "0", "0"]
+    assert "obey reads robot (100%)" in figures.head_map(weights, WORDS, "one").alt
+
+
+def test_one_map_lists_what_each_word_reads_most(weights):
+    picture = figures.head_map(weights[0], WORDS, "weights of head 0")
+    for t, word in enumerate(WORDS):
+        share, place = weights[0, t].max(), int(weights[0, t].argmax())
+        line = f"{word} reads {WORDS[place]} ({float(share):.0%})"
+        assert f"<li>{line}</li>" in picture.html and line in picture.alt
+
+
+def test_the_bars_tell_their_numbers():
+    picture = figures.answers_right(
+        {"1 head": [0.5, 0.25], "3 heads": [1.0, 0.75]}, ["x", "y"], 0.1
+    )
+    assert picture.html.startswith("<img alt=")
+    assert "guessing: 10%" in picture.alt
+    assert "1 head: x 50%, y 25%; 3 heads: x 100%, y 75%" in picture.alt
+
+
+# The switch
+
+
+@pytest.fixture
+def maps(weights):
+    other = weights.flip(0)
+    return {
+        "robot must obey orders": {"head 0": weights[0], "head 1": weights[1]},
+        "orders obey must robot": {"head 0": other[0], "head 1": other[1] * 0 + torch.eye(4)},
+    }
+
+
+def test_the_switch_shows_the_head_and_the_sentence_that_were_chosen(maps):
+    playable = head_switch(maps)
+    head, sentence, shown = playable.widget.children
+    assert playable.twin.html == shown.value
+    assert playable.twin == figures.head_map(
+        maps["robot must obey orders"]["head 0"], WORDS, "weights of head 0"
+    )
+    head.value = "head 1"
+    first = figures.head_map(maps["robot must obey orders"]["head 1"], WORDS, "weights of head 1")
+    assert shown.value == first.html
+    sentence.value = "orders obey must robot"
+    second = figures.head_map(
+        maps["orders obey must robot"]["head 1"], WORDS[::-1], "weights of head 1"
+    )
+    assert shown.value == second.html != first.html
+
+
+def test_every_head_and_sentence_can_be_chosen(maps):
+    head, sentence, _ = head_switch(maps).widget.children
+    assert list(head.options) == ["head 0", "head 1"] and list(sentence.options) == list(maps)
