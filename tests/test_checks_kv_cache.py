@@ -239,6 +239,42 @@ def transposes_what_it_keeps(past, k, v):
     return keys.mT, values
 
 
+def the_last_eight(past, k, v):
+    keys, values = append_copies(past, k, v)
+    return keys[:, :, -8:], values[:, :, -8:]
+
+
+def the_last_sixteen_by_narrow(past, k, v):
+    def window(x):
+        return x.narrow(2, max(x.shape[2] - 16, 0), min(x.shape[2], 16))
+
+    return tuple(map(window, append_copies(past, k, v)))
+
+
+def plus_in_place_of_cat(past, k, v):
+    return (k, v) if past is None else (past + k, past + v)
+
+
+def cat_without_its_tuple(past, k, v):
+    if past is None:
+        return k, v
+    keys, values = past
+    return torch.cat(keys, k, dim=2), torch.cat(values, v, dim=2)
+
+
+def asks_the_old_keys(past, k, v):
+    old_k, old_v = past if past is not None else (None, None)
+    if old_k:
+        k, v = torch.cat((old_k, k), 2), torch.cat((old_v, v), 2)
+    return k, v
+
+
+def new_keys_behind_old_values(past, k, v):
+    if past is None:
+        return k, v
+    return tuple(torch.cat((old, k), 2) for old in past)
+
+
 def into_shared_memory():
     """An answer that keeps a buffer for all calls of the same sizes."""
     buffer = {}
@@ -271,6 +307,12 @@ WRONG_APPEND = [
     (by_way_of_numpy, "cuts the gradient"),
     (never_empty, "begins with a token of zeros"),
     (one_token_alone, "keeps only the last new token"),
+    (the_last_eight, "keeps a window"),
+    (the_last_sixteen_by_narrow, "keeps a window"),
+    (plus_in_place_of_cat, "adds a tensor to the past"),
+    (cat_without_its_tuple, "forgets the tuple in cat"),
+    (asks_the_old_keys, "asks whether a tensor is true"),
+    (new_keys_behind_old_values, "joins the new keys onto both"),
     (grows_a_list, None),
     (as_a_dict, None),
     (sorts_what_it_keeps, None),
@@ -526,6 +568,33 @@ def blind_to_the_oldest(q, k, v, past):
     return attend_by_cases(q, k, v, window)[0], append_copies(past, k, v)
 
 
+def asks_the_past_first(q, k, v, past):
+    y = masked_attention(q, k, v) if past is None else masked_attention(q, *past)
+    return y, append_copies(past, k, v)
+
+
+def asks_the_past_even_where_there_is_none(q, k, v, past):
+    y = masked_attention(q, *past)
+    return y, append_copies(past, k, v)
+
+
+def weights_cut_off_after_the_softmax(q, k, v, past):
+    k, v = append_copies(past, k, v)
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
+    i = torch.arange(k.shape[2] - q.shape[2], k.shape[2])[:, None]
+    return weights.masked_fill(torch.arange(k.shape[2]) > i, 0) @ v, (k, v)
+
+
+def with_the_last_eight(q, k, v, past):
+    k, v = the_last_eight(past, k, v)
+    return masked_attention(q, k, v), (k, v)
+
+
+def blind_to_all_but_eight(q, k, v, past):
+    window = past and tuple(x[:, :, -8:] for x in past)
+    return attend_by_cases(q, k, v, window)
+
+
 def one_sequence_for_all(q, k, v, past):
     y, new = attend_by_cases(q, k, v, past)
     return y[:1].expand_as(y), new
@@ -548,6 +617,11 @@ WRONG_ATTEND = [
     (queries_kept, "keeps the queries"),
     (halves_of_float32, "always float32"),
     (last_row_alone, "answers only for the last token"),
+    (asks_the_past_first, "attends before it appends"),
+    (asks_the_past_even_where_there_is_none, "attends before it appends"),
+    (weights_cut_off_after_the_softmax, "masks after the softmax"),
+    (with_the_last_eight, "keeps a window"),
+    (blind_to_all_but_eight, None),
     (scale_of_the_length, None),
     (normed_keys_in_the_cache, None),
     (y_in_the_cache, None),
@@ -582,6 +656,21 @@ def test_an_unknown_fault_in_the_cache_alone_is_drawn_and_its_properties_are_tol
     assert not told["the new past holds what was kept, and then what is new"]
     assert told["y has a row of hs numbers for each new token"]
     assert told["every kept token is read"]
+
+
+def test_a_window_of_eight_does_not_read_every_kept_token():
+    told = dict(checks.run("cached_attention", blind_to_all_but_eight).properties)
+    assert not told["every kept token is read"]
+    assert told["a new token reads itself"]
+    claims = {prop.claim: prop for prop in engine.find("cached_attention").properties}
+    with pytest.raises(ValueError, match="n_query"):
+        claims["every kept token is read"].holds(with_the_last_eight)
+
+
+def test_a_new_token_that_asks_the_past_alone_does_not_read_itself():
+    claims = {prop.claim: prop for prop in engine.find("cached_attention").properties}
+    assert not claims["a new token reads itself"].holds(asks_the_past_first)
+    assert claims["a new token reads itself"].holds(attend_head_by_head)
 
 
 def test_a_result_put_together_otherwise_is_described_by_its_form():

@@ -1,11 +1,13 @@
 """The pictures and the slider of lesson 12 say what is true of the numbers."""
 
+import math
 import re
 from dataclasses import replace
 
 import pytest
 
 from gpt2course.config import COURSE, GPT2Config
+from gpt2course.figures import kv_cache
 from gpt2course.figures.kv_cache import AGAIN, KEPT, NEW, costs, differences, last_path, runs
 from gpt2course.widgets.kv_cache import COLUMNS, TOP, WIDE, cache_slider, two_grids
 
@@ -77,7 +79,14 @@ def test_differences_tell_how_large_they_are_and_where_the_text_parts():
     right, wrong = picture.alt.splitlines()
     assert right == "right: largest difference 2e-06, same text throughout"
     assert wrong == "position 0: largest difference 0.5, other text from word 2 on"
-    assert "<img" in picture.html
+    assert "<svg" in picture.html
+
+
+def test_the_curves_take_the_text_colour_of_the_notebook_and_have_no_ground_of_their_own():
+    work = {"without a cache": [1e6, 5e8], "with a cache": [1e6, 2e6]}
+    for picture in (differences({"a": [0.1]}, {"a": 1}, 1e-4), costs([1, 512], work, work)):
+        assert "currentColor" in picture.html and "#010203" not in picture.html
+        assert "#ffffff" not in picture.html and "<?xml" not in picture.html
 
 
 def test_differences_of_zero_can_be_drawn_on_their_scale():
@@ -88,8 +97,22 @@ def test_costs_tell_both_ends_of_every_line_in_their_units():
     work = {"without a cache": [1e6, 5e8], "with a cache": [1e6, 2e6]}
     seconds = {"without a cache": [0.001, 0.04], "with a cache": [0.001, 0.002]}
     told = costs([1, 512], work, seconds).alt.splitlines()
-    assert "multiply-adds (counted), without a cache: 1e+06 at position 1, 5e+08 at" in told[0]
-    assert "milliseconds (measured here), with a cache: 1 at position 1, 2 at" in told[3]
+    assert told[0] == (
+        "million multiply-adds (counted), without a cache: 1 for token 1, 5e+02 for token 512"
+    )
+    assert "milliseconds (measured here), with a cache: 1 for token 1, 2 for" in told[3]
+    assert told[4].endswith("grows 5e+02-fold without a cache, 2-fold with a cache")
+
+
+def test_both_scales_of_the_costs_have_equally_many_decades_and_ticks_at_1_2_and_5(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(kv_cache, "_from_plot", lambda figure, alt: drawn.extend(figure.axes))
+    work = {"without a cache": [1e6, 5e8], "with a cache": [1e6, 2e6]}
+    costs([1, 512], work, {"without a cache": [0.001, 0.04], "with a cache": [0.001, 0.002]})
+    counted, timed = ([math.log10(end) for end in axis.get_ylim()] for axis in drawn)
+    assert counted[1] - counted[0] == pytest.approx(timed[1] - timed[0])
+    ticks = [f"{tick:g}" for tick in drawn[1].get_yticks()]
+    assert {"1", "2", "5", "10", "20"} <= set(ticks)
 
 
 # The slider
@@ -98,13 +121,13 @@ def test_costs_tell_both_ends_of_every_line_in_their_units():
 def test_the_slider_redraws_grids_and_counts():
     playable = cache_slider(count)
     slider, switch, shown = playable.widget.children
-    assert playable.twin.html == shown.value and "new token at position 6" in shown.value
+    assert playable.twin.html == shown.value and "token 6 is new" in shown.value
     slider.value = 16
-    assert "without a cache: 16 columns" in shown.value
-    assert "with a cache: 1 column of" in shown.value
+    assert "without a cache: 16 positions" in shown.value
+    assert "with a cache: 1 position computed" in shown.value
     assert "16,016,000 multiply-adds without a cache, 1,016,000 with it" in shown.value
     switch.value = 64
-    assert "new token at position 1,024" in shown.value
+    assert "token 1,024 is new" in shown.value
     assert f"{1_025_024_000 / 2_024_000:.1f} times fewer" in shown.value
 
 
@@ -113,6 +136,12 @@ def test_at_the_first_position_both_ways_cost_the_same():
     assert "1.0 times fewer" in picture.alt
     assert "computed again" not in picture.html and "k and v kept" not in picture.html
     assert "k and v kept" in two_grids(count, GPT2Config(), 1, 64).html
+
+
+def test_of_a_column_of_many_tokens_the_picture_says_that_one_is_new():
+    said = "of the last column's 64 tokens one is new".replace("'", "&#x27;")
+    assert two_grids(count, GPT2Config(), 16, 64).html.count(said) == 2
+    assert "tokens one is new" not in two_grids(count, GPT2Config(), 16, 1).html
 
 
 @pytest.mark.parametrize("column, width", [(1, 1), (1, 64), (7, 1), (7, 64), (16, 1), (16, 64)])
@@ -124,7 +153,7 @@ def test_the_grids_show_as_many_cells_as_there_are_columns(column, width):
     assert cells.count("none") == 2 * (COLUMNS - column) * config.n_layer
     for x, wide in re.findall(r'class="newest" x="([\d.]+)" y="\d+" width="([\d.]+)"', html):
         left = float(x) - WIDE * (column - 1)
-        assert float(wide) == (22.0 if width == 1 else 2.0)
+        assert float(wide) == (22.0 if width == 1 else 8.0)
         assert any(start <= left <= start + WIDE for start in (68, 68 + COLUMNS * WIDE + 60))
     assert html.count('class="newest"') == 2 and html.count(NEW) == 3  # two columns, one bar
 
@@ -142,7 +171,7 @@ def test_the_bars_are_on_one_scale_and_stay_in_the_drawing():
 def test_the_alternative_says_what_is_seen():
     alt = two_grids(count, GPT2Config(), 4, 64).alt
     assert "12 layers, 64 tokens to a column, column 4 of 16" in alt
-    assert "position 256" in alt and "all 256 columns" in alt and "the last one alone" in alt
+    assert "token 256" in alt and "all 256 positions" in alt and "the last one alone" in alt
 
 
 def test_another_model_has_its_own_layers_and_its_own_columns():

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2course import kv_cache
+from gpt2course.attention import masked_attention
 from gpt2course.checks.exercise import Answer, Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 
@@ -138,6 +139,10 @@ append_to_cache = CacheExercise(
         Case("a batch of one with one head", (_kv(3, 2, 1, 1, seed=11), *_kv(4, 2, 1, 1, seed=13))),
         Case("three of everything", (_kv(3, 3, 3, 3, seed=15), *_kv(3, 3, 3, 3, seed=17))),
         Case("nothing kept, a batch of three", (None, *_kv(4, 5, 3, 2, seed=19))),
+        Case(
+            "thirty new tokens on top of ten",
+            (_kv(10, 2, 1, 1, seed=43), *_kv(30, 2, 1, 1, seed=45)),
+        ),
         Case(
             "float64 stays float64",
             (
@@ -317,6 +322,23 @@ def returns_the_keys_of_the_past_twice(past, k, v):
 
 
 @append_to_cache.misconception(
+    "The new keys stand behind the old keys, and behind the old values as well. New values go "
+    "behind old values: past[1] is joined with v."
+)
+def joins_the_new_keys_onto_both(past, k, v):
+    if past is None:
+        return k, v
+    return torch.cat((past[0], k), dim=-2), torch.cat((past[1], k), dim=-2)
+
+
+@append_to_cache.variant(joins_the_new_keys_onto_both)
+def joins_the_new_keys_onto_both_or_nothing(past, k, v):
+    if past is None:
+        return k, k
+    return torch.cat((past[0], k), dim=-2), torch.cat((past[1], k), dim=-2)
+
+
+@append_to_cache.misconception(
     "The keys grew and the values did not: of the values only the new ones are left. Every kept "
     "key needs its value."
 )
@@ -378,6 +400,52 @@ def adds_the_tuples(past, k, v):
 @append_to_cache.variant(adds_the_tuples)
 def adds_a_pair_to_an_empty_tuple(past, k, v):
     return (*(past or ()), (k, v))
+
+
+@append_to_cache.misconception(
+    "A tensor was added to the past. That is a tuple, and a tuple can be added to a tuple alone. "
+    "And + would not join the tokens either: take the keys out, `past[0]`, and join them with k by "
+    "torch.cat; the values likewise."
+)
+def adds_a_tensor_to_the_past(past, k, v):
+    if past is None:
+        return k, v
+    return past + k, past + v
+
+
+@append_to_cache.misconception(
+    "torch.cat got the two tensors one by one. It takes them in a tuple or a list, so there is a "
+    "second pair of brackets: `torch.cat((past[0], k), dim=-2)`."
+)
+def forgets_the_tuple_in_cat(past, k, v):
+    if past is None:
+        return k, v
+    return torch.cat(past[0], k, dim=-2), torch.cat(past[1], v, dim=-2)
+
+
+@append_to_cache.variant(forgets_the_tuple_in_cat)
+def forgets_the_tuple_and_the_name_of_dim(past, k, v):
+    if past is None:
+        return k, v
+    return torch.cat(past[0], k, -2), torch.cat(past[1], v, -2)
+
+
+@append_to_cache.variant(forgets_the_tuple_in_cat)
+def forgets_the_tuple_and_dim(past, k, v):
+    if past is None:
+        return k, v
+    return torch.cat(past[0], k), torch.cat(past[1], v)
+
+
+@append_to_cache.misconception(
+    "A tensor was asked whether it is true, as in `if old_k:`. torch answers that for a tensor of "
+    "one number alone. Whether anything was kept is asked of the past: `if past is None`."
+)
+def asks_whether_a_tensor_is_true(past, k, v):
+    old_k, old_v = past or (None, None)
+    if not old_k:
+        return k, v
+    return torch.cat((old_k, k), dim=-2), torch.cat((old_v, v), dim=-2)
 
 
 @append_to_cache.misconception(
@@ -482,6 +550,31 @@ def drops_the_oldest(past, k, v):
         torch.cat((past[0], k), dim=-2)[..., -S:, :],
         torch.cat((past[1], v), dim=-2)[..., -S:, :],
     )
+
+
+@append_to_cache.misconception(
+    "Only the last few tokens were kept, a window of fixed size: all is well until the text is "
+    "longer than the window. Nothing is forgotten here, however long the text: a cache of S tokens "
+    "and T new ones make S + T."
+)
+def keeps_a_window(past, k, v, size=8):
+    k, v = _joined(past, k, v)
+    return k[:, :, -size:], v[:, :, -size:]
+
+
+@append_to_cache.variant(keeps_a_window)
+def keeps_a_window_of_four(past, k, v):
+    return keeps_a_window(past, k, v, size=4)
+
+
+@append_to_cache.variant(keeps_a_window)
+def keeps_a_window_of_sixteen(past, k, v):
+    return keeps_a_window(past, k, v, size=16)
+
+
+@append_to_cache.variant(keeps_a_window)
+def keeps_a_window_of_thirty_two(past, k, v):
+    return keeps_a_window(past, k, v, size=32)
 
 
 @append_to_cache.misconception(
@@ -693,6 +786,7 @@ _SCORES_NEAR_MINUS_200 = (
     (_four([[-1.0, 1.0]], _LOW) * 2**0.5, _four([[1.0, 2.0]], _LOW)),
 )
 _TWO_ON_THREE = _qkv(2, 5, 1, 1, n_kept=3, seed=1)
+_THIRTY_ON_TEN = _qkv(30, 2, 1, 1, n_kept=10, seed=19)
 
 
 def _not_in_one_piece(q, k, v, past) -> tuple:
@@ -723,7 +817,7 @@ cached_attention = CacheExercise(
         Case("a batch of two with three heads, nothing kept", _qkv(4, 7, 2, 3, seed=13)),
         Case("one new token in a batch of four", _qkv(1, 5, 4, 2, n_kept=6, seed=15)),
         Case("three of everything", _qkv(3, 3, 3, 3, n_kept=3, seed=17)),
-        Case("thirty new tokens on top of ten", _qkv(30, 2, 1, 1, n_kept=10, seed=19)),
+        Case("thirty new tokens on top of ten", _THIRTY_ON_TEN),
         Case("float64 stays float64", _qkv(3, 5, 1, 2, n_kept=2, seed=21, dtype=torch.float64)),
         Case(
             "arguments that do not lie in one piece in memory",
@@ -767,6 +861,7 @@ cached_attention = CacheExercise(
             lambda f: _future_does_not_matter(f),
         ),
         Property("every kept token is read", lambda f: _every_kept_token_is_read(f)),
+        Property("a new token reads itself", lambda f: _new_tokens_read_themselves(f)),
         Property(
             "the new past holds what was kept, and then what is new",
             lambda f: _new_past_is_right(f(*_TWO_ON_THREE)[1], *_TWO_ON_THREE),
@@ -795,13 +890,28 @@ def _future_does_not_matter(f) -> bool:
 
 
 def _every_kept_token_is_read(f) -> bool:
-    q, k, v, past = _TWO_ON_THREE
+    return all(_reads_all_that_is_kept(f, *args) for args in (_TWO_ON_THREE, _THIRTY_ON_TEN))
+
+
+def _reads_all_that_is_kept(f, q, k, v, past) -> bool:
     y = f(q, k, v, past)[0]
     for i in range(past[1].shape[-2]):
         values = past[1].clone()
-        values[..., i, :] += 10
+        values[..., i, :] += 1000
         other = f(q, k, v, (past[0].clone(), values))[0]
-        if (other - y).abs().amin() < 1e-3:
+        if not (other - y).abs().amin() >= 1e-3:  # nan is no sign of reading
+            return False
+    return True
+
+
+def _new_tokens_read_themselves(f) -> bool:
+    q, k, v, past = _TWO_ON_THREE
+    y = f(q, k, v, past)[0]
+    for t in range(v.shape[-2]):
+        values = v.clone()
+        values[..., t, :] += 10
+        other = f(q, k, values, past)[0]
+        if not (other - y)[..., t, :].abs().amin() >= 1e-3:
             return False
     return True
 
@@ -922,12 +1032,38 @@ def attends_before_it_appends(q, k, v, past):
     return _scores(q, past[0]).softmax(-1) @ past[1], _joined(past, k, v)
 
 
+@cached_attention.variant(attends_before_it_appends)
+def attends_to_the_masked_past(q, k, v, past):
+    y = masked_attention(q, k, v) if past is None else masked_attention(q, *past)
+    return y, _joined(past, k, v)
+
+
+@cached_attention.variant(attends_before_it_appends)
+def attends_to_the_past_even_where_there_is_none(q, k, v, past):
+    return masked_attention(q, *past), _joined(past, k, v)
+
+
 @cached_attention.misconception(
     "The new past holds only the new tokens. The next token needs all earlier ones: hand on the "
     "joined keys and values."
 )
 def hands_on_only_the_new_tokens(q, k, v, past):
     return _blend(q, *_joined(past, k, v)), (k, v)
+
+
+@cached_attention.misconception(
+    "Only the last few tokens are kept and read, a window of fixed size: all is well until the "
+    "text is longer than the window. A new token reads everything before it."
+)
+def keeps_a_window_(q, k, v, past, size=8):
+    k, v = (x[:, :, -size:] for x in _joined(past, k, v))
+    return masked_attention(q, k, v), (k, v)
+
+
+@cached_attention.variant(keeps_a_window_)
+def keeps_a_window_and_blends_in_plain_torch(q, k, v, past):
+    k, v = (x[:, :, -8:] for x in _joined(past, k, v))
+    return _blend(q, k, v), (k, v)
 
 
 @cached_attention.misconception(
@@ -1127,6 +1263,16 @@ def hides_with_a_score_of_zero(q, k, v, past):
     T, S = q.shape[-2], k.shape[-2]
     hidden = torch.ones(T, S, dtype=torch.bool).triu(S - T + 1)
     return _scores(q, k).masked_fill(hidden, 0).softmax(-1) @ v, past
+
+
+@cached_attention.misconception(
+    "The mask was laid on the weights, after the softmax. What the hidden tokens had got is gone "
+    "then, and the rest of a row no longer adds up to 1. Hide the scores with -inf, before the "
+    "softmax."
+)
+def masks_after_the_softmax(q, k, v, past):
+    k, v = past = _joined(past, k, v)
+    return _scores(q, k).softmax(-1).tril(k.shape[-2] - q.shape[-2]) @ v, past
 
 
 @cached_attention.misconception(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 
 from gpt2course.figures.colours import FILLS
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.figures.picture import Picture, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 NEW, AGAIN, KEPT = FILLS[0], FILLS[6], FILLS[1]  # every cell also says which it is
 WIDE, HIGH = 58, 30  # one cell in pixels
+THEME = "#010203"  # in a drawing of matplotlib: the notebook's own text colour
+BLUE, ORANGE, PURPLE, GREEN = "#1c7ed6", "#e8590c", "#ae3ec9", "#2f9e44"  # seen on white and black
 
 
 def runs(words: Sequence[str], n_layer: int, cached: bool = False) -> Picture:
@@ -122,67 +127,120 @@ def differences(
         parted: the step from which on its text is another one; None where it stays the same.
         tolerance: below it a difference is rounding.
     """
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(8, 3.6))
     lowest = tolerance / 1e4
-    styles = (("o", "#1864ab"), ("s", "#d9480f"), ("D", "#862e9c"), ("v", "#2b8a3e"))
+    styles = (("o", BLUE), ("s", ORANGE), ("D", PURPLE), ("v", GREEN))
     told = []
-    for (name, curve), (marker, colour) in zip(found.items(), styles, strict=False):
-        steps = range(1, len(curve) + 1)
-        shown = [max(value, lowest) for value in curve]
-        axis.plot(steps, shown, marker=marker, markersize=3.5, color=colour, label=name)
-        said = "same text throughout"
-        if (step := parted[name]) is not None:
-            axis.axvline(step, color=colour, linestyle=":", linewidth=1.5)
-            axis.text(step + 0.6, 1.5 * tolerance, f"{name}: other\ntext from word {step} on",
-                      color=colour, va="bottom")  # fmt: skip
-            said = f"other text from word {step} on"
-        told.append(f"{name}: largest difference {max(curve):.1g}, {said}")
-    axis.axhline(tolerance, color="black", linestyle="--", linewidth=1, label="rounding, at most")
-    axis.set_yscale("log")
-    axis.set_xlabel("words written")
-    axis.set_ylabel("largest difference of a logit")
-    axis.set_title("The text looks right for a while; the logits show the mistake")
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    return from_figure(figure, "\n".join(told))
+    with _themed_plots() as plt:
+        figure, axis = plt.subplots(figsize=(8, 3.6))
+        for (name, curve), (marker, colour) in zip(found.items(), styles, strict=False):
+            steps = range(1, len(curve) + 1)
+            shown = [max(value, lowest) for value in curve]
+            axis.plot(steps, shown, marker=marker, markersize=3.5, color=colour, label=name)
+            said = "same text throughout"
+            if (step := parted[name]) is not None:
+                said = f"other text from word {step} on"
+                axis.axvline(step, color=colour, linestyle=":", linewidth=1.5)
+                axis.text(step + 0.6, 0.7 * tolerance, f"{name}: {said}", va="top")
+            told.append(f"{name}: largest difference {max(curve):.1g}, {said}")
+        axis.axhline(tolerance, color=THEME, linestyle="--", linewidth=1, label="rounding, at most")
+        axis.set_yscale("log")
+        axis.set_xlabel("words written")
+        axis.set_ylabel("largest difference of a logit")
+        axis.set_title("While the text is still the same, the logits show the mistake")
+        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+        return _from_plot(figure, "\n".join(told))
 
 
 def costs(
-    positions: Sequence[int],
+    tokens: Sequence[int],
     work: Mapping[str, Sequence[float]],
     seconds: Mapping[str, Sequence[float]],
 ) -> Picture:
-    """Multiply-adds and measured time of one more token, over its position.
+    """Multiply-adds and measured time of one more token; the scales have equally many decades.
 
     Args:
-        positions: where the token stands, counted from 1.
-        work, seconds: for each way to compute it, one number a position.
+        tokens: which token of the text it is, counted from 1.
+        work, seconds: for each way to compute it, one number a token.
     """
+    panels = (
+        ("million multiply-adds (counted)", _in_units(work, 1e-6)),
+        ("milliseconds (measured here)", _in_units(seconds, 1e3)),
+    )
+    decades = 1.1 * max(_decades(lines) for _, lines in panels)
+    told = []
+    with _themed_plots() as plt:
+        figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
+        for axis, (label, lines) in zip(axes, panels, strict=True):
+            styles = (("o", ORANGE), ("s", BLUE))
+            for (name, line), (marker, colour) in zip(lines.items(), styles, strict=False):
+                axis.plot(tokens, line, marker=marker, markersize=5, color=colour, label=name)
+                told.append(
+                    f"{label}, {name}: {line[0]:.2g} for token {tokens[0]}, {line[-1]:.2g} for "
+                    f"token {tokens[-1]}"
+                )
+            _log_scale(axis, lines, decades)
+            axis.set_xlabel("number of the new token")
+            axis.set_ylabel(label)
+            axis.grid(alpha=0.3)
+        axes[0].legend(loc="center right")
+        grown = [f"{line[-1] / line[0]:.2g}-fold {name}" for name, line in work.items()]
+        title = f"From token {tokens[0]} to {tokens[-1]} the count grows {', '.join(grown)}"
+        figure.suptitle(title)
+        figure.tight_layout()
+        return _from_plot(figure, "\n".join([*told, title]))
+
+
+def _in_units(lines: Mapping[str, Sequence[float]], unit: float) -> dict[str, list[float]]:
+    return {name: [value * unit for value in line] for name, line in lines.items()}
+
+
+def _ends(lines: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+    values = [value for line in lines.values() for value in line]
+    return min(values), max(values)
+
+
+def _decades(lines: Mapping[str, Sequence[float]]) -> float:
+    low, high = _ends(lines)
+    return math.log10(high / low)
+
+
+def _log_scale(axis, lines: Mapping[str, Sequence[float]], decades: float) -> None:
+    """A scale of so many decades around the lines, with ticks as 1, 2, 5, 10, 20."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = _ends(lines)
+    middle, half = math.sqrt(low * high), 10 ** (decades / 2)
+    axis.set_yscale("log")
+    axis.set_ylim(middle / half, middle * half)
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=99))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+@contextmanager
+def _themed_plots():
+    """matplotlib, set up so that what is not a line takes the notebook's text colour."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.5))
-    panels = (("multiply-adds (counted)", work, 1), ("milliseconds (measured here)", seconds, 1e3))
-    told = []
-    for axis, (label, lines, unit) in zip(axes, panels, strict=True):
-        for (name, line), marker in zip(lines.items(), "os", strict=False):
-            colour = {"o": "#d9480f", "s": "#1864ab"}[marker]
-            shown = [value * unit for value in line]
-            axis.plot(positions, shown, marker=marker, markersize=5, color=colour, label=name)
-            told.append(
-                f"{label}, {name}: {shown[0]:.2g} at position {positions[0]}, {shown[-1]:.2g} at "
-                f"position {positions[-1]}"
-            )
-        axis.set_yscale("log")
-        axis.set_xlabel("position of the new token")
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
-    axes[0].legend(loc="center right")
-    figure.suptitle(
-        "Without a cache each token costs more than the last; with one, nearly the same"
+    inks = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    settings = dict.fromkeys(inks, THEME) | {"svg.hashsalt": "gpt2course"}
+    with plt.rc_context(settings | {"legend.framealpha": 0, "grid.color": GREY}):
+        yield plt
+
+
+def _from_plot(figure, alt: str) -> Picture:
+    """A drawing of matplotlib without a ground of its own, for light and dark notebooks."""
+    import matplotlib.pyplot as plt
+
+    written = io.StringIO()
+    figure.savefig(
+        written, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
     )
-    figure.tight_layout()
-    return from_figure(figure, "\n".join(told))
+    plt.close(figure)
+    svg = written.getvalue()
+    svg = svg[svg.index("<svg") :].replace(THEME, "currentColor")
+    svg = svg.replace("<svg", '<svg style="max-width:100%;height:auto" aria-hidden="true"', 1)
+    return from_svg(svg, alt)
 
 
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ Count = Callable[[GPT2Config, int, int], int]
 COLUMNS = 16  # of each grid
 WIDE, HIGH, LEFT, TOP = 24, 15, 68, 44  # a cell, and where the grid begins
 GAP = 60  # between the grids
+THIN = 8.0  # a single token in a column of many: wider than its share, so that it is seen
 
 
 def cache_slider(count: Count, config: GPT2Config | None = None) -> Playable:
@@ -50,14 +51,14 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
         column: 1 to COLUMNS.
         width: tokens to a column.
     """
-    position = column * width
-    work = {"without a cache": count(config, position, position)}
-    work["with a cache"] = count(config, 1, position)
+    token = column * width
+    work = {"without a cache": count(config, token, token)}
+    work["with a cache"] = count(config, 1, token)
     parts = []
     for i, name in enumerate(work):
         left = LEFT + i * (COLUMNS * WIDE + GAP)
-        columns = position if i == 0 else 1
-        said = f"{name}: {columns:,} column{'s' * (columns != 1)} of cells computed"
+        computed = token if i == 0 else 1
+        said = f"{name}: {computed:,} position{'s' * (computed != 1)} computed"
         parts.append(_text(left, 16, said, weight=600))
         parts.append(_grid(left, config.n_layer, column, width, cached=bool(i)))
     foot = TOP + config.n_layer * HIGH
@@ -65,7 +66,7 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
     parts.append(_bars(foot + 62, work, count(config, COLUMNS * width, COLUMNS * width)))
     without, with_cache = work.values()
     said = (
-        f"new token at position {position:,}: {without:,} multiply-adds without a cache, "
+        f"token {token:,} is new: {without:,} multiply-adds without a cache, "
         f"{with_cache:,} with it, {without / with_cache:.1f} times fewer"
     )
     parts.append(_text(4, foot + 48, said, weight=600))
@@ -77,15 +78,15 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
     )
     alt = (
         f"{config.n_layer} layers, {width} token{'s' * (width != 1)} to a column, "
-        f"column {column} of {COLUMNS}. {said}. Without a cache all {position:,} columns of cells "
-        f"are computed, with it the last one alone; the others keep their keys and values."
+        f"column {column} of {COLUMNS}. {said}. Without a cache all {token:,} positions are "
+        f"computed, with it the last one alone; the others keep their keys and values."
     )
     return from_svg(svg, alt)
 
 
 def _grid(left: float, n_layer: int, column: int, width: int, cached: bool) -> str:
     """The cells: computed again or kept, new, and not there yet."""
-    foot, thin = TOP + n_layer * HIGH, max(WIDE / width - 2, 2.0)  # one token, as far as visible
+    foot, thin = TOP + n_layer * HIGH, max(WIDE / width - 2, THIN)
     newest = left + column * WIDE - 2 - thin
     parts = []
     for j in range(COLUMNS):
@@ -106,7 +107,8 @@ def _grid(left: float, n_layer: int, column: int, width: int, cached: bool) -> s
     parts.append(_text(newest + thin / 2 - 5, TOP - 9, "▼ new"))
     if column * width > 1:
         old = "k and v kept" if cached else "computed again"
-        parts.append(_text(left, foot + 18, f"← {old}", "start"))
+        last = f"; of the last column's {width} tokens one is new" if width > 1 else ""
+        parts.append(_text(left, foot + 18, f"← {old}{last}", "start"))
     return "".join(parts)
 
 
