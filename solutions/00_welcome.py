@@ -8,7 +8,7 @@
 # - **In:** nothing. To run a cell, click into it and press Shift and Enter together; the next one is
 #   then marked. Run them in order, from top to bottom.
 # - **Out:** a map of the way, a small GPT-2 to play with, and your first exercise passed.
-# - **Time:** about 15 minutes. One exercise: `shift_targets`.
+# - **Time:** about 20 minutes. One exercise: `shift_targets`.
 
 # %% [markdown]
 # ## Is everything there?
@@ -83,8 +83,8 @@ print(*story.split(" . ")[:6], sep="\n")
 
 # %% [markdown]
 # `Words` gives each of the story's words a number (and one to the full stop). Here every token is a whole
-# word. Now the model, with one block, two heads and rows of 48 numbers. How many numbers will it have to
-# learn: some hundred, thirty thousand, a million?
+# word. Now the model: one block, and every token a row of 48 numbers. (`n_head` waits until lesson 07.) How
+# many numbers will it have to learn: some hundred, thirty thousand, a million?
 
 # %%
 torch.manual_seed(0)
@@ -157,14 +157,15 @@ for following in ("of the captain", "given it"):
 # 3. *draw one* lets the probabilities decide, as dice would. Press *draw 10* three times. Does each thing
 #    make its own sound?
 # 4. The temperature makes the differences between the bars larger (below 1) or smaller (above 1). Move it to
-#    0, then to 2, and draw again. Which one writes the same text every time?
+#    0, press *draw 10*, then *start again* and *draw 10* once more. Then the same at 2. Which of the two
+#    writes the same text every time?
 
 # %%
 explorer(model, words, "we hear the kettle because it")
 
 # %% [markdown]
-# *kettle* stands two words before the place where it is needed, or five, in *the captain hears the kettle
-# of the ship because it*. The token *it* has looked back and found it. That looking back is called
+# *kettle* stands two words before *it*, or five, in *the captain hears the kettle of the ship because it*.
+# The token *it* has looked back and found it. That looking back is called
 # attention, and it is the heart of this course (05 to 07). At temperature 0 the likeliest token is taken
 # every time, so the text is always the same; at 2, unlikely ones come up often, and the sentences fall
 # apart (11).
@@ -217,8 +218,9 @@ for_now([5, 6, 9])
 # changed.
 #
 # <details><summary>Hint 1</summary>
-# In Python, <code>ids[2:]</code> is the list without its first two entries, and <code>ids[:-2]</code> the
-# list without its last two. Both are new lists.
+# Python can leave out the beginning or the end of a list. An example with another number than yours:
+# <code>ids[2:]</code> is the list without its first <i>two</i> entries, <code>ids[:-2]</code> the list
+# without its last <i>two</i>, and both are new lists. How many have to go here?
 # </details>
 # <details><summary>Hint 2</summary>
 # The inputs are all but the last, the targets all but the first. Two results are handed out with a comma:

@@ -6,7 +6,7 @@
 #
 # - **In:** a text.
 # - **Out:** a probability for every word of a list, the probability that it comes next.
-# - **Time:** about 75 minutes. Two exercises: `count_bigrams` and `perplexity`.
+# - **Time:** about 90 minutes. Two exercises: `count_bigrams` and `perplexity`.
 #
 # The machine of this lesson is the smallest there is: it counts. Everything that will be said of its
 # output, of its mistakes and of its measure holds for GPT-2 in the same words.
@@ -28,7 +28,7 @@ from gpt2course.bigram import Words, bigram_nll, bigram_probs
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.figures.explorer import Candidate, next_tokens
 from gpt2course.figures.language_models import (
-    Model, circle, disk_sizes, model_sizes, robot_text, smoothing_curves,
+    Model, circle, model_sizes, robot_text, smoothing_curves,
 )
 from gpt2course.figures.matrix import matrices
 from gpt2course.figures.pipeline import pipeline
@@ -135,6 +135,10 @@ print("robot must obey . →", words.encode("robot must obey ."))
 # we are going to divide them.) The vocabulary may hold tokens that the text does not use. A text of one
 # token has no pairs, and its table is all zeros.
 #
+# In the first line of the stub, `Int[Tensor, "N"]` says that `idx` is a tensor of N whole numbers, and
+# `Float[Tensor, "V V"]` that a tensor of floats with V rows and V columns comes out; Python does not look
+# at these notes, they are for the reader.
+#
 # A plain loop over the pairs is a right answer. If you would rather do without the loop, be careful: the
 # same pair comes again and again, and not every way of writing to many places at once can count to two.
 #
@@ -189,12 +193,13 @@ matrices([("counts: row = current, column = next", counts.long())], words.words,
 #
 # A text of a million words would keep a loop in Python busy for a while. One can number the places of
 # the table, row by row: the place of a pair is `current * V + next`. Then all that is left is to count
-# equal numbers, and `torch.bincount` does that (`minlength` so that it counts up to the last place).
+# equal numbers, and `torch.bincount` does that (`minlength` so that it counts up to the last place). It
+# gives one long row of V times V counts; `.view(V, V)` folds it into V rows of V.
 
 # %%
 place = idx[:-1] * V + idx[1:]
 in_one_go = torch.bincount(place, minlength=V * V).view(V, V)
-assert torch.equal(in_one_go.float(), counts)
+assert torch.equal(in_one_go.float(), counts.float())
 f"robot, must: row 0, column 1, place {place[0]}; must, obey: row 1, column 2, place {place[1]}"
 
 # %% [markdown]
@@ -218,7 +223,7 @@ print(f"counted: {once.sum():.0f} of {counts.sum():.0f} pairs; must, obey: {once
 
 # %%
 probs = counts / counts.sum(dim=1, keepdim=True)
-assert torch.allclose(probs[1, 2], torch.tensor(shares["obey"]))
+assert math.isclose(probs[1, 2], shares["obey"], rel_tol=1e-6)
 assert torch.allclose(probs, bigram_probs(counts))
 matrices([("probabilities: each row sums to 1", probs)], words.words, words.words, scale=(0.0, 1.0))
 
@@ -242,23 +247,25 @@ print(*story.split(" . ")[:8], sep="\n")
 # all places in the table, how many do you expect to be above 0: nearly all, half, or a few?
 
 # %%
-vocab = Words(story)
-story_idx = torch.tensor(vocab.encode(story))
-story_counts = count_bigrams(story_idx, vocab.vocab_size)
-story_probs = bigram_probs(story_counts)
-print(f"{len(story_idx):,} words, {vocab.vocab_size} different;",
-      f"{(story_counts > 0).sum()} of {vocab.vocab_size ** 2} pairs occur")
+story_words = Words(story)
+story_idx = torch.tensor(story_words.encode(story))
+story_counts = count_bigrams(story_idx, story_words.vocab_size)
+story_probs = bigram_probs(story_counts).float()
+print(f"{len(story_idx):,} words, {story_words.vocab_size} different;",
+      f"{(story_counts > 0).sum()} of {story_words.vocab_size ** 2} pairs occur")
 
 # %% [markdown]
-# Language is mostly what does not occur: *must* is followed by *obey* and nothing else. A word that
-# leaves more room is *the*. What are its likeliest next words?
+# Language is mostly what does not occur: in this story, *must* is followed by *obey* and nothing else. A
+# word that leaves more room is *the*. What are its likeliest next words? (A `Candidate` is one of them, for
+# the picture: its id, the word as bytes, as a computer stores text, which `token_bytes` gives, and its
+# probability.)
 
 # %%
 def after(word: str, k: int = 6) -> list[Candidate]:
     """The k likeliest words after this one, with their probabilities."""
-    row = story_probs[vocab.encode(word)[0]]
+    row = story_probs[story_words.encode(word)[0]]
     best = row.argsort(descending=True)[:k].tolist()
-    return [Candidate(i, vocab.token_bytes(i), row[i].item()) for i in best]
+    return [Candidate(i, story_words.token_bytes(i), row[i].item()) for i in best]
 
 
 next_tokens(after("the"), "after “the”")
@@ -272,13 +279,14 @@ next_tokens(after("the"), "after “the”")
 # what happens?
 
 # %%
-keyboard(story_probs, vocab, "we hear the")
+keyboard(story_probs, story_words, "we hear the")
 
 # %% [markdown]
 # ### Stuck in a circle
 #
 # *the captain of the captain of the captain*: every single step is a sensible one, and the whole is
 # nonsense. The same as a picture: follow the first suggestion from *we* until a word comes a second time.
+# (`.piece` is a candidate's word in bytes, and `.decode()` makes a text of them.)
 
 # %%
 def first_suggestions(word: str) -> list[str]:
@@ -309,11 +317,12 @@ circle(first_suggestions("we"))
 # </details>
 
 # %%
-circles = set()
-for word in vocab.words:
+circles = {}
+for word in story_words.words:
     path = first_suggestions(word)
-    circles.add(frozenset(path[path.index(path[-1]):]))
-print(f"{vocab.vocab_size} beginnings, {len(circles)} circle:", *map(sorted, circles))
+    ring = path[path.index(path[-1]):]  # from the word that comes twice, to itself
+    circles.setdefault(frozenset(ring), " → ".join(ring))  # the same words are the same circle
+print(f"{story_words.vocab_size} beginnings, {len(circles)} circle:", *circles.values())
 
 # %% [markdown]
 # GPT-2 looks at up to 1024 tokens and still goes round in circles when it always takes the likeliest
@@ -330,11 +339,11 @@ print(f"{vocab.vocab_size} beginnings, {len(circles)} circle:", *map(sorted, cir
 # %%
 def write(start: str, n: int, generator: torch.Generator) -> str:
     """The start and n words more, each drawn from the row of the word before it."""
-    ids = vocab.encode(start)
+    ids = story_words.encode(start)
     for _ in range(n):
         row = story_probs[ids[-1]]
         ids.append(torch.multinomial(row, 1, generator=generator).item())
-    return vocab.decode(ids)
+    return story_words.decode(ids)
 
 
 print(*write("we hear the", 40, torch.Generator().manual_seed(32)).split(" . "), sep="\n")
@@ -388,9 +397,11 @@ assert math.isclose(math.exp(total / 3), by_hand, rel_tol=1e-6)
 
 # %% [markdown]
 # The last line is the point: **e to the power of the mean surprise is the perplexity.** Dividing the
-# sum by 3 is the cube root, and the minus has turned it over already. For a tensor of ids, all surprises
-# come in one go: `probs[idx[:-1], idx[1:]]` picks the probability of every pair. `bigram_nll` of the
-# package is this line (nll: negative log-likelihood, the usual name of the surprise).
+# sum by 3 is the cube root. Turning over is in it too: the minus of each surprise makes 1/p of p.
+#
+# For a tensor of ids, all surprises come in one go: `probs[idx[:-1], idx[1:]]` picks the probability of
+# every pair. `bigram_nll` of the package is this line (nll: negative log-likelihood, the usual name of the
+# surprise).
 
 # %%
 test_idx = torch.tensor(test)
@@ -421,9 +432,9 @@ f"{nll.mean():.4f} nats per word, perplexity {nll.mean().exp():.4f}"
 # %% [markdown]
 # ## Exercise: `perplexity`
 #
-# `nll` holds the surprise at each token, in nats. Return the perplexity, as a Python float. It should
-# hold for a text of hundreds of tokens too, and for one that had a probability of 0 in it: there the
-# surprise is infinite, and so is the perplexity.
+# `nll` holds the surprise at each token, in nats (`Float[Tensor, "N"]`: a tensor of N floats). Return the
+# perplexity, as a Python float, not rounded. It should hold for a text of hundreds of tokens too, and for
+# one that had a probability of 0 in it: there the surprise is infinite, and so is the perplexity.
 #
 # <details><summary>Hint 1</summary>
 # There are two steps, and their order matters: the mean, and e to the power of.
@@ -458,7 +469,7 @@ require_passed("perplexity")
 # gives 1/7 to everything.
 
 # %%
-assert math.isclose(perplexity(nll), by_hand, rel_tol=1e-6)
+assert math.isclose(perplexity(nll), by_hand, rel_tol=1e-5)
 for sentence in ("robot must obey orders .", "kettle must obey .", "robot boil ."):
     sentence_nll = bigram_nll(probs, torch.tensor(words.encode(sentence)))
     print(f"{sentence:26} perplexity {perplexity(sentence_nll):.3f}")
@@ -477,9 +488,9 @@ print(f"{'an even guess':26} perplexity {perplexity(even_nll):.3f}")
 # words only, how often each occurs, without the word before. Where between 1 and 30 will each be?
 
 # %%
-new_idx = torch.tensor(vocab.encode(robot_text(500, seed=1)))
-shares_of_words = torch.bincount(story_idx, minlength=vocab.vocab_size) / len(story_idx)
-even = torch.full_like(story_probs, 1 / vocab.vocab_size)
+new_idx = torch.tensor(story_words.encode(robot_text(500, seed=1)))
+shares_of_words = torch.bincount(story_idx, minlength=story_words.vocab_size) / len(story_idx)
+even = torch.full_like(story_probs, 1 / story_words.vocab_size)
 print(f"even guess    {perplexity(bigram_nll(even, new_idx)):.2f}")
 print(f"single words  {perplexity(-shares_of_words[new_idx[1:]].log()):.2f}")
 print(f"bigrams       {perplexity(bigram_nll(story_probs, new_idx)):.2f}")
@@ -494,23 +505,24 @@ print(f"bigrams       {perplexity(bigram_nll(story_probs, new_idx)):.2f}")
 # always a pair that nobody has written yet. Let the model count 20 sentences only, and read the new text:
 
 # %%
-few_idx = torch.tensor(vocab.encode(robot_text(20, seed=5)))
-few_counts = count_bigrams(few_idx, vocab.vocab_size)
+few_idx = torch.tensor(story_words.encode(robot_text(20, seed=5)))
+few_counts = count_bigrams(few_idx, story_words.vocab_size)
 f"from {len(few_idx)} words: perplexity {perplexity(bigram_nll(bigram_probs(few_counts), new_idx))}"
 
 # %% [markdown]
 # One remedy: pretend that each pair was seen a little more often than it was. Add a number **alpha** to
-# all counts before dividing. Then nothing is impossible. (`bigram_probs` takes alpha as its second
-# argument.) Too little alpha: a new pair is a shock. Too much: the counts drown in what was added. Where
-# will the best alpha be: above 1, at 1, or far below?
+# all counts before dividing. Then nothing is impossible. This is called **smoothing**, and `bigram_probs`
+# takes alpha as its second argument. Too little alpha: a new pair is a shock. Too much: the counts drown in
+# what was added. Where will the best alpha be: above 1, at 1, or far below? (At the left edge of the picture
+# alpha is 0, no smoothing.)
 
 # %%
-alphas = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
+alphas = [0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 curves = {
     name: [perplexity(bigram_nll(bigram_probs(few_counts, alpha), t)) for alpha in alphas]
     for name, t in (("the text that was counted", few_idx), ("a new text", new_idx))
 }
-smoothing_curves(alphas, curves, vocab.vocab_size)
+smoothing_curves(alphas, curves, story_words.vocab_size)
 
 # %% [markdown]
 # Two things to take from this picture. The text that was counted always looks better than a new one, so
@@ -523,7 +535,7 @@ smoothing_curves(alphas, curves, vocab.vocab_size)
 # same new text:
 
 # %%
-story_once = torch.zeros(vocab.vocab_size, vocab.vocab_size)
+story_once = torch.zeros(story_words.vocab_size, story_words.vocab_size)
 story_once[story_idx[:-1], story_idx[1:]] += 1
 for name, counted in (("every pair", story_counts), ("each pair once", story_once)):
     measured = perplexity(bigram_nll(bigram_probs(counted), new_idx))
@@ -546,10 +558,10 @@ for name, counted in (("every pair", story_counts), ("each pair once", story_onc
 # %%
 beginnings = ["we hear the kettle because it", "we hear the dog because it",
               "the captain hears the dog of the ship because it"]
-rows = [story_probs[vocab.encode(beginning)[-1]] for beginning in beginnings]
+rows = [story_probs[story_words.encode(beginning)[-1]] for beginning in beginnings]
 sounds = [candidate.piece.decode() for candidate in after("it")]
-table = torch.stack(rows)[:, vocab.encode(" ".join(sounds))]
-matrices([("probability of the next word", table)], beginnings, sounds, scale=(0.0, 1.0))
+table = torch.stack(rows)[:, story_words.encode(" ".join(sounds))]
+matrices([("the next word: three equal rows", table)], beginnings, sounds, scale=(0.0, 1.0))
 
 # %% [markdown]
 # Three times the same row, to the last digit, because the last word is the same. The one that matters,
@@ -563,7 +575,7 @@ matrices([("probability of the next word", table)], beginnings, sounds, scale=(0
 n_gpt2 = GPT2Config().vocab_size
 print("words back     our story         GPT-2's vocabulary")
 for back in (1, 2, 3, 6):
-    print(f"{back:>6}     {vocab.vocab_size ** (back + 1):>14,}         {n_gpt2 ** (back + 1):.1e}")
+    print(f"{back:>6}     {story_words.vocab_size ** (back + 1):>14,}         {n_gpt2 ** (back + 1):.1e}")
 
 # %% [markdown]
 # Nearly every row would be empty: most runs of seven words have never been written by anyone. And *the
@@ -587,33 +599,30 @@ for back in (1, 2, 3, 6):
 # the light of all the others, and cannot be used to write.
 #
 # How large is a model? One counts its **parameters**, all the numbers that it learns; in our table it
-# was V times V. For GPT-2 they follow from the sizes of its matrices, and `count_parameters` adds them
-# up (you will write it in lesson 10). One still reads 117M, 345M, 762M and 1542M. Which of the two columns
-# do the matrices confirm?
+# was V times V. For GPT-2 they follow from the number of its blocks (also called **layers**) and from the
+# length of the rows of numbers in them (also called the **width**); `count_parameters` adds them up (you
+# will write it in lesson 10). On a disk, each takes 4 bytes. One still reads 117M, 345M, 762M and 1542M.
+# Are they right?
 
 # %%
 often_said = ("117M", "345M", "762M", "1542M")
 parameters = {name: count_parameters(config) for name, config in RELEASED.items()}
 for (name, config), said in zip(RELEASED.items(), often_said):
-    print(f"{name:12} {config.n_layer} layers, width {config.n_embd:<5}",
-          f"said: {said:6} counted: {parameters[name] / 1e6:7,.0f}M")
+    print(f"{name:12} {config.n_layer} blocks, rows of {config.n_embd:<5} said: {said:6}",
+          f"counted: {parameters[name] / 1e6:5,.0f}M, on disk {4 * parameters[name] / 1e6:5,.0f} MB")
 
 # %% [markdown]
-# The right one. The other numbers stand in the paper; its authors noted later, beside the released code,
-# that they had been counted wrongly. One of them does belong to a model: to the GPT of 2018, with the same
-# 12 layers and a width of 768, but half the context and a smaller vocabulary.
-
-# %%
-gpt_2018 = count_parameters(GPT2Config(n_ctx=512, vocab_size=40_478))
-f"{gpt_2018:,}"
-
-# %% [markdown]
+# They are not; the counted ones are. Those that are often said stand in the paper, and its authors noted
+# later, beside the released code, that they had been counted wrongly. For a sense of the sizes on disk: a
+# keyboard app for a phone, with its suggestions, takes about 78 MB.
+#
 # All of them in one picture. The parameters of the GPTs up to 2019 are computed; those of ELMo, BERT and
-# GPT-3 are what their authors state. Every step of the axis is ten times as much, as otherwise only
-# GPT-3 could be seen. Which step is the largest?
+# GPT-3 are what their authors state. Each step of the axis is ten times as much, as otherwise only
+# GPT-3 could be seen. Between which two models is the largest step?
 
 # %%
 DECODER, ENCODER = "decoder: sees what came before", "encoder: sees both sides"
+gpt_2018 = count_parameters(GPT2Config(n_ctx=512, vocab_size=40_478))
 history = [
     Model("ELMo", 2018, 93_600_000, "two older networks, one for each side", 2),
     Model("GPT", 2018, gpt_2018, DECODER, 12),
@@ -624,31 +633,20 @@ history = [
 model_sizes(history)
 
 # %% [markdown]
-# From BERT-Large to the largest GPT-2 it is a factor of 4.6; from there to GPT-3 more than a hundred, with
-# almost the same way of computing.
+# More than a hundred times the parameters in one step, with almost the same way of computing. (The GPT of
+# 2018 has 117M: here that number is right.)
 #
-# What does that mean on a disk? A parameter takes 4 bytes. Beside the four GPT-2s stands a keyboard app
-# for a phone with its suggestions, about 78 MB, as a reminder of where we began.
-
-# %%
-assert round(parameters["gpt2-xl"] / 340e6, 1) == 4.6
-megabytes = {name: 4 * n / 1e6 for name, n in parameters.items()}
-disk_sizes(megabytes, ("a keyboard app", 78))
-
-# %% [markdown]
 # And the text? GPT-2 learned from **WebText**: 8 million pages to which people had linked in a forum, 40
-# GB of text. A comparison that is often made: the fourteen works of a famous novelist come to 50 MB. How
-# many times does that fit, and how long is a page on average?
+# GB of text. The fourteen works of a famous novelist come to 50 MB. How many times does that fit? (An
+# English letter is one byte.)
 
 # %%
 web_text, pages, novelist = 40e9, 8e6, 50e6  # bytes, pages, bytes
-print(f"{web_text / novelist:,.0f} times the novelist; {web_text / pages:,.0f} bytes a page;",
-      f"{novelist / 14 / 1e6:.1f} MB a work")
+print(f"WebText: {web_text / novelist:,.0f} times the novelist, {web_text / pages:,.0f} letters a page")
+print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
+      f"on disk {4 * parameters['gpt2-xl'] / 78e6:.0f} keyboard apps")
 
 # %% [markdown]
-# (An English letter is one byte. 3.6 million letters are a very thick book, so take the comparison for
-# the order of magnitude that it is.)
-#
 # **Before you go.** A colleague's model has perplexity 12, yours has 20. Theirs knows 100 words and was
 # tested on weather reports; yours has GPT-2's vocabulary and was tested on novels. Whose model is
 # better?

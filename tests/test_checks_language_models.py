@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from itertools import pairwise
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from gpt2course import checks
+from gpt2course.checks.card import SHOWN_ANSWERS
 
 # count_bigrams: right answers that the check does not list
 
@@ -229,7 +231,63 @@ def multiplied_in_place(idx, vocab_size):
     return torch.bincount(places, minlength=vocab_size**2).view(vocab_size, vocab_size).float()
 
 
+def size_of_the_text_in_a_loop(idx, vocab_size):
+    V = idx.unique().numel()
+    counts = torch.zeros(V, V)
+    for i in range(len(idx) - 1):
+        counts[idx[i], idx[i + 1]] += 1
+    return counts
+
+
+def one_list_many_times(idx, vocab_size):
+    counts = [[0] * vocab_size] * vocab_size
+    ids = idx.tolist()
+    for i in range(1, len(ids)):
+        counts[ids[i - 1]][ids[i]] += 1
+    return torch.tensor(counts, dtype=torch.float32)
+
+
+def empty_and_a_loop(idx, vocab_size):
+    counts = torch.empty((vocab_size, vocab_size))
+    for a, b in pairwise(idx.tolist()):
+        counts[a, b] += 1
+    return counts
+
+
+def empty_of_float64(idx, vocab_size):
+    counts = torch.empty(vocab_size, vocab_size, dtype=torch.float64)
+    for a, b in pairwise(idx.tolist()):
+        counts[a, b] += 1
+    return counts
+
+
+def rows_picked_before_they_are_written(idx, vocab_size):
+    counts = torch.zeros(vocab_size, vocab_size, dtype=torch.float64)
+    for i in range(len(idx) - 1):
+        counts[idx[i : i + 1]][:, idx[i + 1]] += 1
+    return counts
+
+
+def all_later_words(idx, vocab_size):
+    counts = torch.zeros(vocab_size, vocab_size)
+    for i in range(len(idx)):
+        for j in range(i + 1, len(idx)):
+            counts[idx[i], idx[j]] += 1
+    return counts
+
+
+def half_of_the_bits(idx, vocab_size):
+    return in_float64(idx, vocab_size).to(torch.float16)
+
+
 NAMED_COUNTS = [
+    (size_of_the_text_in_a_loop, "takes the size from the text"),
+    (one_list_many_times, "puts one row into the table again and again"),
+    (empty_and_a_loop, "begins with what lay in the memory"),
+    (empty_of_float64, "begins with what lay in the memory"),
+    (rows_picked_before_they_are_written, "leaves the table at zero"),
+    (all_later_words, "pairs everything with everything"),
+    (half_of_the_bits, "holds floats of sixteen bits"),
     (index_put_without_accumulate, "counts every pair once"),
     (sets_to_one, "counts every pair once"),
     (numpy_fancy_indexing, "counts every pair once"),
@@ -262,10 +320,9 @@ def counts_of(idx, vocab_size):
 UNLISTED_COUNTS = {
     "nothing comes back": lambda idx, V: None,
     "the vocabulary is what the text uses": size_of_the_text,
-    "all zeros": lambda idx, V: torch.zeros(V, V),
     "how often each token occurs": lambda idx, V: torch.bincount(idx, minlength=V).float(),
     "an array": lambda idx, V: counts_of(idx, V).numpy(),
-    "half precision cannot count that far": lambda idx, V: counts_of(idx, V).half(),
+    "bfloat16 cannot count that far": lambda idx, V: counts_of(idx, V).bfloat16().float(),
     "eight bits cannot either": lambda idx, V: counts_of(idx, V).to(torch.uint8).float(),
     "a pair counts from its second time on": lambda idx, V: (counts_of(idx, V) - 1).clamp(min=0),
     "at most two of each": lambda idx, V: counts_of(idx, V).clamp(max=2),
@@ -296,6 +353,27 @@ def test_unknown_wrong_counts_are_told_what_holds_of_them():
     held = dict(checks.run("count_bigrams", first_row_missing).properties)
     assert held["the counts are floats"]
     assert not held["N tokens have N - 1 pairs in all"]
+
+
+def test_the_memory_is_as_it_was_after_a_check():
+    before = torch.get_deterministic_debug_mode()
+    checks.run("count_bigrams", empty_and_a_loop)
+    checks.run("count_bigrams", looks_at_a_key_that_is_not_there)
+    assert torch.get_deterministic_debug_mode() == before
+
+
+def looks_at_a_key_that_is_not_there(idx, vocab_size):
+    return {}[vocab_size]
+
+
+@pytest.mark.parametrize("name", ["count_bigrams", "perplexity"])
+def test_the_answers_that_are_shown_run_with_what_lesson_01_imports(name):
+    imported = {"math": math, "torch": torch, "Counter": Counter}
+    exercise = checks.find(name)
+    for other in exercise.other_answers[:SHOWN_ANSWERS]:
+        code = other.answer.__code__
+        pasted = FunctionType(code, {"__builtins__": __builtins__, **imported}, code.co_name)
+        assert checks.run(name, pasted).passed, other.name
 
 
 def test_the_untouched_count_shows_the_words_beside_the_rows():
@@ -455,7 +533,55 @@ def in_place(nll):
     return math.exp(-nll.mean())
 
 
+def four_digits(nll):
+    return round(math.exp(nll.mean().item()), 4)
+
+
+def three_digits(nll):
+    return round(measured(nll), 3)
+
+
+def two_digits_as_text(nll):
+    return float(f"{nll.mean().exp().item():.2f}")
+
+
+def short_e(nll):
+    return 2.718 ** nll.mean().item()
+
+
+def short_e_rounded_up(nll):
+    return pow(2.7183, float(nll.sum()) / len(nll))
+
+
+def always_by_three(nll):
+    return math.exp(sum(nll.tolist()) / 3)
+
+
+def always_by_two(nll):
+    return (nll.sum() / 2).exp().item()
+
+
+def e_to_the_sum_and_its_root(nll):
+    total = 0.0
+    for nats in nll.tolist():
+        total += nats
+    return math.exp(total) ** (1 / len(nll))
+
+
+def the_worst(nll):
+    return math.exp(max(nll.tolist()))
+
+
 NAMED_MEASURES = [
+    (four_digits, "rounds the result"),
+    (three_digits, "rounds the result"),
+    (two_digits_as_text, "rounds the result"),
+    (short_e, "writes e with too few digits"),
+    (short_e_rounded_up, "writes e with too few digits"),
+    (always_by_three, "divides by a fixed number"),
+    (always_by_two, "divides by a fixed number"),
+    (e_to_the_sum_and_its_root, "multiplies the probabilities"),
+    (the_worst, "looks at the most surprising token alone"),
     (sum_of_all, "forgets the mean"),
     (product_of_exps, "forgets the mean"),
     (mean_alone, "forgets the exp"),
@@ -489,7 +615,6 @@ UNLISTED_MEASURES = {
     "nothing comes back": lambda nll: None,
     "a logarithm too many": logs_again,
     "a tensor with an axis": tensor_of_one,
-    "the largest surprise": lambda nll: nll.max().exp().item(),
     "the least surprise": lambda nll: nll.min().exp().item(),
     "an int": lambda nll: 4,
     "always four": lambda nll: 4.0,
@@ -500,7 +625,7 @@ UNLISTED_MEASURES = {
     "the first hundred tokens": lambda nll: measured(nll[:100]),
     "the first token left out": lambda nll: measured(nll[1:]),
     "the last token left out": lambda nll: measured(nll[:-1]),
-    "three digits": lambda nll: round(measured(nll), 3),
+    "four digits, cut off": lambda nll: measured(nll) // 1e-4 / 1e4,
     "one more": lambda nll: measured(nll) + 1,
     "an approximation": lambda nll: 1 + nll.mean().item(),
     "twice the exp": lambda nll: math.exp(min(measured(nll), 700)),
@@ -525,6 +650,12 @@ def test_unknown_wrong_perplexities_are_told_what_holds_of_them():
     held = dict(checks.run("perplexity", lambda nll: measured(nll) + 1).properties)
     assert held["the order of the tokens does not matter"]
     assert not held["where every token was certain, it is 1"]
+
+
+@pytest.mark.parametrize("answer", [four_digits, the_worst, lambda nll: nll.min().exp().item()])
+def test_no_wrong_perplexity_has_every_property_of_a_right_one(answer):
+    assert not all(prop.holds(answer) for prop in checks.find("perplexity").properties)
+    assert all(prop.holds(exp_of_mean) for prop in checks.find("perplexity").properties)
 
 
 def test_the_untouched_perplexity_shows_a_number_that_can_be_worked_out():

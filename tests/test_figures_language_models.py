@@ -1,5 +1,6 @@
 """Pictures of lesson 01, its text, and the keyboard that suggests."""
 
+import math
 import re
 from collections import Counter
 
@@ -11,7 +12,6 @@ from gpt2course.figures.language_models import (
     HABITS,
     Model,
     circle,
-    disk_sizes,
     model_sizes,
     robot_text,
     short,
@@ -97,6 +97,18 @@ def test_smoothing_tells_every_value():
     )
 
 
+def test_without_smoothing_an_infinite_perplexity_is_marked_in_words():
+    alt = smoothing_curves([0, 0.1], {"old": [2.0, 8.0], "new": [math.inf, 9.25]}, 30).alt
+    assert "new: infinite at 0, 9.25 at 0.1" in alt
+    assert "old: 2.00 at 0, 8.00 at 0.1" in alt
+
+
+def test_the_largest_step_is_that_between_neighbours():
+    sizes = {"A": 10**6, "B": 10**8, "C": 10**9, "D": 2 * 10**9}
+    models = [Model(name, 2018, n, "one kind", 2) for name, n in sizes.items()]
+    assert model_sizes(models).alt.startswith("The largest step: from A to B, 100 times")
+
+
 @pytest.mark.parametrize(
     ("n", "text"),
     [(93_600_000, "93.6M"), (124_439_808, "124M"), (1_557_611_200, "1.56B"), (175 * 10**9, "175B")],
@@ -108,13 +120,9 @@ def test_large_numbers_are_told_to_three_digits(n, text):
 def test_model_sizes_tells_every_model_with_its_kind():
     models = [Model("A", 2018, 10**8, "one kind", 2), Model("B", 2020, 5 * 10**9, "another", 24)]
     assert model_sizes(models).alt == (
+        "The largest step: from A to B, 50 times the parameters. "
         "A (2018), one kind: 100M parameters, 2 layers; B (2020), another: 5B parameters, 24 layers"
     )
-
-
-def test_disk_sizes_tells_every_size():
-    alt = disk_sizes({"gpt2": 497.8, "gpt2-xl": 6230.4}, ("an app", 78)).alt
-    assert alt == "On disk: an app 78 MB; gpt2 498 MB; gpt2-xl 6,230 MB"
 
 
 # The keyboard

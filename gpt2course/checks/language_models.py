@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
 from itertools import pairwise
 
@@ -27,10 +26,20 @@ def _ids(n: int, vocab_size: int, seed: int) -> Tensor:
     return torch.randint(vocab_size, (n,), generator=torch.Generator().manual_seed(seed))
 
 
-def _any_float_is_a_float(answer, idx, vocab_size):
-    """The exercise asks for floats and does not say of how many bits."""
-    counts = answer(idx, vocab_size)
-    return counts.float() if isinstance(counts, Tensor) and counts.is_floating_point() else counts
+def _counted(answer, idx, vocab_size):
+    """The counts as float32, where they are floats of 32 or 64 bits: either is an answer.
+
+    Floats of 16 bits are left as they are, and fail: they cannot hold the counts of a long text.
+    What `torch.empty` gives is filled with nan meanwhile, or chance would make it pass.
+    """
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        counts = answer(idx, vocab_size)
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+    is_double = isinstance(counts, Tensor) and counts.dtype == torch.float64
+    return counts.float() if is_double else counts
 
 
 def _rows_add_up(counts, idx, vocab_size) -> bool:
@@ -54,7 +63,7 @@ def _of_some_texts(holds):
 count_bigrams = Exercise(
     bigram.count_bigrams,
     lesson="01_language_models",
-    call=_any_float_is_a_float,
+    call=_counted,
     cases=[
         Case(
             "robot must obey robot must",
@@ -72,7 +81,7 @@ count_bigrams = Exercise(
         Case("a vocabulary of one", (torch.tensor([0, 0, 0]), 1)),
         Case("two hundred tokens, seven kinds", (_ids(200, 7, seed=1), 7)),
         Case("three hundred tokens, sixty kinds", (_ids(300, 60, seed=2), 60)),
-        Case("one pair 2,599 times", (torch.ones(2600, dtype=torch.int64), 2)),
+        Case("one pair 299 times", (torch.ones(300, dtype=torch.int64), 2)),
         Case("ids that do not lie in one piece in memory", (_ids(60, 4, seed=3)[::2], 4)),
     ],
     properties=[
@@ -245,11 +254,78 @@ def holds_integers(idx, vocab_size):
 
 
 @count_bigrams.misconception(
-    "The size of the table was taken from the text, its largest id plus one. A vocabulary may hold "
-    "tokens that this text does not use, and they need their rows and columns too: vocab_size."
+    "The size of the table was taken from the text: its largest id plus one, or the number of its "
+    "different tokens. A vocabulary may hold tokens that this text does not use, and they need "
+    "their rows and columns too: vocab_size."
 )
 def takes_the_size_from_the_text(idx, vocab_size):
     return _count(idx[:-1], idx[1:], int(idx.max()) + 1)
+
+
+@count_bigrams.variant(takes_the_size_from_the_text)
+def takes_the_number_of_different_tokens(idx, vocab_size):
+    return _count(idx[:-1], idx[1:], len(set(idx.tolist())))
+
+
+@count_bigrams.variant(takes_the_size_from_the_text)
+def takes_the_number_of_different_tokens_for_bincount(idx, vocab_size):
+    size = len(set(idx.tolist()))
+    return torch.bincount(idx[:-1] * size + idx[1:], minlength=size**2).view(size, size).float()
+
+
+@count_bigrams.variant(takes_the_size_from_the_text)
+def takes_the_number_of_different_tokens_for_lists(idx, vocab_size):
+    rows = [[0.0] * len(set(idx.tolist())) for _ in set(idx.tolist())]
+    for current, following in pairwise(idx.tolist()):
+        rows[current][following] += 1
+    return torch.tensor(rows)
+
+
+@count_bigrams.misconception(
+    "All rows are equal: `[[0.0] * V] * V` makes one row and puts it into the list V times, so "
+    "whatever is added to one row is added to all. `[[0.0] * V for _ in range(V)]` makes V rows; "
+    "`torch.zeros(V, V)` makes a tensor at once. (V stands for vocab_size.)"
+)
+def puts_one_row_into_the_table_again_and_again(idx, vocab_size):
+    rows = [[0.0] * vocab_size] * vocab_size
+    for current, following in pairwise(idx.tolist()):
+        rows[current][following] += 1
+    return torch.tensor(rows)
+
+
+@count_bigrams.misconception(
+    "`torch.empty` reserves the places and leaves in them what lay in the memory before, often "
+    "zeros and sometimes anything. (This check puts nan there, “not a number”, so that it shows.) "
+    "Counting begins at 0: `torch.zeros`."
+)
+def begins_with_what_lay_in_the_memory(idx, vocab_size):
+    counts = torch.empty(vocab_size, vocab_size)
+    return counts.index_put_((idx[:-1], idx[1:]), torch.tensor(1.0), accumulate=True)
+
+
+@count_bigrams.misconception(
+    "The table is still all zeros: nothing was ever added to it. Two pairs of brackets lead there, "
+    "`counts[idx[:-1]][:, idx[1:]] += 1`: the first pair picks rows and makes a copy of them, and "
+    "the 1 is added to the copy. One pair of brackets holds both, `counts[current, following]`."
+)
+def leaves_the_table_at_zero(idx, vocab_size):
+    counts = torch.zeros(vocab_size, vocab_size)
+    counts[idx[:-1]][:, idx[1:]] += 1
+    return counts
+
+
+@count_bigrams.misconception(
+    "The counts are floats of 16 bits, which cannot count far: float16 holds every whole number "
+    "up to 2,048 only, bfloat16 up to 256. Leave them at 32 bits, as `.float()` and `torch.zeros` "
+    "make them."
+)
+def holds_floats_of_sixteen_bits(idx, vocab_size):
+    return _count(idx[:-1], idx[1:], vocab_size).half()
+
+
+@count_bigrams.variant(holds_floats_of_sixteen_bits)
+def holds_floats_of_bfloat16(idx, vocab_size):
+    return _count(idx[:-1], idx[1:], vocab_size).bfloat16()
 
 
 @count_bigrams.misconception(
@@ -360,7 +436,7 @@ def a_loop_over_the_pairs(idx, vocab_size):
 
 @count_bigrams.also_right
 def one_hot_times_one_hot(idx, vocab_size):
-    one_hot = F.one_hot(idx, vocab_size).float()
+    one_hot = torch.eye(vocab_size)[idx]
     return one_hot[:-1].T @ one_hot[1:]
 
 
@@ -396,6 +472,15 @@ def _surprises(n: int, seed: int, dtype=torch.float32) -> Tensor:
     return (3 + normal(n, seed=seed, dtype=dtype)).clamp(min=0.1)
 
 
+NEARLY_CERTAIN = torch.tensor([0.00001, 0.00007])
+
+
+def _is_the_typical_factor(result, nll) -> bool:
+    """Whether its N-th power is one over the probability of the text, as near as a check asks."""
+    factor = nll.double().mean().exp().item()
+    return result == factor or abs(result - factor) <= 1e-5 * (1 + factor)
+
+
 def _lies_between(result, nll) -> bool:
     low, high = nll.double().min().exp().item(), nll.double().max().exp().item()
     return low * (1 - 1e-5) <= result <= high * (1 + 1e-5)
@@ -408,8 +493,9 @@ perplexity = Exercise(
         Case("two tokens that were given 1/2 and 1/8", (torch.tensor([2.0, 8.0]).double().log(),)),
         Case("three tokens", (torch.tensor([0.25, 1.5, 3.0]),)),
         Case("every token one of seven equally likely", (torch.full((5,), math.log(7)),)),
-        Case("one token", (torch.tensor([1.25]),)),
+        Case("one token", (torch.tensor([0.7]),)),
         Case("every token was certain", (torch.zeros(4),)),
+        Case("every token was nearly certain", (NEARLY_CERTAIN,)),
         Case("a token that was thought impossible", (torch.tensor([1.0, math.inf, 0.5]),)),
         Case("surprises as large as at the start of training", (_surprises(6, seed=4) + 8,)),
         Case("four hundred tokens", (_surprises(400, seed=1),)),
@@ -417,6 +503,14 @@ perplexity = Exercise(
         Case("numbers that do not lie in one piece in memory", (_surprises(20, seed=3)[::2],)),
     ],
     properties=[
+        Property(
+            "its N-th power is one over the probability of the whole text, to five digits",
+            lambda f: all(
+                _is_the_typical_factor(f(nll.clone()), nll)
+                for nll in (_surprises(9, seed=5), NEARLY_CERTAIN)
+            ),
+            of_result=lambda got, nll: _is_the_typical_factor(got, nll),
+        ),
         Property(
             "it lies between those of the least and of the most surprising token",
             lambda f: _lies_between(f(_surprises(9, seed=5)), _surprises(9, seed=5)),
@@ -494,6 +588,25 @@ def raises_two_instead_of_e(nll):
     return 2 ** nll.mean().item()
 
 
+def _power_of(base):
+    def answer(nll):
+        return base ** nll.double().mean().item()
+
+    return answer
+
+
+@perplexity.misconception(
+    "Too few digits of e: it begins 2.7182818, and the power makes the difference grow. `math.e` "
+    "holds all that a float can, and `math.exp(x)` is e to the power of x."
+)
+def writes_e_with_too_few_digits(nll):
+    return 2.718 ** nll.double().mean().item()
+
+
+for _base in (2.7, 2.71, 2.72, 2.7182, 2.7183):
+    perplexity.variant(writes_e_with_too_few_digits)(_power_of(_base))
+
+
 @perplexity.misconception(
     "The nats were turned into bits, and then e was raised to them. Bits belong to 2, nats to e: "
     "leave the nats as they are, and take exp."
@@ -543,6 +656,25 @@ def divides_after_the_exp(nll):
     return nll.double().sum().exp().item() / len(nll)
 
 
+def _exp_of_sum_divided(n):
+    def answer(nll):
+        return math.exp(nll.sum().item() / n)
+
+    return answer
+
+
+@perplexity.misconception(
+    "The sum was divided by the same number every time. Texts have different lengths: divide by "
+    "`len(nll)`, or take `.mean()`, which does both."
+)
+def divides_by_a_fixed_number(nll):
+    return math.exp(nll.sum().item() / 3)
+
+
+for _n in (2, 4, 12):
+    perplexity.variant(divides_by_a_fixed_number)(_exp_of_sum_divided(_n))
+
+
 @perplexity.misconception("The sum was divided by the root of N. The mean divides it by N.")
 def divides_by_the_root_of_n(nll):
     return nll.double().sum().div(math.sqrt(len(nll))).exp().item()
@@ -560,7 +692,8 @@ def gives_back_a_tensor(nll):
     "The probabilities were multiplied first, and the root was taken of the product. That is the "
     "right formula, but such a product becomes 0: where one probability is 0, and also where "
     "there are hundreds of them, for then it is smaller than the smallest number of the computer. "
-    "Logarithms are there to avoid that: average what came in, then one exp."
+    "(One over it, e to the power of the sum, becomes larger than the largest.) Logarithms are "
+    "there to avoid that: average what came in, then one exp."
 )
 def multiplies_the_probabilities(nll):
     return ((-nll).exp().prod() ** (-1 / len(nll))).item()
@@ -581,6 +714,11 @@ def multiplies_what_the_probabilities_are_one_over(nll):
     return (nll.exp().prod() ** (1 / len(nll))).item()
 
 
+@perplexity.variant(multiplies_the_probabilities)
+def takes_the_root_of_e_to_the_sum(nll):
+    return math.exp(nll.sum().item()) ** (1 / len(nll))
+
+
 @perplexity.misconception(
     "The tokens that were thought impossible were left out, or given some large number. A model "
     "that rules out what then comes has failed in a way that no good guess makes up for: the mean "
@@ -599,12 +737,23 @@ def takes_the_median(nll):
 
 
 @perplexity.misconception(
-    "The result was rounded. Perplexity is no whole number in general, and between 2.5 and 3 lies "
-    "a world of training."
+    "The result was rounded. Perplexity is no whole number in general, and what one more step of "
+    "training gains is often seen in late digits only. Return it as it is; round where you print."
 )
 def rounds_the_result(nll):
     value = nll.double().mean().exp().item()
     return float(round(value)) if math.isfinite(value) else value
+
+
+def _rounded_to(digits):
+    def answer(nll):
+        return round(nll.double().mean().exp().item(), digits)
+
+    return answer
+
+
+for _digits in (1, 2, 3, 4):
+    perplexity.variant(rounds_the_result)(_rounded_to(_digits))
 
 
 @perplexity.misconception(
@@ -622,6 +771,14 @@ def makes_a_whole_number_of_it(nll):
 )
 def looks_at_the_last_token_alone(nll):
     return nll[-1].exp().item()
+
+
+@perplexity.misconception(
+    "This is the perplexity of the most surprising token alone. All tokens count alike: take the "
+    "mean over all of them first."
+)
+def looks_at_the_most_surprising_token_alone(nll):
+    return nll.max().exp().item()
 
 
 @perplexity.misconception(
@@ -657,9 +814,11 @@ def the_product_of_the_roots(nll):
 
 @perplexity.also_right
 def the_geometric_mean(nll):
+    from statistics import geometric_mean
+
     if nll.isinf().any():
         return math.inf
-    return statistics.geometric_mean(nll.double().exp().tolist())
+    return geometric_mean(nll.double().exp().tolist())
 
 
 @perplexity.also_right

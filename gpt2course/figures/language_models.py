@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import NamedTuple
 
 from gpt2course.figures.colours import FILLS
@@ -127,20 +128,28 @@ def smoothing_curves(
     """Perplexity over the number that is added to every count.
 
     Args:
-        alphas: above 0.
-        curves: for each text its perplexity at every alpha.
+        alphas: in order; a 0 among them stands at the left edge, off the axis of powers.
+        curves: for each text its perplexity at every alpha; it may be infinite.
         n_words: size of the vocabulary, the perplexity of guessing evenly.
     """
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7.5, 3.6))
+    figure, axis = plt.subplots(figsize=(7.5, 4.0))
+    above = [alpha for alpha in alphas if alpha > 0]
+    places = [alpha or above[0] / 4 for alpha in alphas]
+    top = n_words * 2.2
     for (name, values), style, below in zip(
         curves.items(), ("o-", "s--", "^:"), (True, False, False), strict=False
     ):
-        axis.plot(alphas, values, style, label=name, markersize=4)
+        axis.plot(places, values, style, label=name, markersize=4)
         i = min(range(len(values)), key=lambda i: values[i])
-        axis.annotate(f"{values[i]:.2f}", (alphas[i], values[i]), ha="center",
+        axis.annotate(f"{values[i]:.2f}", (places[i], values[i]), ha="center",
                       xytext=(0, -15 if below else 8), textcoords="offset points")  # fmt: skip
+        for alpha, place, value in zip(alphas, places, values, strict=True):
+            if value == float("inf"):
+                axis.annotate("", (place, top), (place, n_words * 1.1),
+                              arrowprops={"arrowstyle": "->"})  # fmt: skip
+                axis.text(place * 1.2, n_words * 1.4, f"at {alpha:g}, {name}: infinite")
     axis.axhline(n_words, color="black", linewidth=1, label=f"an even guess, {n_words}")
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -148,13 +157,21 @@ def smoothing_curves(
     ticks = [tick for tick in (1, 2, 3, 5, 10, 20, 50, 100) if least / 1.5 <= tick <= 2 * n_words]
     axis.set_yticks(ticks, map(str, ticks))
     axis.minorticks_off()
-    axis.set_ylim(least / 1.5, n_words * 1.3)
+    axis.set_ylim(least / 1.5, top)
+    powers = [alpha for alpha in above if f"{alpha:e}".startswith("1.0")]
+    if len(above) < len(alphas):
+        powers = [0, *powers]
+    axis.set_xticks([power or places[0] for power in powers], [f"{power:g}" for power in powers])
     axis.set_xlabel("alpha, added to every count (each step of the axis ten times as much)")
     axis.set_ylabel("perplexity")
     axis.set_title("A little smoothing saves a new text, much of it forgets what was counted")
-    axis.legend(loc="upper left", bbox_to_anchor=(0, 0.88))
+    axis.legend(loc="upper left", bbox_to_anchor=(0, 0.78))
     told = [
-        f"{name}: " + ", ".join(f"{v:.2f} at {a:g}" for a, v in zip(alphas, values, strict=True))
+        f"{name}: "
+        + ", ".join(
+            f"{'infinite' if v == float('inf') else format(v, '.2f')} at {a:g}"
+            for a, v in zip(alphas, values, strict=True)
+        )
         for name, values in curves.items()
     ]
     return from_figure(figure, f"Perplexity over alpha, even guess {n_words}. " + "; ".join(told))
@@ -191,18 +208,18 @@ def model_sizes(models: Sequence[Model]) -> Picture:
     axis.set_ylim(len(models) - 0.5, -0.5)
     axis.set_yticks(range(len(models)), [f"{m.name} ({m.year})" for m in models])
     axis.set_xlabel("parameters (each step of the axis ten times as many)")
-    first, last = models[0], models[-1]
-    times = last.parameters / first.parameters
-    axis.set_title(
-        f"From {first.name} to {last.name}: {times:,.0f} times the parameters "
-        f"in {last.year - first.year} years"
+    before, after = max(pairwise(models), key=lambda two: two[1].parameters / two[0].parameters)
+    times = after.parameters / before.parameters
+    message = (
+        f"The largest step: from {before.name} to {after.name}, {times:,.0f} times the parameters"
     )
+    axis.set_title(message)
     axis.legend(loc="upper right", fontsize=9)
     told = [
         f"{m.name} ({m.year}), {m.kind}: {short(m.parameters)} parameters, {m.layers} layers"
         for m in models
     ]
-    return from_figure(figure, "; ".join(told))
+    return from_figure(figure, f"{message}. {'; '.join(told)}")
 
 
 def short(n: int) -> str:
@@ -212,27 +229,3 @@ def short(n: int) -> str:
     ('124M', '1.56B')
     """
     return f"{n / 1e9:.3g}B" if n >= 1e9 else f"{n / 1e6:.3g}M"
-
-
-def disk_sizes(megabytes: Mapping[str, float], beside: tuple[str, float]) -> Picture:
-    """What each model takes on disk, beside something that one knows.
-
-    Args:
-        megabytes: by model, in millions of bytes.
-        beside: a name and its millions of bytes.
-    """
-    import matplotlib.pyplot as plt
-
-    name, known = beside
-    rows = {name: known, **megabytes}
-    figure, axis = plt.subplots(figsize=(7.5, 0.42 * len(rows) + 1.2))
-    colours = ["#868e96", *["#1c7ed6"] * len(megabytes)]
-    bars = axis.barh(list(rows), list(rows.values()), color=colours)
-    axis.bar_label(bars, [f"{mb:,.0f} MB" for mb in rows.values()], padding=4)
-    axis.invert_yaxis()
-    axis.set_xlim(right=1.18 * max(rows.values()))
-    axis.set_xlabel("MB on disk, 4 bytes for each parameter")
-    largest, most = max(megabytes.items(), key=lambda item: item[1])
-    axis.set_title(f"{largest} takes {most / known:.0f} times the space of {name}")
-    told = "; ".join(f"{name} {mb:,.0f} MB" for name, mb in rows.items())
-    return from_figure(figure, f"On disk: {told}")
