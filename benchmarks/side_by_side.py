@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -50,7 +51,8 @@ class Row:
 
     def as_markdown(self) -> str:
         verdict = "" if self.ratio >= self.wanted else " (short)"
-        return f"| {self.what} | {self.ours} | {self.peer} | {self.ratio:.2f} | {self.wanted:g}{verdict} |"
+        wanted = f"{self.wanted:.2g}{verdict}"
+        return f"| {self.what} | {self.ours} | {self.peer} | {self.ratio:.2f} | {wanted} |"
 
 
 def seconds(work: Work) -> float:
@@ -230,8 +232,15 @@ def print_peak(whose: str) -> None:
         step = training_work(SMALLEST, 2, 256, whose)
         for _ in range(3):
             step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(torch.cuda.max_memory_allocated() if DEVICE == "cuda" else peak)
+    print(torch.cuda.max_memory_allocated() if DEVICE == "cuda" else peak_bytes())
+
+
+def peak_bytes() -> int:
+    """The most memory that this process held (getrusage may tell that of its parent)."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def bpe() -> Iterator[Row]:

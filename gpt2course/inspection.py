@@ -85,7 +85,8 @@ def activations(model: GPT2, idx: Int[Tensor, "B T"]) -> Activations:
     heard: dict[str, tuple[Tensor, Tensor]] = {}
     with _listening(model, heard):
         logits = model(idx)
-    blocks = [_block(heard, f"h.{i}", block) for i, block in enumerate(model.h)]
+    n_head = model.config.n_head
+    blocks = [_block(heard, f"h.{i}", n_head) for i in range(model.config.n_layer)]
     return Activations(
         tokens=model.wte(idx),
         positions=model.wpe.weight[: idx.shape[1]],
@@ -95,12 +96,10 @@ def activations(model: GPT2, idx: Int[Tensor, "B T"]) -> Activations:
     )
 
 
-def _block(
-    heard: dict[str, tuple[Tensor, Tensor]], name: str, block: nn.Module
-) -> BlockActivations:
+def _block(heard: dict[str, tuple[Tensor, Tensor]], name: str, n_head: int) -> BlockActivations:
     x, x_out = heard[name]
     attn_in, qkv = heard[f"{name}.attn.c_attn"]
-    q, k, v = (split_heads(part, block.attn.n_head) for part in qkv.chunk(3, dim=-1))
+    q, k, v = (split_heads(part, n_head) for part in qkv.chunk(3, dim=-1))
     may_read = causal_mask(q.shape[-2], k.shape[-2]).to(q.device)
     scores = attention_scores(q, k).masked_fill(~may_read, -torch.inf)
     mlp_in, mlp_hidden = heard[f"{name}.mlp.c_fc"]

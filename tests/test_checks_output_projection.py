@@ -656,3 +656,19 @@ def test_a_head_with_weights_of_its_own_is_named_by_its_parameter():
 def test_the_passed_card_shows_models_that_stand_alone():
     for other in checks.engine.find("GPT2").other_answers[:3]:
         assert other.answer.__mro__[1] is nn.Module
+
+
+def test_norms_that_are_drawn_and_texts_that_are_counted_do_not_pass():
+    class Drawn(model.GPT2):
+        def initialise(self):
+            for parameter in self.parameters():
+                nn.init.normal_(parameter, std=0.02)
+
+    class Counted(model.GPT2):
+        def forward(self, idx):
+            if len(idx) > self.config.n_ctx:
+                raise ValueError("too many tokens")
+            return super().forward(idx)
+
+    assert checks.run("GPT2", Drawn).misconception == "draws the norms too"
+    assert checks.run("GPT2", Counted).misconception == "counts texts and not tokens"

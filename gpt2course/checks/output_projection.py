@@ -738,6 +738,9 @@ def _first_loss(answer, sizes: tuple, idx: Tensor) -> str:
     found = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
     if not any(g is not None and g.any() for g in found):
         return f"within 0.5 of {ln_V}, but no parameter has a gradient to learn from"
+    norms = [p for name, p in own_parameters(module).items() if ".ln_" in f".{name}"][::2]
+    if any((weight - 1).abs().mean() > 0.5 for weight in norms):
+        return f"within 0.5 of {ln_V}, but the norms do not begin with a weight of 1"
     return f"within 0.5 of {ln_V}"
 
 
@@ -778,6 +781,7 @@ GPT2 = ModuleExercise(
              rows=tuple(VOCABULARY[i] for i in (3, 2, 2, 0, 1, 4)), columns=VOCABULARY),
         Case("a batch of two, three blocks", (OUTPUT, (_DEEP,), _ids(2, 5, 11, seed=2))),
         Case("a batch of three single tokens", (OUTPUT, (_FLAT,), _ids(3, 1, 7, seed=3))),
+        Case("more texts than n_ctx", (OUTPUT, (_FLAT,), _ids(9, 3, 7, seed=9))),
         Case("an argument that does not lie in one piece in memory",
              (OUTPUT, (_FLAT,), strided(_ids(2, 5, 7, seed=4)))),
         Case("a second call, and in float64", (IN_FLOAT64, (_FLAT,), _ids(2, 8, 7, seed=5))),
@@ -947,6 +951,32 @@ class _GPT2(nn.Module):
     def forward(self, idx):
         self.insist_on_length(idx)
         return self.score(self.norm(self.run_blocks(self.embed(idx))))
+
+
+# Its beginning and its limit
+
+
+@GPT2.misconception(
+    "The LayerNorms were drawn at random, too. They begin with a weight of 1 and a bias of 0, which "
+    "changes nothing; only matrices are drawn: `if parameter.ndim == 2`."
+)
+class draws_the_norms_too(_GPT2):
+    def draw_weights(self):
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.02)
+
+
+@GPT2.misconception(
+    "The number of texts was held against n_ctx, and not that of their tokens: `idx` is (B, T), so "
+    "`len(idx)` is B. The tokens are counted by `idx.shape[1]`."
+)
+class counts_texts_and_not_tokens(_GPT2):
+    def insist_on_length(self, idx):
+        if len(idx) > self.config.n_ctx:
+            raise ValueError(f"{len(idx)} tokens are more than {self.config.n_ctx}")
+
+    def embed(self, idx):
+        return model.embed(idx, self.wte.weight, self.wpe.weight)  # which refuses long texts
 
 
 # Its parts

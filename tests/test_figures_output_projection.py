@@ -1,0 +1,139 @@
+"""Pictures and the widgets of lesson 10."""
+
+import re
+
+import pytest
+import torch
+
+from gpt2course.config import RELEASED, GPT2Config
+from gpt2course.figures.output_projection import (
+    GROUPS,
+    next_words,
+    parameter_bars,
+    parameter_groups,
+    parameter_map,
+    row_against_table,
+)
+from gpt2course.model import GPT2, count_parameters
+from gpt2course.widgets.output_projection import scores_to_play, sizes_to_play
+
+VOCABULARY, COLUMNS = ["robot", "obey", "."], ["thing", "action"]
+WTE = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-1.0, -1.0]])
+SMALL = GPT2Config(n_layer=3, n_head=2, n_embd=10, n_ctx=7, vocab_size=11)
+
+
+def widths(svg, fill):
+    """The widths of all boxes of one fill."""
+    found = re.findall(rf'width="([\d.]+)" height="[\d.]+" fill="{fill}"', svg)
+    return [float(width) for width in found]
+
+
+# Next words
+
+
+def test_bars_are_as_long_as_the_probabilities_and_tell_them():
+    picture = next_words("a robot must", ["obey", "follow"], [0.6, 0.3])
+    long, short = widths(picture.html, "#4dabf7")
+    assert long == pytest.approx(2 * short)
+    assert picture.alt == "after “a robot must”: obey 60.0%, follow 30.0%"
+    assert "how often" not in picture.html
+
+
+def test_marks_show_how_often_a_word_does_come():
+    picture = next_words("a", ["obey", "follow"], [0.6, 0.3], [0.25, 0.5])
+    assert picture.alt.endswith("obey 60.0% (comes 25.0%), follow 30.0% (comes 50.0%)")
+    marks = [float(x) for x in re.findall(r'd="M([\d.]+) \d+V\d+" stroke="#e8590c"', picture.html)]
+    assert marks[1:] == pytest.approx([110 + 0.25 * 360, 110 + 0.5 * 360])
+    numbers = re.findall(r'<text x="([\d.]+)"[^>]*>(?:60|30)\.0%</text>', picture.html)
+    assert [float(x) for x in numbers] == pytest.approx([110 + 0.6 * 360 + 8, 110 + 0.5 * 360 + 8])
+
+
+# One row against the table
+
+
+def test_the_scores_of_a_row_are_its_dot_products_and_their_shares():
+    row = torch.tensor([1.0, 2.0])
+    picture = row_against_table("must", row, VOCABULARY, WTE, COLUMNS)
+    probs = torch.tensor([2.0, 4.0, -3.0]).softmax(-1).tolist()
+    lines = picture.alt.splitlines()
+    assert lines[0] == "must: x after must is (1.00, 2.00)"
+    for line, word, score, p in zip(
+        lines[1:], VOCABULARY, ("2.00", "4.00", "-3.00"), probs, strict=True
+    ):
+        assert line == f"{word}: score {score}, {p:.1%}"
+        assert f">{score}</text>" in picture.html and f">{p:.1%}</text>" in picture.html
+
+
+def test_the_scores_follow_the_token_and_the_length():
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    playable = scores_to_play(["robot", "must"], x, VOCABULARY, WTE, COLUMNS)
+    token, length, shown = playable.widget.children
+    assert playable.twin.html == shown.value and "x after must" in shown.value
+    token.value = 0
+    assert "x after robot" in shown.value and ">-1.00</text>" in shown.value
+    length.value = 3.0
+    assert ">6.00</text>" in shown.value and ">-3.00</text>" in shown.value
+    length.value = 0.0
+    assert shown.value.count(">33.3%</text>") == 3
+
+
+# Where the parameters are
+
+
+@pytest.mark.parametrize("config", [SMALL, *RELEASED.values()], ids=str)
+def test_the_groups_hold_every_parameter_once(config):
+    groups = parameter_groups(config)
+    C, blocks = config.n_embd, config.n_layer
+    assert sum(groups.values()) == count_parameters(config)
+    assert groups["wte"] == config.vocab_size * C and groups["wpe"] == config.n_ctx * C
+    assert groups["attention"] == blocks * (4 * C**2 + 4 * C)
+    assert groups["MLP"] == blocks * (8 * C**2 + 5 * C)
+    assert groups["norms"] == blocks * 4 * C + 2 * C
+
+
+def test_the_groups_are_those_of_a_real_model():
+    counted = sum(p.numel() for name, p in GPT2(SMALL).named_parameters() if ".mlp." in name)
+    assert parameter_groups(SMALL)["MLP"] == counted
+
+
+def test_bars_are_as_long_as_the_models_are_large():
+    picture = parameter_bars(RELEASED)
+    for name, fill in GROUPS.items():
+        drawn = widths(picture.html, fill)[1:]  # the first is the legend's
+        wanted = [parameter_groups(config)[name] for config in RELEASED.values()]
+        scale = 640 / count_parameters(RELEASED["gpt2-xl"])
+        assert drawn == pytest.approx([scale * count for count in wanted], abs=0.01)
+    first = picture.alt.splitlines()[0]
+    assert first.startswith("gpt2: 124,439,808 parameters; wte 31.0%")
+    assert first.endswith("norms 0.03%")
+    for million in ("124", "355", "774", "1,558"):
+        assert f">{million} million</text>" in picture.html
+
+
+def test_the_map_of_a_model_has_a_strip_for_each_block_and_areas_in_proportion():
+    picture = parameter_map("small", SMALL)
+    (wte,), (wpe,) = widths(picture.html, GROUPS["wte"]), widths(picture.html, GROUPS["wpe"])
+    strips = widths(picture.html, GROUPS["MLP"])
+    assert len(strips) == SMALL.n_layer and strips == widths(picture.html, GROUPS["attention"])
+    assert wte / wpe == pytest.approx(11 / 7, abs=0.01)
+    in_block = 12 * 10**2 + 13 * 10
+    assert strips[0] / wte == pytest.approx(in_block / (11 * 10), abs=0.01)
+    heights = re.findall(rf'height="([\d.]+)" fill="{GROUPS["MLP"]}"', picture.html)
+    assert float(heights[0]) / 150 == pytest.approx(850 / (850 + 440), abs=0.01)
+
+
+def test_the_table_below_the_map_has_every_parameter():
+    picture = parameter_map("small", SMALL)
+    assert "<code>h.*.attn.c_attn.weight</code>" in picture.html
+    assert ">30 × 10 × 3 blocks</td>" in picture.html and ">900</td>" in picture.html
+    assert "h.*.mlp.c_fc.weight 40 × 10 1,200" in picture.alt
+    assert len(picture.alt.splitlines()) == 1 + 16
+
+
+def test_the_size_that_is_chosen_is_drawn():
+    playable = sizes_to_play(RELEASED)
+    switch, shown = playable.widget.children
+    assert playable.twin.html == shown.value and "124,439,808" in shown.value
+    switch.value = "gpt2-xl"
+    assert "1,557,611,200" in shown.value and shown.value.count(GROUPS["MLP"]) == 48
+    assert "124,439,808" not in shown.value
