@@ -91,6 +91,7 @@ WRONG_TEMPERATURES = [
     (lambda x, t: (x / t).clamp(-100, 100), None),
     (lambda x, t: (x / t).round(decimals=2), None),
     (lambda x, t: x / max(t, 0.02), None),
+    (lambda x, t: x / (t if t > 1 else 1), "takes less than one for one"),
     (lambda x, t: (x / t).sort(dim=-1).values, None),
     (lambda x, t: torch.nan_to_num(x / t), None),
     (lambda x, t: x / t if len(x) > 1 else x, None),
@@ -215,6 +216,14 @@ def cuts_off_a_column(x, k):
     return out
 
 
+def writes_into_rows(x, k):
+    out = torch.full_like(x, -INF)
+    for row, new in zip(x, out, strict=True):
+        for place in sorted(range(len(row)), key=lambda v: -row[v])[:k]:
+            new[place] = row[place]
+    return out
+
+
 WRONG_TOP_K = [
     (lambda x, k: keeps_with(lambda x, k: sorted_kth(x, k)[:, k : k + 1])(x, k), None),
     (
@@ -242,6 +251,11 @@ WRONG_TOP_K = [
     (keeps_with(lambda x, k: kth(x, k)[0, 0]), "uses the border of the first row"),
     (keeps_with(lambda x, k: kth(x, k).amin()), "uses the lowest border for all"),
     (keeps_with(lambda x, k: kth(x, k).amax()), None),
+    (keeps_with(lambda x, k: kth(x, k).squeeze(-1)), "forgets the axis of the borders"),
+    (keeps_with(lambda x, k: x.topk(k).values[:, -1]), "forgets the axis of the borders"),
+    (keeps_with(lambda x, k: x.amax(-1, keepdim=True)), "takes the best score for the border"),
+    (keeps_with(lambda x, k: x.topk(k).values[:, :1]), "takes the best score for the border"),
+    (writes_into_rows, "writes into rows that a loop hands out"),
     (keeps_with(lambda x, k: kth(x, k).mean()), None),
     (overwrites_with_k_ids, None),
     (lambda x, k: torch.where(x >= kth(x, k), x, x * -INF), None),
@@ -289,7 +303,7 @@ def test_of_equals_at_the_border_any_may_stay_and_all_may():
 
 def shifting_the_mask(logits, p):
     ordered, ids = torch.sort(logits, descending=True)
-    remove = torch.cumsum(F.softmax(ordered, dim=-1), dim=-1) > p
+    remove = torch.cumsum(F.softmax(ordered, dim=-1), dim=-1) >= p
     remove[..., 1:] = remove[..., :-1].clone()
     remove[..., 0] = 0
     return logits.masked_fill(remove.scatter(1, ids, remove), -INF)
@@ -377,9 +391,14 @@ def test_every_way_to_keep_the_nucleus_passes(answer):
 
 
 def test_no_case_of_top_p_hangs_on_rounding():
-    """Sums that reach p lie so far from it that no order of adding decides."""
+    """Sums lie so far from p that no order of adding decides, or are p without any rounding."""
     for case in lesson.keep_top_p.cases:
         logits, p = case.args
+        if "exactly" in case.label:
+            share = 1 / logits.shape[-1]
+            assert torch.equal(logits.softmax(-1), torch.full_like(logits, share))
+            assert share in (1 / 4, 1 / 8) and p in (1 / 4, 1 / 2)
+            continue
         held = logits.double().softmax(-1).sort(-1, descending=True).values.cumsum(-1)
         margin = 1e-3 if logits.shape[-1] < 500 else 1e-5
         assert (held - p).abs().amin() > margin or logits.shape[-1] == 1, case.label
@@ -431,6 +450,14 @@ WRONG_TOP_P = [
     ),
     (nucleus(lambda probs, held, p: held - probs >= p), "keeps nothing for p zero"),
     (nucleus(lambda probs, held, p: except_first(held - 2 * probs >= p)), None),
+    (
+        nucleus(lambda probs, held, p: held - probs > p),
+        "keeps one too many where the sum is exactly p",
+    ),
+    (
+        nucleus(lambda probs, held, p: F.pad(held, (1, -1)) > p),
+        "keeps one too many where the sum is exactly p",
+    ),
     (nucleus(right_goes, back=None), "forgets to undo the sorting"),
     (by_where_on_sorted, "leaves the scores sorted"),
     (by_indices_in_every_row, "removes in every row what one row removes"),
@@ -606,6 +633,7 @@ def test_a_right_answer_is_refused_by_chance_less_than_once_in_a_million(exercis
         if isinstance(value, dict) and lesson.SHARES in value:
             shares = value[lesson.SHARES]
             kinds = len(shares) if exercise is lesson.sample_next else 1
+            rows = len(case.args[0]) if exercise is lesson.sample_next else rows
             n, probs = rows // kinds, shares.reshape(kinds, -1)
             total += sum(chance_of_refusal(n, p) for p in probs.flatten().tolist())
             agree = (probs**2).sum(-1).clamp(max=1)
@@ -620,12 +648,15 @@ def test_listed_wrong_probabilities_are_the_right_ones_or_far_from_them():
     shown = dict.fromkeys(lesson._WRONG_CHANCES, 0)
     for case in lesson.sample_next.cases:
         logits, temperature, top_k, _ = case.args
-        if not case.rows or case.columns != lesson._FOUR_WORDS:
+        if not case.rows or case.columns not in (lesson._FOUR_WORDS, lesson._GROUPS):
             continue
         kinds = len(case.rows)
         right = lesson._chances(logits[:kinds], temperature, top_k)
+        borders = lesson._BORDERS if case.columns == lesson._GROUPS else ()
+        right = lesson._shares_of_groups(right, borders)
         for chances in lesson._WRONG_CHANCES:
             wrong = lesson._shared(chances(logits, temperature, top_k)[:kinds])
+            wrong = lesson._shares_of_groups(wrong, borders)
             if wrong.isfinite().all() and not torch.allclose(wrong, right, atol=1e-4):
                 shown[chances] += 1
                 distance = lesson._surprise(wrong * (len(logits) // kinds), right).amax()
@@ -796,6 +827,12 @@ WRONG_DRAWS = [
         sampling_with(lambda x, t, k: filtered_probs(x, max(t, 0.05), k), exponential_race),
         None,
     ),
+    (
+        sampling_with(lambda x, t, k: filtered_probs(x, t, 40 if k is None else k), gumbel_noise),
+        "cuts at 40 unasked",
+    ),
+    (sampling_with(lambda x, t, k: filtered_probs(x, t, k or 100), gumbel_noise), None),
+    (sampling_with(lambda x, t, k: filtered_probs(x, t, k or 200), gumbel_noise), None),
     (sampling_with(lambda x, t, k: filtered_probs(x, t**0.5, k), gumbel_noise), None),
     (sampling_with(lambda x, t, k: filtered_probs(x, t, k) ** 1.4), None),
     (drawing(pairs_of_rows_share_a_point), None),
@@ -1045,6 +1082,12 @@ WRONG_TEXTS = [
     (loop(settings=lambda t, k, g: (1.0, k, g), way="gumbel_noise"), "forgets the temperature"),
     (loop(settings=lambda t, k, g: (t, None, g), way="exponential_race"), "forgets top k"),
     (
+        loop(settings=lambda t, k, g: (t or 1.0, k, g), way="gumbel_noise"),
+        "takes zero for no temperature",
+    ),
+    (loop(settings=lambda t, k, g: (t, k or 40, g), way="gumbel_noise"), "cuts at 40 unasked"),
+    (loop(settings=lambda t, k, g: (t, k or 100, g)), None),
+    (
         loop(settings=lambda t, k, g: (1.0, None, g), way="inverse_of_the_sums"),
         "forgets temperature and top k",
     ),
@@ -1156,6 +1199,10 @@ def test_properties_do_not_contradict_the_result_beside_them():
     assert result.misconception is None and result.properties
     claims = dict(result.properties)
     assert claims["T + max_new_tokens int64 ids in each row"]
+
+    at_zero_it_draws = loop(settings=lambda t, k, g: (t or 2.0, k, g))
+    claims = dict(run("generate", at_zero_it_draws).properties)
+    assert claims and not any(held for claim, held in claims.items() if "temperature 0" in claim)
 
     result = run("keep_top_k", lambda x, k: x.masked_fill(x < 2.5, -INF))
     assert ("at least k tokens of each row stay", False) in result.properties

@@ -245,6 +245,19 @@ def test_top_k_and_top_p_take_words_out_and_give_their_share_to_the_others(desk)
     assert kept(shown) == ["four", "one", "two"] and "3 of 6" in shown.value
     beginning.value = "sure"
     assert kept(shown) == ["one"] and "1 of 6 words is kept" in shown.value
+    assert "it held" in shown.value and "it has all of it" in shown.value
+
+
+def test_the_desk_says_that_top_p_is_measured_on_what_top_k_has_left(desk):
+    beginning, _, top_k, top_p, shown = controls(desk)
+    beginning.value, top_p.value = "unsure", 0.6
+    assert "of what top_k had left" not in shown.value
+    top_k.value = 3
+    assert kept(shown) == ["four", "one"]
+    four, one, two = math.exp(1.3), math.exp(1.2), math.exp(1.1)
+    left = percent((four + one) / (four + one + two))
+    held = percent(LOGITS["unsure"].softmax(-1)[[4, 1]].sum().item())
+    assert f"they held {held} of the probability, and {left} of what top_k had left" in shown.value
 
 
 def test_temperature_moves_the_shares_and_takes_nothing_out(desk):

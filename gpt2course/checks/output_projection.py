@@ -957,8 +957,8 @@ class _GPT2(nn.Module):
 
 
 @GPT2.misconception(
-    "The LayerNorms were drawn at random, too. They begin with a weight of 1 and a bias of 0, which "
-    "changes nothing; only matrices are drawn: `if parameter.ndim == 2`."
+    "The LayerNorms were drawn at random, too. They begin with a weight of 1 and a bias of 0, which"
+    " changes nothing; only matrices are drawn: `if parameter.ndim == 2`."
 )
 class draws_the_norms_too(_GPT2):
     def draw_weights(self):

@@ -209,6 +209,14 @@ def takes_more_than_one_for_one(logits, temperature):
 
 
 @apply_temperature.misconception(
+    "Temperatures below 1 were taken for 1. They are allowed: below 1 the scores draw apart, and "
+    "the likely becomes likelier. Divide by the temperature as it is."
+)
+def takes_less_than_one_for_one(logits, temperature):
+    return logits / max(temperature, 1.0)
+
+
+@apply_temperature.misconception(
     "Low temperatures were raised to a least one. 0.01 is asked, and divides as any other."
 )
 def raises_low_temperatures(logits, temperature):
@@ -291,7 +299,9 @@ def on_a_copy(logits, temperature):
 # keep_top_k and keep_top_p ----------------------------------------------------------------------
 
 
-def _settling_equals(reference: Answer, fewest: Callable[[Tensor, Any, Tensor], Any]):
+def _settling_equals(
+    reference: Answer, fewest: Callable[[Tensor, Any, Tensor], Any], some_too_many: bool = True
+):
     """How a filter is called, so that all right answers give the same.
 
     Of equal scores at the border any may stay: where enough do, the result is the package's.
@@ -300,6 +310,7 @@ def _settling_equals(reference: Answer, fewest: Callable[[Tensor, Any, Tensor], 
 
     Args:
         fewest: from scores, limit and the right result, how many tokens of a row have to stay.
+        some_too_many: whether of the equals more may stay than have to, and yet not all of them.
     """
 
     def call(answer: Answer, logits: Tensor, limit: Any) -> Any:
@@ -311,7 +322,11 @@ def _settling_equals(reference: Answer, fewest: Callable[[Tensor, Any, Tensor], 
         if logits.requires_grad:
             return got.softmax(dim=-1)
         lowest = right.masked_fill(right == -math.inf, math.inf).amin(dim=-1, keepdim=True)
-        enough = _stays(got).sum(dim=-1, keepdim=True) >= fewest(scores, limit, right)
+        stay, least = _stays(got).sum(dim=-1, keepdim=True), fewest(scores, limit, right)
+        enough = stay >= least
+        if not some_too_many:
+            every_equal = (_stays(got) | (scores != lowest)).all(dim=-1, keepdim=True)
+            enough &= (stay == least) | every_equal
         free = (scores == lowest) & enough & ((got == scores) | (got == -math.inf))
         return torch.where(free, right, got)
 
@@ -548,6 +563,33 @@ def asks_for_more_than_there_are(logits, k):
 
 
 @keep_top_k.misconception(
+    "The borders have lost their axis: `values[:, -1]` is (B,), and beside (B, V) torch holds it "
+    "for one number for each *column*. `values[:, -1:]`, or `keepdim=True`, makes a column (B, 1), "
+    "one number for each row."
+)
+def forgets_the_axis_of_the_borders(logits, k):
+    return logits.masked_fill(logits < _kth(logits, k)[:, 0], -math.inf)
+
+
+@keep_top_k.variant(forgets_the_axis_of_the_borders)
+def forgets_the_axis_and_that_k_may_be_too_large(logits, k):
+    return logits.masked_fill(logits < logits.topk(k, dim=-1).values[:, -1], -math.inf)
+
+
+@keep_top_k.misconception(
+    "The border was read from the first column of what `topk` returns: that is the best score, and "
+    "only the best one stays then. The k-th best stands in the last column: `values[:, -1:]`."
+)
+def takes_the_best_score_for_the_border(logits, k):
+    return logits.masked_fill(logits < _kth(logits, 1), -math.inf)
+
+
+@keep_top_k.variant(takes_the_best_score_for_the_border)
+def takes_the_best_of_k_that_may_be_too_many(logits, k):
+    return logits.masked_fill(logits < logits.topk(k, dim=-1).values[:, :1], -math.inf)
+
+
+@keep_top_k.misconception(
     "One border was used for all rows: that of the first. Each row is a text of its own, with a "
     "border of its own: `values[:, -1:]` keeps one for each."
 )
@@ -636,6 +678,19 @@ def keeps_everything(logits, k):
 def fills_in_place(logits, k):
     logits[logits < _kth(logits, k)] = -math.inf
     return logits
+
+
+@keep_top_k.misconception(
+    "The numbers are right, but the check also asks for the gradient, and torch refuses: `for new "
+    "in out` gives rows that may not be written into while gradients are recorded. Loop over their "
+    "numbers and write into the whole tensor: `out[b, place] = logits[b, place]`."
+)
+def writes_into_rows_that_a_loop_hands_out(logits, k):
+    kept = torch.full_like(logits, -math.inf)
+    for row, new in zip(logits, kept, strict=True):
+        for place in row.argsort(descending=True)[:k].tolist():
+            new[place] = row[place]
+    return kept
 
 
 @keep_top_k.misconception(
@@ -728,6 +783,7 @@ keep_top_p = Exercise(
     call=_settling_equals(
         sampling.keep_top_p,
         lambda scores, p, right: _stays(right).sum(dim=-1, keepdim=True),
+        some_too_many=False,
     ),
     cases=[
         Case("p = 0.7 of 15, 4, 50, 25 and 6 %", (_FIVE_SHARES, 0.7), columns=WORDS),
@@ -741,6 +797,9 @@ keep_top_p = Exercise(
         Case("scores of -20,000", (normal(3, 5, seed=31) - 20_000, 0.6)),
         Case("one token alone", (normal(3, 1, seed=32), 0.5)),
         Case("two of three equals are needed", (torch.tensor([[0.0, 2.0, 2.0, -1.0, 2.0]]), 0.4)),
+        # Shares of 1/4 and 1/8 and all their sums have no rounding, in whatever order.
+        Case("p = 0.5, and two of four equals hold exactly that", (torch.zeros(1, 4), 0.5)),
+        Case("p = 0.25, and two of eight equals hold exactly that", (torch.zeros(2, 8), 0.25)),
         Case(
             "after top-k, with -∞ among the scores",
             (sampling.keep_top_k(normal(2, 6, seed=33), 4), 0.75),
@@ -828,6 +887,14 @@ def keeps_one_token_too_many(logits, p):
         return before
 
     return _by_rank(logits, goes)
+
+
+@keep_top_p.misconception(
+    "Where the sum before a token is p exactly, the token stayed all the same (`>` where `>=` is "
+    "meant). Those before it hold p already, and the smallest set that holds p is asked for."
+)
+def keeps_one_too_many_where_the_sum_is_exactly_p(logits, p):
+    return _by_rank(logits, lambda probs: probs.cumsum(dim=-1) - probs > p)
 
 
 @keep_top_p.misconception(
@@ -1145,8 +1212,9 @@ class Stub:
     """Describes a model that generate is tried with; every attempt builds its `Model` anew.
 
     Args:
-        chances: for each last token the probabilities of the next one. Without them the next id
-            is certain, and depends on every token in view and on its place.
+        chances: for each last token the probabilities of the next one, or one row for whatever
+            token is the last. Without them the next id is certain, and depends on every token in
+            view and on its place.
     """
 
     vocab_size: int
@@ -1157,10 +1225,15 @@ class Stub:
     def __repr__(self) -> str:
         return f"<a model of {self.vocab_size} tokens, n_ctx {self.n_ctx}>"
 
+    def scores_after_each(self) -> Tensor:
+        """Scores (V, V): a row for each last token."""
+        V = self.vocab_size
+        return torch.tensor(self.chances, dtype=self.dtype).log().expand(V, V)
+
     def logits(self, idx: Tensor) -> Tensor:
         """Scores (B, T, V), each row from the tokens up to there alone."""
         if self.chances:
-            return torch.tensor(self.chances, dtype=self.dtype).log()[idx]
+            return self.scores_after_each()[idx]
         place = torch.arange(1, idx.shape[1] + 1)
         likeliest = (3 * (idx * place).cumsum(dim=-1) + 1) % self.vocab_size
         distance = (torch.arange(self.vocab_size) - likeliest[..., None]).abs()
@@ -1354,6 +1427,26 @@ def _repeats(answer: Answer, *args: Any) -> dict[str, str]:
     }
 
 
+def _grouped(ids: Tensor, borders: tuple[int, ...]) -> Tensor:
+    """For each id the number of its group; a group ends before each border."""
+    return torch.bucketize(ids, torch.tensor(borders), right=True) if borders else ids
+
+
+def _shares_of_groups(probs: Tensor, borders: tuple[int, ...]) -> Tensor:
+    """The probabilities (…, V) summed over each group."""
+    if not borders:
+        return probs
+    groups = probs.tensor_split(borders, dim=-1)
+    return torch.stack([group.sum(dim=-1) for group in groups], dim=-1)
+
+
+# Nearly alike, so that all of them are drawn; the first are the best by a hair, so that a filter
+# which nobody asked for shows.
+_MANY = 1 - 2e-6 * torch.arange(300.0)
+_BORDERS = (20, 40, 100)
+_GROUPS = ("ids 0 to 19", "20 to 39", "40 to 99", "100 to 299")
+
+
 def _ids_are_ids(ids: Any, logits: Tensor) -> bool:
     return _ids_say(ids, logits.shape[-1]) == f"int64 of shape {(len(logits), 1)}"
 
@@ -1389,8 +1482,11 @@ def _ids(answer: Answer, logits: Tensor, temperature: float, top_k: int | None, 
     return torch.where(as_good, best, ids)
 
 
-def _shares_of(kinds: int):
-    """A question: how often each token is drawn in the rows 0, kinds, 2 · kinds, … and so on."""
+def _shares_of(kinds: int, borders: tuple[int, ...] = ()):
+    """A question: how often each token is drawn in the rows 0, kinds, 2 · kinds, … and so on.
+
+    With borders, how often each group of tokens is.
+    """
 
     def ask(answer: Answer, logits: Tensor, temperature: float, top_k: int | None, seed: Seed):
         V, scores = logits.shape[-1], logits.clone()
@@ -1400,14 +1496,15 @@ def _shares_of(kinds: int):
         said = {"the ids": _ids_say(ids, V)}
         if not _ids_are_ids(ids, scores):
             return said
-        drawn = ids.view(-1, kinds)
-        counts = F.one_hot(drawn, V).sum(dim=0).double()
+        drawn = _grouped(ids.view(-1, kinds), borders)
+        counts = F.one_hot(drawn, len(borders) + 1 if borders else V).sum(dim=0).double()
         right = _chances(scores[:kinds], temperature, top_k)
-        probs = _without_chance(
-            counts,
-            right,
-            lambda: [_shared(c(scores, temperature, top_k)[:kinds]) for c in _WRONG_CHANCES],
-        )
+
+        def wrong() -> list[Tensor]:
+            all_rows = [_shared(chances(scores, temperature, top_k)) for chances in _WRONG_CHANCES]
+            return [_shares_of_groups(probs[:kinds], borders) for probs in all_rows]
+
+        probs = _without_chance(counts, _shares_of_groups(right, borders), wrong)
         if probs is None:
             return {**said, "the rows": ALL_THE_SAME}
         return {**said, "the rows": _rows_say(drawn, probs), SHARES: probs}
@@ -1493,6 +1590,12 @@ sample_next = Drawing(
             (torch.zeros(64, 5), 1.0, None, Seed(None, _repeats)),
         ),
         _counted("scores in float64", _FOUR_SCORES.double(), 1.0, 3, seed=20),
+        Case(
+            "top_k None: any of 300 tokens can be drawn",
+            (_MANY.repeat(DRAWS // 2, 1), 1.0, None, Seed(22, _shares_of(1, _BORDERS))),
+            rows=("every row",),
+            columns=_GROUPS,
+        ),
         Case(
             "scores not in one piece in memory",
             (strided(_FOUR_SCORES.repeat(DRAWS, 1)), 1.0, 2, Seed(21, _shares_of(1))),
@@ -1625,6 +1728,21 @@ def forgets_top_k(logits, temperature, top_k):
 @_drawing
 def forgets_temperature_and_top_k(logits, temperature, top_k):
     return logits.softmax(dim=-1)
+
+
+@sample_next.misconception(
+    "Where top_k is None, a number was put in its place, such as 40, and no token beyond that many "
+    "can be drawn. None means: no filter. Ask `if top_k is not None:` before you filter."
+)
+@_drawing
+def cuts_at_40_unasked(logits, temperature, top_k):
+    return _filtered(logits / temperature, top_k or 40).softmax(dim=-1)
+
+
+@sample_next.variant(cuts_at_40_unasked)
+@_drawing
+def cuts_at_50_unasked(logits, temperature, top_k):
+    return _filtered(logits / temperature, top_k or 50).softmax(dim=-1)
 
 
 @sample_next.misconception(
@@ -2166,8 +2284,20 @@ def _text_and_view(answer: Answer, stub: Stub, idx: Tensor, n: int, temperature,
     return {"the text": text, "tokens in view at most": model._longest}
 
 
-def _new_ids(answer: Answer, stub: Stub, idx: Tensor, n: int, temperature, top_k, seed: Seed):
-    """How often each new id, or pair of new ids, comes, where all rows have one prompt."""
+def _new_ids(
+    answer: Answer,
+    stub: Stub,
+    idx: Tensor,
+    n: int,
+    temperature: float,
+    top_k: int | None,
+    seed: Seed,
+    borders: tuple[int, ...] = (),
+):
+    """How often each new id, or pair of new ids, comes, where all rows have one prompt.
+
+    With borders, how often each group of ids comes.
+    """
     prompt, V, (B, T) = idx.clone(), stub.vocab_size, idx.shape
     text = answer(Model(stub), idx, n, temperature, top_k, seed.generator())
     if text is None:
@@ -2176,9 +2306,10 @@ def _new_ids(answer: Answer, stub: Stub, idx: Tensor, n: int, temperature, top_k
     if said["the ids"] != f"int64 of shape {(B, T + n)}":
         return said
     said["the prompt"] = "comes first" if torch.equal(text[:, :T], prompt) else "is not there"
-    drawn = text[:, T:] @ V ** torch.arange(n).flip(0)  # a pair as one number
-    counts = F.one_hot(drawn, V**n).sum(dim=0, keepdim=True).double()
-    last, scores = int(prompt[0, -1]), torch.tensor(stub.chances).log()
+    drawn = _grouped(text[:, T:] @ V ** torch.arange(n).flip(0), borders)  # a pair as one number
+    kinds = len(borders) + 1 if borders else V
+    counts = F.one_hot(drawn, kinds**n).sum(dim=0, keepdim=True).double()
+    last, scores = int(prompt[0, -1]), stub.scores_after_each()
     after = _chances(scores, temperature, top_k)
     right = _sequence(after[last], after, n)
 
@@ -2188,12 +2319,18 @@ def _new_ids(answer: Answer, stub: Stub, idx: Tensor, n: int, temperature, top_k
         with_one_number = torch.eye(V).double()  # where all ids are equally likely
         found = [_sequence(probs[last], probs, n) for probs in others]
         second = (without_the_first, with_one_number)
-        return found + [_sequence(after[last], probs, n) for probs in second]
+        found += [_sequence(after[last], probs, n) for probs in second]
+        return [_shares_of_groups(probs, borders) for probs in found]
 
-    probs = _without_chance(counts, right, wrong)
+    probs = _without_chance(counts, _shares_of_groups(right, borders), wrong)
     if probs is None:
         return {**said, "the rows": ALL_THE_SAME}
-    return {**said, "the rows": _rows_say(drawn[:, None], probs), SHARES: probs.view(-1, V)}
+    return {**said, "the rows": _rows_say(drawn[:, None], probs), SHARES: probs.view(-1, kinds)}
+
+
+def _new_ids_in_groups(answer: Answer, *args: Any) -> Any:
+    """How often each group of new ids comes."""
+    return _new_ids(answer, *args, borders=_BORDERS)
 
 
 def _sequence(first: Tensor, after: Tensor, n: int) -> Tensor:
@@ -2203,6 +2340,7 @@ def _sequence(first: Tensor, after: Tensor, n: int) -> Tensor:
 
 _STEEP = Stub(3, 4, ((0.1, 0.6, 0.3), (0.05, 0.02, 0.93), (0.25, 0.7, 0.05)))
 _EVEN = Stub(4, 8, ((0.25,) * 4,) * 4)
+_AFTER_ANY = Stub(len(_MANY), 4, (tuple((_MANY / _MANY.sum()).tolist()),))
 _END_OF_TEXT = 50_256
 
 
@@ -2250,6 +2388,19 @@ generate = Drawing(
         _counted_texts("temperature 0: no chance at all", _STEEP, 1, 0.0, None, seed=7),
         _counted_texts("top_k = 1 leaves the likeliest alone", _STEEP, 2, 2.0, 1, seed=8),
         _counted_texts("top_k above V keeps all", _STEEP, 1, 1.0, 9, seed=9),
+        Case(
+            "top_k None: any of 300 tokens can come",
+            (
+                _AFTER_ANY,
+                torch.full((TEXTS, 1), 7),
+                1,
+                1.0,
+                None,
+                Seed(11, _new_ids_in_groups),
+            ),
+            rows=("first new id",),
+            columns=_GROUPS,
+        ),
         Case("texts with seeds", (_EVEN, torch.zeros(32, 2).long(), 3, 1.0, 3, Seed(10, _repeats))),
         Case(
             "texts with torch's own generator",
@@ -2289,7 +2440,10 @@ generate = Drawing(
         ),
         Property(
             "at temperature 0 the first new token is the likeliest after the prompt",
-            lambda f: torch.equal(_written(f, 3)[:, 3], _likeliest(_WIDE, _PROMPTS)),
+            lambda f: (
+                torch.equal(_written(f, 3)[:, 3], _likeliest(_WIDE, _PROMPTS))
+                and _each_follows(_written(f, 1, _STEEP, _EVERY_ID), _STEEP, 1)
+            ),
             of_result=_of_tensor(
                 lambda y, stub, idx, n, *rest: (
                     n == 0 or torch.equal(y[:, idx.shape[1]], _likeliest(stub, idx))
@@ -2298,7 +2452,10 @@ generate = Drawing(
         ),
         Property(
             "at temperature 0 every new token is the likeliest after those before it",
-            lambda f: _each_follows(_written(f, 4), _WIDE, 3),
+            lambda f: (
+                _each_follows(_written(f, 4), _WIDE, 3)
+                and _each_follows(_written(f, 2, _STEEP, _EVERY_ID), _STEEP, 1)
+            ),
             of_result=_of_tensor(lambda y, stub, idx, *rest: _each_follows(y, stub, idx.shape[1])),
         ),
         Property(
@@ -2315,6 +2472,7 @@ generate = Drawing(
 
 _WIDE = Stub(11, 20)
 _PROMPTS = torch.tensor([[3, 1, 4], [1, 5, 9]])
+_EVERY_ID = torch.arange(3)[:, None].repeat(40, 1)  # prompts of the steep model: a draw would show
 
 
 def _written(f, n: int, stub: Stub = _WIDE, prompts: Tensor = _PROMPTS) -> Tensor:
@@ -2562,6 +2720,27 @@ def stops_before_the_end_of_text(model, idx, max_new_tokens, temperature, top_k,
 @generate.misconception("The temperature was not passed on to `sample_next`.")
 def forgets_the_temperature_(model, idx, max_new_tokens, temperature, top_k, generator):
     return sampling.generate(model, idx, max_new_tokens, 1.0, top_k, generator)
+
+
+@generate.misconception(
+    "Temperature 0 was taken for no temperature: `temperature or 1.0` is 1.0 for 0. Pass the "
+    "temperature on as it is; `sample_next` knows that 0 means no chance at all."
+)
+def takes_zero_for_no_temperature_(model, idx, max_new_tokens, temperature, top_k, generator):
+    return sampling.generate(model, idx, max_new_tokens, temperature or 1.0, top_k, generator)
+
+
+@generate.misconception(
+    "Where top_k is None, a number was put in its place, such as 40, and no token beyond that many "
+    "can come. None means: no filter. Pass top_k on to `sample_next` as it is."
+)
+def cuts_at_40_unasked_(model, idx, max_new_tokens, temperature, top_k, generator):
+    return sampling.generate(model, idx, max_new_tokens, temperature, top_k or 40, generator)
+
+
+@generate.variant(cuts_at_40_unasked_)
+def cuts_at_50_unasked_(model, idx, max_new_tokens, temperature, top_k, generator):
+    return sampling.generate(model, idx, max_new_tokens, temperature, top_k or 50, generator)
 
 
 @generate.misconception(

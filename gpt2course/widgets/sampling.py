@@ -83,9 +83,15 @@ def _drawn(
     if temperature == 0:
         said = f"{told}: temperature 0 takes the likeliest, whatever the other two say."
     else:
+        they, have = ("it", "has") if n == 1 else ("they", "have")
+        of_the_best = ""
+        if top_k < len(words):
+            _, held_by_the_best = drawn_with(scores, temperature, top_k, 1.0)
+            share = percent(held / held_by_the_best)
+            of_the_best = f", and {share} of what top_k had left, of which top_p asks for its share"
         said = (
-            f"{told}. At temperature {temperature:.1f} they held {percent(held)} of the "
-            f"probability; shared out again, they have all of it."
+            f"{told}. At temperature {temperature:.1f} {they} held {percent(held)} of the "
+            f"probability{of_the_best}; shared out again, {they} {have} all of it."
         )
     heading = f"after “{beginning}”: temperature {temperature:.1f}, top_k {top_k}, top_p {top_p:g}"
     ordered = [words[i] for i in order.tolist()]
