@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`: B texts in a batch, T tokens in each, C numbers for each token.
 # - **Out:** `(B, T, C)` again: for each token what it has read from itself and from earlier ones.
-# - **Time:** about 90 minutes, with a place for a break before section 8. Three exercises: `split_heads`,
+# - **Time:** about 115 minutes, with a place for a break before section 8. Three exercises: `split_heads`,
 #   `merge_heads` and `CausalSelfAttention`, your first module.
 
 # %% [markdown]
@@ -32,8 +32,8 @@ from gpt2course.widgets.masking import weights_of
 from gpt2course.widgets.multi_head import head_switch
 
 # %% [markdown]
-# The lit box stands around the attention of lessons 05 and 06: what goes into them is cut first, what
-# comes out is joined again.
+# The lit box, heads, stands below those of lessons 05 and 06, in the same frame. It works around the
+# two, as "split, merge" says: what goes into attention is cut first, what comes out is joined again.
 
 # %%
 pipeline("07_multi_head")
@@ -124,7 +124,7 @@ print("q, k and v:", tuple(q.shape), tuple(k.shape), tuple(v.shape))
 # Three products with the same x on the left. Put the three matrices side by side, and one product
 # does it: a column of the result needs nothing but x and its own column of the matrix. It is fewer
 # steps, and one large product keeps a processor busier than three small ones. How many columns has
-# `qkv`? In the picture, a band stands over each third.
+# `qkv`? In the picture, a band stands over each third, and its colour says q, k or v.
 
 # %%
 W, b = torch.cat([W_q, W_k, W_v], dim=1), torch.cat([b_q, b_k, b_v])
@@ -242,9 +242,9 @@ matrices([("weights of one head, six wide", one_wide)], words, words)
 # The last two axes must be position and column: those are the ones attention works on.
 #
 # How to get from (B, T, C) to (B, nh, T, hs)? To see where each number goes, take numbers that say
-# where they come from: 23 is word 2, column 3 (both counted from 1 here). The colours, and *head 0*
-# and *head 1* above the columns, say which head a column belongs to. In memory the numbers lie in one
-# long line, row after row:
+# where they come from: 23 is word 2, column 3 (both counted from 1 here). The colours, other ones
+# than before, and *head 0* and *head 1* above the columns say which head a column belongs to. In
+# memory the numbers lie in one long line, row after row:
 
 # %%
 numbered = 10 * torch.arange(1, 5)[:, None] + torch.arange(1, 7)  # (T, C) = (4, 6)
@@ -524,7 +524,8 @@ print({name: tuple(parameter.shape) for name, parameter in scaled.named_paramete
 # </details>
 # <details><summary>Hint 2</summary>
 # Sections 2, 4, 6 and 7 hold the lines of <code>forward</code>, with numbers where there should be
-# <code>self.n_head</code>.
+# <code>self.n_head</code>, and <code>self.</code> before the layers: without it,
+# <code>c_attn</code> and <code>c_proj</code> are those of the notebook, six columns wide.
 # </details>
 # <details><summary>Hint 3</summary>
 # The shapes on the way: (B, T, C), (B, T, 3C), three times (B, T, C), three times (B, nh, T, hs), one (B, nh,
@@ -581,6 +582,7 @@ torchs.load_state_dict(dict(zip(their_names, weights_by_name.values())))
 forbidden = torch.ones(4, 4, dtype=torch.bool).triu(1)
 assert torch.allclose(mine(x), package(x), atol=1e-5)
 assert torch.allclose(mine(x), torchs(x, x, x, attn_mask=forbidden)[0], atol=1e-5)
+print("yours, the package's and torch's:", mine(x).numel(), "numbers, the same to 1e-5")
 
 # %% [markdown]
 # **Predict.** A module with 1 head, one with 3, one with 12, all with C = 12. Which has the most
@@ -691,7 +693,10 @@ assert n_parameters["1 head"] == n_parameters["3 heads"]
 n_parameters
 
 # %% [markdown]
-# Texts that neither has seen. (From the third word on; before that, two of the questions are one.)
+# Texts that neither has seen. (From the third word on; before that, two of the questions are one.) How
+# many answers are right **without looking back**? No rule that sees its own word alone is right more
+# often, in the long run, than to answer every question with this word itself. The dashed line of each
+# question is that.
 
 # %%
 unseen = torch.randint(9, (1000, 8), generator=torch.Generator().manual_seed(3))
@@ -699,18 +704,20 @@ shares_right = {
     name: (model(unseen).argmax(dim=-1) == three_answers(unseen))[:, 2:].double().mean((0, 1)).tolist()
     for name, model in models.items()
 }
-assert min(shares_right["3 heads"]) > 0.9 and shares_right["1 head"][2] < 0.6
+itself = (unseen[:, :, None] == three_answers(unseen))[:, 2:].double().mean((0, 1)).tolist()
+assert min(shares_right["3 heads"]) > 0.9 and shares_right["1 head"][2] < itself[2]
 questions = ["the word before", "the first word", "the last of its kind"]
-figures.answers_right(shares_right, questions, guessing=1 / 9)
+figures.answers_right(shares_right, questions, without_looking_back=itself)
 
 # %% [markdown]
 # One head has as many numbers to learn with, and lets one question go. Two it manages more or less,
 # with one row split between two words: in a language of nine words there is room to tell the two
-# apart. The third is too much. Three heads answer nearly everything.
+# apart. The third is too much: fewer answers are right than by repeating the word. Three
+# heads answer nearly everything.
 #
 # Now look at the weights on one sentence. `head_weights` reads them off a model: q and k of the
-# sentence, split into heads. First the single head. Predict how the row of *it* looks, for a word that
-# has three questions and one row.
+# sentence, split into heads. First the single head. Predict how the row of *orders* looks, for a word
+# that has three questions (the word before, *the*; the first, *a*; the last thing, *robot*) and one row.
 
 # %%
 def head_weights(model, idx):
@@ -724,7 +731,8 @@ def head_weights(model, idx):
 figures.head_maps(head_weights(models["1 head"], ids), sentence, ["the only head (weights in %)"])
 
 # %% [markdown]
-# Much on the first word, much on the word before, and little left for anything else. And the three heads?
+# Much on *a*, the first word, much on *the*, the word before, and next to nothing on *robot*. Other
+# rows lean further to the first word, that of *it* for one. And the three heads?
 # Match each picture with one of the three questions before you read on.
 
 # %%
@@ -734,10 +742,10 @@ figures.head_maps(three_maps, sentence, names_of_heads)
 
 # %% [markdown]
 # A line beside the diagonal: the word before. A single column: the first word. Scattered cells: the
-# last earlier word of the same kind, *it* on *orders*, *given* on *obey*, *orders* on *robot*. Is
-# that chance, true of this sentence alone? Measured on 200 unseen texts: the share of its attention
-# that each head gives to the three words asked for. (The three can fall on one word, so a row may sum
-# to more than 1. `einsum` multiplies, and sums over the axes whose letters the result does not have.)
+# last earlier word of the same kind (or itself, where there is none), *it* on *orders*, *given* on
+# *obey*, *orders* on *robot*. Is that chance, true of this sentence alone? Measured on 200 unseen
+# texts: the share of its attention that each head gives to the three words asked for. (The three can
+# fall on one word, so a row may sum to more than 1.)
 
 # %%
 def habits(model, texts):
@@ -745,7 +753,8 @@ def habits(model, texts):
     maps = torch.stack([head_weights(model, text[None]) for text in texts])  # (n, nh, T, T)
     answers = three_answers(texts)  # (n, T, 3)
     is_answer = texts[:, None, :, None] == answers[:, :, None, :]  # (n, T, S, 3)
-    return torch.einsum("nhts,ntsq->nhtq", maps, is_answer.float())[:, :, 2:].mean((0, 2))
+    per_word = maps.transpose(1, 2) @ is_answer.float()  # (n, T, nh, S) @ (n, T, S, 3)
+    return per_word[:, 2:].mean((0, 1))  # (nh, 3)
 
 
 shares = habits(models["3 heads"], unseen[:200])

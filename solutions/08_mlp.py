@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`: B texts, T tokens, C numbers for each token.
 # - **Out:** `(B, T, C)` again: for each token what is to be added to its row.
-# - **Time:** about 80 minutes. Two exercises: `gelu` and `MLP`.
+# - **Time:** about 90 minutes. Two exercises: `gelu` and `MLP`.
 
 # %% [markdown]
 # First the tools. `masked_attention` of lesson 06 comes along for a comparison; the line below the cell says
@@ -121,8 +121,8 @@ assert torch.equal(by_hand[:, 2], wanted)
 
 # %% [markdown]
 # Exactly what is wanted, and what no matrix can do. Seen as a picture: the two numbers of a word are its
-# place on a map. The direction and the bias draw a line on it, and the unit answers to what lies on the
-# hatched side. Which word lies farthest from the line, and does that matter in the end?
+# place on a map. The direction and the bias draw a line on it, and on the hatched side the unit's answer
+# is above 0. Which word lies farthest from the line, and does that matter in the end?
 
 # %%
 places = {word: (row[0].item(), row[1].item()) for word, row in zip(words, x)}
@@ -446,8 +446,8 @@ tuple(total.shape)
 
 # %% [markdown]
 # In a trained model nobody has chosen the directions, and few units can be named as nicely as *both*.
-# But the view is the same: units that answer to some pattern in a row, and what each then writes into
-# it (Geva et al., below, read the MLP in this way, as a memory with keys and values).
+# But the view is the same: units whose answer is above 0 where a row has some pattern, and what each
+# then writes into it (Geva et al., below, read the MLP in this way, as a memory with keys and values).
 #
 # ## 9. Does the form matter?
 #
@@ -512,9 +512,9 @@ assert lines["the exact form"][-1] < 2 * lines["the exact form"][0]
 figures.growth(lines)
 
 # %% [markdown]
-# Nearly three: the other form changes the logits hundreds of times as much as rounding does. It does
-# not run away, though: from the first layer to the logits it does not even double. In numbers, and
-# does the most likely next token ever change?
+# Nearly three: the other form changes the logits (the scores for the next token, lesson 10) hundreds
+# of times as much as rounding does. It does not run away, though: from the first layer to the logits
+# it does not even double. In numbers, and does the most likely next token ever change?
 
 # %%
 difference = (with_tanh.logits - with_exact.logits).abs().max().item()
@@ -558,19 +558,21 @@ figures.loss_lines(curves, floor)
 #
 # 1. With gelu, from 1 unit to 8: how many does the first hill take, how many do both?
 # 2. Switch to ReLU at 5 units. What is different about the line?
-# 3. Switch the bend off. What does the slider do now?
+# 3. Switch the bend off. What does the slider change about the line now?
 
 # %%
-at = torch.linspace(-4, 4, 81, dtype=torch.float64)
+at = torch.linspace(-4, 4, 161, dtype=torch.float64)
 two_hills = torch.exp(-1.2 * (at + 1.7) ** 2) + 0.6 * torch.exp(-1.5 * (at - 1.5) ** 2)
 unit_slider(at, two_hills, {"gelu": gelu, "ReLU": torch.relu, "no bend": lambda answer: answer})
 
 # %% [markdown]
 # <details><summary>Answers, after you have tried</summary><ol>
-# <li>Three make a hill, four follow it closely; with seven there is hardly a gap at either.</li>
+# <li>Three make a hump, about 0.8 high at about -2.1, where a hill 1 high at -1.7 is wanted. With four the
+# top is right, with five the whole hill; with seven there is hardly a gap at either.</li>
 # <li>It is made of straight pieces, with a corner at each orange mark. With gelu the corners are
 # round.</li>
-# <li>Nothing: the sum of any number of straight lines is a straight line.</li>
+# <li>Nothing: the sum of any number of straight lines is a straight line. The answers still cross 0 at the
+# orange marks, but without a bend nothing happens to the line there.</li>
 # </ol></details>
 #
 # ## 11. Where the parameters are
@@ -611,8 +613,8 @@ assert per_layer == 4_722_432 and in_all == parts["MLPs"]
 #   there (section 4).
 #
 # **Before you go:** a colleague has loaded GPT-2's released weights into a model of her own. Her
-# logits are off by a few ten-thousandths of their size, in every text, and the difference is there
-# from the first layer on. What do you ask first?
+# logits are off by a few ten-thousandths of their size (relative, as in the figure of section 9), in
+# every text, and the difference is there from the first layer on. What do you ask first?
 #
 # <details><summary>A. Whether she computes in float32</summary>
 # Rounding in float32 is some hundred times smaller, as the figure in section 9 shows.

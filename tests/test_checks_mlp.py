@@ -464,6 +464,11 @@ class ForgetsCProj(Plain):
         return gelu(self.c_fc(x))
 
 
+class MultipliesAsItLies(Plain):
+    def forward(self, x):
+        return self.c_proj(gelu(torch.matmul(x, self.c_fc.weight) + self.c_fc.bias))
+
+
 class ForgetsSuper(nn.Module):
     def __init__(self, n_embd):
         self.c_proj = nn.Linear(4 * n_embd, n_embd)
@@ -486,6 +491,7 @@ class ForgetsSelf(Plain):
         (Residual, "adds x to the result"),
         (ResidualInPlace, "changes x in place"),
         (ForgetsCProj, "forgets c proj"),
+        (MultipliesAsItLies, "forgets to turn the weights"),
         (ForgetsSuper, "forgets to call super init"),
         (ForgetsSelf, "uses a name that is not defined"),
         (TanhInPlace, "changes the tanh in place"),

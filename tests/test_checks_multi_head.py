@@ -110,6 +110,11 @@ def columns_of_heads(x, n_head):
     return torch.arange(x.shape[-1]).view(n_head, -1)
 
 
+def split_and_forget(x, n_head):
+    x.view(*x.shape[:2], n_head, -1).permute(0, 2, 1, 3)
+    return x
+
+
 def split_by_numpy_split(x, n_head):
     return torch.tensor(np.stack(np.split(x.detach().numpy(), n_head, axis=-1), axis=1))
 
@@ -145,6 +150,7 @@ def split_by_numpy_split(x, n_head):
         (lambda x, n: x.mT.reshape(len(x), n, x.shape[1], -1), "turns first and cuts then"),
         (split_in_the_batch_loop_only, "always float32"),
         (split_by_numpy_split, "cuts the gradient"),
+        (split_and_forget, "does not keep the new tensors"),
     ],
 )  # fmt: skip
 def test_wrong_ways_to_split_are_named(answer, mistake):
@@ -271,6 +277,11 @@ def merge_returning_in_the_loop(x):
         return torch.cat(merged, dim=-1)
 
 
+def split_as_in_the_lesson(x, n_head):
+    B, T, C = x.shape
+    return x.reshape(B, T, n_head, C // n_head).transpose(1, 2)
+
+
 def merge_into_float32(x):
     B, nh, T, hs = x.shape
     merged = torch.zeros(B, T, nh * hs)
@@ -307,6 +318,10 @@ def merge_into_float32(x):
         (lambda x: x.transpose(1, 2).reshape(len(x), -1), "flattens too much"),
         (lambda x: torch.stack(tuple(x.unbind(1)), dim=3), "stacks where it should join"),
         (merge_into_float32, "always float32"),
+        (lambda x: merge_heads(x[:1]), "takes the first sequence alone"),
+        (lambda x: torch.cat(x.unbind(), -1), "loops over the batch"),
+        (lambda x: split_as_in_the_lesson(x, 1), "unpacks three sizes where x has four"),
+        (lambda x: x.unsqueeze(1), "splits where it should merge"),
         (lambda x: torch.tensor(merge_heads(x).tolist(), dtype=x.dtype), "cuts the gradient"),
     ],
 )  # fmt: skip
@@ -583,6 +598,22 @@ class ScalesByTheWholeWidth(Plain):
         )
 
 
+class CutsByThree(Plain):
+    def forward(self, x):
+        q, k, v = self.c_attn(x).split(3, dim=2)
+        return self.c_proj(merge_heads(masked_attention(*(self.cut(p) for p in (q, k, v)))))
+
+    def cut(self, part):
+        B, T, C = part.shape
+        return part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
+
+
+class CutsByThreeOnTheWay(CutsByThree):
+    def forward(self, x):
+        q, k, v = (self.cut(part) for part in self.c_attn(x).split(3, dim=-1))
+        return self.c_proj(merge_heads(masked_attention(q, k, v)))
+
+
 class OneHeadOnly(Plain):
     def forward(self, x):
         q, k, v = self.c_attn(x).chunk(3, -1)
@@ -718,6 +749,8 @@ class ForgetsSelf(Plain):
         (module_with_layers(qkv=(1, 3), proj=(1, 1)), "calls its layers otherwise"),
         (module_with_layers(c_attn=(1, 3)), "has no c proj"),
         (module_with_layers(), "hides its layers in a list"),
+        (CutsByThree, "cuts pieces of three columns"),
+        (CutsByThreeOnTheWay, "cuts pieces of three columns"),
     ],
 )  # fmt: skip
 def test_wrong_modules_are_named(answer, mistake):
@@ -819,6 +852,25 @@ def test_a_module_with_other_names_is_still_asked_for_its_properties():
     held = dict(properties)
     assert held["all numbers are finite"] and held["the result has the shape of x"]
     assert not held["earlier words do change a later result"]
+
+
+def test_layers_of_the_notebook_in_place_of_its_own_break_no_other_claim():
+    c_attn, c_proj = nn.Linear(6, 18), nn.Linear(6, 6)
+
+    class CausalSelfAttention(nn.Module):
+        def __init__(self, n_embd, n_head):
+            super().__init__()
+            self.n_head = n_head
+            self.c_attn, self.c_proj = nn.Linear(n_embd, 3 * n_embd), nn.Linear(n_embd, n_embd)
+
+        def forward(self, x):
+            q, k, v = (split_heads(part, self.n_head) for part in c_attn(x).chunk(3, dim=-1))
+            return c_proj(merge_heads(masked_attention(q, k, v)))
+
+    result = engine.run("CausalSelfAttention", CausalSelfAttention)
+    broken = [claim for claim, holds in result.properties if not holds]
+    assert result.misconception is None
+    assert broken == ["it works for any number of columns and heads"]
 
 
 def test_weights_that_do_not_sum_to_1_show_in_a_property():

@@ -136,10 +136,10 @@ def test_one_map_lists_what_each_word_reads_most(weights):
 
 def test_the_bars_tell_their_numbers():
     picture = figures.answers_right(
-        {"1 head": [0.5, 0.25], "3 heads": [1.0, 0.75]}, ["x", "y"], 0.1
+        {"1 head": [0.5, 0.25], "3 heads": [1.0, 0.75]}, ["x", "y"], [0.1, 0.455]
     )
     assert picture.html.startswith("<img alt=")
-    assert "guessing: 10%" in picture.alt
+    assert "The best without looking back: x 10.0%, y 45.5%" in picture.alt
     assert "1 head: x 50%, y 25%; 3 heads: x 100%, y 75%" in picture.alt
 
 

@@ -991,6 +991,23 @@ class forgets_c_proj(_Mlp):
 
 
 @MLP.misconception(
+    "A weight was multiplied as it lies. nn.Linear keeps its matrix turned, a row for each output, "
+    "so by hand it is `x @ self.c_fc.weight.T + self.c_fc.bias`, and the same for c_proj; or call "
+    "the layer, `self.c_fc(x)`, which does it."
+)
+class forgets_to_turn_the_weights(_Mlp):
+    def forward(self, x):
+        wide = self.bend(x @ self.c_fc.weight + self.c_fc.bias)
+        return wide @ self.c_proj.weight + self.c_proj.bias
+
+
+@MLP.variant(forgets_to_turn_the_weights)
+class forgets_to_turn_the_weight_of_c_proj(_Mlp):
+    def forward(self, x):
+        return self.bend(self.c_fc(x)) @ self.c_proj.weight + self.c_proj.bias
+
+
+@MLP.misconception(
     "x was added to the result. In GPT-2 it is added too, but in the block around the MLP, in "
     "lesson 09; the MLP gives what is to be added."
 )

@@ -134,6 +134,25 @@ def leaves_the_heads_behind_the_positions(x, n_head):
 
 
 @split_heads.misconception(
+    "x came back with three axes: a step was taken and its result not kept. `x.reshape(...)` and "
+    "`x.transpose(...)` leave x as it is and give back a new tensor; keep each one, as in "
+    "`x = x.reshape(...)`."
+)
+def does_not_keep_the_new_tensors(x, n_head):
+    B, T, C = x.shape
+    x.reshape(B, T, n_head, C // n_head)
+    x.transpose(1, 2)
+    return x
+
+
+@split_heads.variant(does_not_keep_the_new_tensors)
+def does_not_keep_the_cut(x, n_head):
+    B, T, C = x.shape
+    x.reshape(B, T, n_head, C // n_head)
+    return x.transpose(1, 2)
+
+
+@split_heads.misconception(
     "The columns were handed out in turn, like cards: head 0 got columns 0, nh, 2·nh and so on. "
     "Head h should get neighbours, columns h·hs to (h+1)·hs: cut C into (nh, hs), in this order."
 )
@@ -632,10 +651,45 @@ def returns_a_list_of_heads_(x):
 
 
 @merge_heads.misconception(
-    "This unpacks three sizes and x has four: batch, heads, positions, columns of a head. "
-    "`B, nh, T, hs = x.shape`."
+    "Only the first sequence of the batch is there: x[0] leaves the others out. Keep axis 0 whole: "
+    "`x[:, h]` is head h of every sequence."
 )
-def expects_heads_without_a_batch(x):
+def takes_the_first_sequence_alone(x):
+    return torch.cat([x[0, h] for h in range(x.shape[1])], dim=-1)[None]
+
+
+@merge_heads.variant(takes_the_first_sequence_alone)
+def takes_the_first_sequence_alone_without_its_axis(x):
+    return torch.cat([x[0, h] for h in range(x.shape[1])], dim=-1)
+
+
+@merge_heads.misconception(
+    "A loop over x goes over its first axis, and that is the batch: `for head in x` gives "
+    "sequences, not heads. `x[:, h]` is head h of every sequence."
+)
+def loops_over_the_batch(x):
+    return torch.cat(list(x), dim=-1)
+
+
+@merge_heads.misconception(
+    "split_heads was called, and it cuts: an axis has been added. Merging takes its two steps "
+    "back, in the opposite order: exchange axes 1 and 2, then run heads and columns together."
+)
+def splits_where_it_should_merge(x):
+    return x.unflatten(-1, (1, -1)).transpose(1, 2)
+
+
+@merge_heads.variant(splits_where_it_should_merge)
+def splits_by_chunks_where_it_should_merge(x):
+    return torch.stack(x.chunk(1, dim=-1), dim=1)
+
+
+@merge_heads.misconception(
+    "x has four sizes: batch, heads, positions, columns of a head, `B, nh, T, hs = x.shape`. If "
+    "the line that raised stands in split_heads, it was called here: it takes (B, T, C) and cuts. "
+    "Merging takes its two steps back, in the opposite order."
+)
+def unpacks_three_sizes_where_x_has_four(x):
     nh, T, hs = x.shape
     return x.transpose(0, 1).reshape(T, nh * hs)
 
@@ -730,6 +784,7 @@ def _keys_of_zeros(answer, sizes, x: Tensor) -> Tensor:
 
 
 _SIZES, _SEVERAL = (12, 3), normal(2, 5, 12, seed=4)  # a batch of two, for properties too
+_SMALL = (6, 2)  # the sizes of the lesson
 
 CausalSelfAttention = ModuleExercise(
     REFERENCE,
@@ -771,7 +826,7 @@ CausalSelfAttention = ModuleExercise(
         ),
         Property(
             "the result has the shape of x",
-            lambda f: _output(f).shape == _SEVERAL.shape,
+            lambda f: _keeps_the_shape(f),
             of_result=_of_tensor(
                 lambda y, what, sizes, x: what == SECOND_CALL or y.shape == x.shape
             ),
@@ -784,6 +839,10 @@ CausalSelfAttention = ModuleExercise(
         ),
         Property("each sequence of a batch is on its own", lambda f: _batch_is_alone(f)),
         Property("a second call knows nothing of the first", lambda f: _calls_are_alone(f)),
+        Property(
+            "it works for any number of columns and heads",
+            lambda f: all(_runs(f, sizes) for sizes in (_SIZES, _SMALL, (5, 1))),
+        ),
     ],
 )  # fmt: skip
 
@@ -792,15 +851,34 @@ def _parameters(answer) -> dict[str, tuple]:
     return {name: tuple(p.shape) for name, p in build(answer, (6, 2)).named_parameters()}
 
 
-def _module(answer) -> nn.Module:
+def _module(answer, sizes: tuple) -> nn.Module:
     """The module, whatever its parameters are called: where they fit, they are the case's."""
-    module = build(answer, _SIZES)
-    fill_what_fits(module, built_once(REFERENCE, _SIZES), torch.float32)
+    module = build(answer, sizes)
+    fill_what_fits(module, built_once(REFERENCE, sizes), torch.float32)
     return module
 
 
+def _runs(answer, sizes: tuple) -> bool:
+    """Whether a forward of that size raises nothing."""
+    try:
+        _module(answer, sizes)(_SEVERAL[..., : sizes[0]].clone())
+    except Exception:
+        return False
+    return True
+
+
+def _sizes_of(answer) -> tuple:
+    """The sizes at which properties are asked: the lesson's where it runs with no others."""
+    return _SIZES if _runs(answer, _SIZES) else _SMALL
+
+
 def _output(answer, x: Tensor = _SEVERAL) -> Tensor:
-    return _module(answer)(x.clone()).detach()
+    sizes = _sizes_of(answer)
+    return _module(answer, sizes)(x[..., : sizes[0]].clone()).detach()
+
+
+def _keeps_the_shape(answer) -> bool:
+    return _output(answer).shape == (*_SEVERAL.shape[:2], _sizes_of(answer)[0])
 
 
 def _moved(*positions: int) -> Tensor:
@@ -834,9 +912,10 @@ def _batch_is_alone(answer) -> bool:
 
 
 def _calls_are_alone(answer) -> bool:
-    module, fewer = _module(answer), _SEVERAL[:, :2]
-    module(_SEVERAL.clone())
-    return torch.allclose(module(fewer.clone()), _output(answer, fewer), atol=1e-5)
+    sizes = _sizes_of(answer)
+    module, x = _module(answer, sizes), _SEVERAL[..., : sizes[0]]
+    module(x.clone())
+    return torch.allclose(module(x[:, :2].clone()), _output(answer, x[:, :2]), atol=1e-5)
 
 
 class _Attention(nn.Module):
@@ -1149,6 +1228,26 @@ class cuts_the_query_last(_Attention):
     def cut(self, qkv):
         k, v, q = qkv.chunk(3, dim=-1)
         return q, k, v
+
+
+@CausalSelfAttention.misconception(
+    "`split` asks for the size of a piece, so split(3) cuts pieces of 3 columns, and there are "
+    "more than three of them. `chunk` asks for the number of pieces: `chunk(3, dim=-1)`. A piece "
+    "is C columns wide."
+)
+class cuts_pieces_of_three_columns(_Attention):
+    def cut(self, qkv):
+        q, k, v = qkv.split(3, dim=-1)
+        return q, k, v
+
+
+@CausalSelfAttention.variant(cuts_pieces_of_three_columns)
+class splits_pieces_of_three_columns(_Attention):
+    def forward(self, x):
+        pieces = self.c_attn(x).split(3, dim=-1)
+        nh = self.n_head
+        q, k, v = (p.reshape(*p.shape[:2], nh, 3 // nh).transpose(1, 2) for p in pieces)
+        return self.c_proj(self.merge(self.attend(q, k, v)))
 
 
 @CausalSelfAttention.misconception(

@@ -27,11 +27,11 @@ def unit_plane(
     bias: float,
     axes: tuple[str, str],
 ) -> Picture:
-    """Where one hidden unit answers: words as points, the unit's side of its line hatched.
+    """Where one hidden unit's answer is above 0: words as points, that side of its line hatched.
 
     Args:
         points: a place with coordinates from 0 to 1 for each word.
-        direction, bias: the unit answers where direction · place + bias is above 0.
+        direction, bias: the unit's answer is direction · place + bias.
         axes: what the two coordinates say.
     """
     unit, left, floor = 180, 96, SIDE + 6
@@ -42,13 +42,19 @@ def unit_plane(
     side = " ".join(
         f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in _half_plane(direction, bias, -0.22, 1.28))
     )
+    corners = _half_plane(direction, bias, -0.22, 1.28)
+    border = [p for p in corners if abs(direction[0] * p[0] + direction[1] * p[1] + bias) < 1e-9]
     parts = [
         '<defs><pattern id="gpt2course-unit" width="8" height="8" patternUnits="userSpaceOnUse" '
         f'patternTransform="rotate(45)"><rect width="8" height="8" fill="{FILLS[4]}"/>'
         f'<path d="M0 0V8" stroke="{GREY}" stroke-width="2"/></pattern></defs>',
-        f'<polygon points="{side}" fill="url(#gpt2course-unit)" stroke="{ORANGE}" '
-        'stroke-width="2"/>',
+        f'<polygon points="{side}" fill="url(#gpt2course-unit)" stroke="none"/>',
     ]
+    if len(border) == 2:
+        (x0, y0), (x1, y1) = at(*border[0]), at(*border[1])
+        parts.append(
+            f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="{ORANGE}" stroke-width="3"/>'
+        )
     (x0, y0), (x1, _), (_, y1) = at(0, 0), at(1.25, 0), at(0, 1.25)
     parts.append(f'<path d="M{x0} {y0}H{x1}M{x0} {y0}V{y1}" stroke="{GREY}" fill="none"/>')
     parts.append(_text(x1 + 6, y0 + 4, f"{axes[0]} →", "start", 12))
@@ -59,10 +65,10 @@ def unit_plane(
         px, py = at(x, y)
         shown = f"{word}: {answer:+.1f}"
         parts.append(f'<circle cx="{px}" cy="{py}" r="7" fill="{FILLS[2]}" stroke="{INK}"/>')
-        parts.append(_box(px - 48, py + 11, 96, 19, "#ffffff", GREY))
+        parts.append(_box(px - 56, py + 11, 112, 19, "#ffffff", GREY))
         parts.append(_text(px, py + 25, shown, fill=INK, weight=700 if answer > 0 else 400))
         told.append(f"{shown}, {'inside' if answer > 0 else 'outside'}")
-    title = "hatched: where the unit answers"
+    title = "hatched: where the unit’s answer is above 0"
     parts.append(_text(10, 14, title, "start", weight=600))
     alt = f"{title}. Words with direction · place + bias: " + "; ".join(told)
     return from_svg(_svg(SIDE + 100, SIDE + 56, parts), alt)
@@ -113,7 +119,7 @@ def read_bend_write(
             )
     style = "display:flex;gap:12px;flex-wrap:wrap;align-items:flex-start;margin:8px 0"
     alt = "\n".join(f"{title}\n{matrix_text(m, words, tops)}" for title, m, tops in stages)
-    return Picture(f'<div style="{style}">{"".join(pieces)}</div>', alt)
+    return from_svg(f'<div style="{style}">{"".join(pieces)}</div>', alt)
 
 
 def bends(functions: Mapping[str, Function]) -> Picture:

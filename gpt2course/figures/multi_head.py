@@ -14,6 +14,7 @@ from gpt2course.figures.picture import Picture, from_figure, from_svg
 
 INK = "#1b1b1b"
 WIDE, HIGH = 34, 26  # one block, in pixels
+PART_FILLS = FILLS[2:5]  # q, k and v; the first two fills are those of head 0 and head 1
 LETTER = 7.6  # width of one letter of a word beside a row
 
 
@@ -27,7 +28,7 @@ def cut_in_three(
     parts = []
     for i, name in enumerate(names):
         band = left + i * (C * WIDE + gap)
-        parts.append(_box(band, 2, C * WIDE, 20, FILLS[i]))
+        parts.append(_box(band, 2, C * WIDE, 20, PART_FILLS[i]))
         said = f"{name}: columns {i * C} to {(i + 1) * C - 1}"
         parts.append(_text(band + C * WIDE / 2, 16, said, weight=600, fill=INK))
     places = [left + c * WIDE + c // C * gap for c in range(D)]
@@ -143,7 +144,7 @@ def head_maps(
         for name, one in pairs
     )
     style = "display:flex;gap:16px;flex-wrap:wrap;margin:6px 0"
-    return Picture(f'<div style="{style}">{drawn}</div>', alt)
+    return from_svg(f'<div style="{style}">{drawn}</div>', alt)
 
 
 def map_svg(weights: Float[Tensor, "T S"], words: Sequence[str], title: str, cell=27) -> str:
@@ -181,41 +182,54 @@ def head_map(weights: Float[Tensor, "T S"], words: Sequence[str], title: str) ->
         f'<ul style="line-height:1.7;margin:6px 0">{lines}</ul></div></div>'
     )
     table = matrix_text((100 * weights).round(), words, words, decimals=0)
-    return Picture(html, "\n".join([f"{title}, per cent", table, "; ".join(most)]))
+    return from_svg(html, "\n".join([f"{title}, per cent", table, "; ".join(most)]))
 
 
 def answers_right(
-    right: Mapping[str, Sequence[float]], questions: Sequence[str], guessing: float
+    right: Mapping[str, Sequence[float]],
+    questions: Sequence[str],
+    without_looking_back: Sequence[float],
 ) -> Picture:
     """How many answers to each question are right, for each model.
 
     Args:
         right: for each model one share (0 to 1) for each question.
-        guessing: the share that is right by chance.
+        without_looking_back: for each question the share that is right for who sees only the word
+            at which it is asked.
     """
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(8, 0.62 * len(questions) * len(right) / 2 + 1.3))
-    high = 0.8 / len(right)
+    high = 0.62 / len(right)  # between the bars of two questions there is a line of text
     for i, (name, shares) in enumerate(right.items()):
         places = [row + (i - (len(right) - 1) / 2) * high for row in range(len(questions))]
         bars = axis.barh(places, shares, high * 0.92, color=("#ffa94d", "#4dabf7", "#8ce99a")[i],
                          edgecolor="black", hatch=("//", "", "..")[i], label=name)  # fmt: skip
-        axis.bar_label(bars, [f"{name}: {share:.0%}" for share in shares], padding=4)
-    axis.axvline(guessing, color="black", linestyle="--")
-    axis.text(guessing + 0.01, -0.52, f"guessing, {guessing:.0%}", va="bottom")
+        said = [f"{name}: {share:.0%}" for share in shares]
+        plate = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a dashed line may pass here
+        axis.bar_label(bars, said, padding=4, bbox=plate)
+    for row, share in enumerate(without_looking_back):
+        axis.vlines(share, row - 0.62, row + 0.34, color="black", linestyle="--")
+        line = f"the best without looking back: {share:.1%}"
+        axis.text(share + 0.01, row - 0.35, line, va="bottom", fontsize=9)
     axis.set_yticks(range(len(questions)), list(questions))
     axis.set_ylim(len(questions) - 0.5, -0.8)
     axis.set_xlim(0, 1.25)
     axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     axis.set_xlabel("answers that are right")
-    axis.set_title("With equally many parameters, one row of weights cannot serve three questions")
+    axis.set_title(
+        "With equally many parameters, one row of weights does not serve three questions"
+    )
     told = [
         f"{name}: "
         + ", ".join(f"{q} {share:.0%}" for q, share in zip(questions, shares, strict=True))
         for name, shares in right.items()
     ]
-    return from_figure(figure, f"Right answers (guessing: {guessing:.0%}). " + "; ".join(told))
+    floors = ", ".join(
+        f"{q} {share:.1%}" for q, share in zip(questions, without_looking_back, strict=True)
+    )
+    alt = f"Right answers. The best without looking back: {floors}. " + "; ".join(told)
+    return from_figure(figure, alt)
 
 
 def _group(
