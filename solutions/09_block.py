@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`: B texts, T tokens in each, C numbers for each token.
 # - **Out:** x `(B, T, C)`: the same shape, so that another block can follow.
-# - **Time:** about 110 minutes. Two exercises: `layer_norm` and `Block`.
+# - **Time:** about 115 minutes. Two exercises: `layer_norm` and `Block`.
 
 # %% [markdown]
 # First the tools. What you have built in lessons 05 to 08 is yours here, if it passed; the line below the
@@ -493,7 +493,8 @@ class Neither(Block):
 # %% [markdown]
 # A stack of each, 24 high. The matrices are drawn such that a layer gives back about the size that it gets
 # (normal numbers with variance 2 / (inputs + outputs), named after Glorot or Xavier), so that nothing
-# grows or fades because of a careless start.
+# grows or fades because of a careless start. (`nn.ModuleList` is a list of modules that knows their
+# parameters, so that `named_parameters` gives those of all blocks.)
 
 # %%
 C, n_head = 64, 4
@@ -514,7 +515,7 @@ def stack(kind, n_layer, width=C, seed=0):
 # We send eight texts of four random rows through, and measure two things after every block. One is the
 # length of a row. The other is how alike the rows of *different* tokens of a text are, by their cosine: 1
 # means that they point the same way, and the tokens can no longer be told apart. Which curve would you like
-# to see for each?
+# to see for each? (`.mT` turns the last two axes of a tensor, whatever stands in front.)
 
 # %%
 def along(blocks, x):
@@ -559,7 +560,8 @@ through_depth({"cosine between two tokens": cosines}, "Without the addition the 
 #   row. Attention blends, the next one blends the blends, and nothing brings back the word that a row
 #   began with.
 # - **neither**: the tokens become one, and that one fades.
-# - **norm and addition** grows moderately, and its tokens stay different.
+# - **norm and addition** grows moderately. Its tokens grow alike too, from a cosine of 0.03 to more than 0.7,
+#   but they do not become one.
 #
 # ### The way back
 #
@@ -567,6 +569,7 @@ through_depth({"cosine between two tokens": cosines}, "Without the addition the 
 # (lesson 05) says how much the loss moves when a number is nudged. We make a loss of the last stream, by
 # scoring 50 words at random, and ask for the gradient of the stream in front of every block. Where it is
 # tiny, the blocks before it hear nothing; where it is huge, one step throws everything about.
+# (`torch.autograd.grad(loss, tensors)` gives the gradient of the loss by each of these tensors.)
 
 # %%
 answers = torch.randint(50, (8, 4), generator=torch.Generator().manual_seed(2))
@@ -590,14 +593,15 @@ def gradient_lengths(blocks):
 
 # %%
 backwards = {name: gradient_lengths(stack(kind, 24)) for name, kind in kinds.items()}
-assert backwards["neither"][0] < 1e-10 * backwards["neither"][-1]
+assert backwards["neither"][0] < 1e-12 * backwards["neither"][-1]
 assert max(backwards["norm and addition"]) < 10 * min(backwards["norm and addition"])
 title = "With neither, block 1 hears next to nothing; with both, the gradient arrives"
 through_depth({"length of the gradient": backwards}, title, first=1, log=True)
 
 # %% [markdown]
-# Read from right to left, as the gradient runs. With **neither**, it has lost ten powers of ten and more
-# when it comes to block 1. With the **addition alone** it grows and grows, as the stream did. With **both**
+# Read from right to left, as the gradient runs. With **neither**, what comes to block 1 is less than
+# a millionth of a millionth of what block 24 gets. With the **addition alone** it grows and grows, as the
+# stream did, and in jumps: at some blocks more than twentyfold, at others hardly at all. With **both**
 # it stays of one size, give or take a factor of ten: the sum `x + …` hands the gradient on undiminished,
 # past every layer, to the first block.
 #
@@ -626,7 +630,8 @@ class PostNorm(Block):
 
 # %% [markdown]
 # Before training: how large is the gradient of the MLP's first matrix, `c_fc`, in each of 24 blocks? It
-# says how hard the loss pulls at that matrix.
+# says how hard the loss pulls at that matrix. (`nn.Identity()` gives back what it gets: no norm at the
+# end.)
 
 # %%
 def matrix_gradients(blocks, end):
@@ -638,13 +643,14 @@ def matrix_gradients(blocks, end):
 
 ends = {"pre-norm": (Block, nn.LayerNorm(C)), "post-norm": (PostNorm, nn.Identity())}
 at_start = {name: matrix_gradients(stack(kind, 24), end) for name, (kind, end) in ends.items()}
-through_depth({"gradient of c_fc": at_start}, "Post-norm: larger gradients than pre-norm, above all late", first=1)
+through_depth({"gradient of c_fc": at_start},
+              "Post-norm: larger gradients, above all late (but not in block 1)", first=1)  # fmt: skip
 
 # %% [markdown]
-# In the pre-norm stack the later blocks get smaller gradients: each adds to a stream that is long
-# already, so its share in the end is small. In the post-norm stack the stream is brought back to one size
-# every time, and the last block keeps a large share in what comes out. And if the stack gets deeper? The
-# gradient in the **last** block:
+# In the pre-norm stack the later blocks get smaller gradients. What an early block adds is also read
+# by all blocks after it; what the last one adds goes to the norm at the end alone, which divides by the
+# size that the whole stream has by then. In the post-norm stack the stream is brought back to one size
+# in every block. And if the stack gets deeper? The gradient in the **last** block:
 
 # %%
 for n_layer in (6, 12, 24, 48):
@@ -679,7 +685,7 @@ def sentences(n, generator):
 # %% [markdown]
 # Embeddings, eight blocks of one kind, scores for the next word. Each kind starts from the same weights
 # and reads the same sentences, 60 steps. The learning **rate** says how large a step is: 0.006, and for
-# post-norm once more 0.001.
+# pre-norm and post-norm once more 0.001.
 
 # %%
 def learn(kind, rate, n_layer=8):
@@ -699,16 +705,16 @@ def learn(kind, rate, n_layer=8):
     return curve
 
 # %% [markdown]
-# Some seconds. **Predict:** which of the five will be able to learn?
+# Some seconds. **Predict:** which of the six will be able to learn?
 #
 # <details><summary>A. All but "no norm": its gradients are too large, the others' are fine</summary>
 # So one would say from the size of the gradients. Look once more at the picture of the cosines: a stack
 # that cannot tell its tokens apart has fine gradients and nothing to learn from.
 # </details>
-# <details><summary>B. Pre-norm, and post-norm with small steps</summary>
+# <details><summary>B. Pre-norm at both rates, and post-norm with small steps</summary>
 # Yes. With the larger steps post-norm does not come off the ground at this depth.
 # </details>
-# <details><summary>C. All five, at different speeds</summary>
+# <details><summary>C. All six, at different speeds</summary>
 # With two blocks that is so: try <code>n_layer=2</code> afterwards. Eight are too many for a stack that
 # loses its tokens or its size on the way.
 # </details>
@@ -716,16 +722,16 @@ def learn(kind, rate, n_layer=8):
 # %%
 tried = {"pre-norm": (Block, 6e-3), "post-norm": (PostNorm, 6e-3),
          "post-norm, rate 0.001": (PostNorm, 1e-3), "no addition": (NoAddition, 6e-3),
-         "no norm": (NoNorm, 6e-3)}
+         "no norm": (NoNorm, 6e-3), "pre-norm, rate 0.001": (Block, 1e-3)}
 losses = {name: learn(kind, rate) for name, (kind, rate) in tried.items()}
 often = sentences(2000, torch.Generator().manual_seed(5))[:, 1:].flatten().bincount() / (2000 * T)
 guess = -(often * often.log()).sum().item()
-learning_curves(losses, math.log(3), guess, "Eight blocks deep: at this rate only pre-norm learns")
+learning_curves(losses, math.log(3), guess, "Eight blocks deep: at rate 0.006 only pre-norm learns")
 
 # %% [markdown]
-# Only the pre-norm stack comes down towards the floor. Post-norm with the smaller steps learns too, more
-# slowly. The others stay at the line of those who know how often each word occurs, and have not looked at
-# a single neighbour.
+# At rate 0.006 only the pre-norm stack learns. With the smaller steps both pre-norm and post-norm do,
+# more slowly, and pre-norm is ahead. The others stay at the line of those who know how often each word
+# occurs, and have not looked at a single neighbour.
 #
 # ## 8. Three blocks from the same parts
 #
@@ -755,7 +761,8 @@ def everything(x, source):
 
 # %% [markdown]
 # The three blocks. All share one `block` with its four parts; the decoder has `cross` besides, a norm and
-# an attention. Compare them line by line: what differs between the first two? Between the last two?
+# an attention, and is given `memory`, what the encoder made of the other text. Compare them line by line:
+# what differs between the first two? Between the last two?
 
 # %%
 def encoder(block, x):
@@ -777,7 +784,8 @@ def decoder_only(block, x):
     return x + block.mlp(block.ln_2(x))
 
 # %% [markdown]
-# Encoder to decoder-only: the mask. Decoder to decoder-only: one line less.
+# Encoder to decoder: the mask, and one line more, with `cross`. Decoder to decoder-only: that line is gone
+# again. So the encoder and the decoder-only block differ in the mask alone.
 #
 # ### What each can see
 #
@@ -798,14 +806,14 @@ nine = torch.randn(1, 9, C)
 runs = {
     "encoder": lambda x: encoder(shared, x[:, n_german:]),
     "decoder with cross-attention": lambda x: decoder(
-        shared, x[:, n_german:], cross, encoder(reader, x[:, :n_german])
+        shared, x[:, n_german:], cross, memory=encoder(reader, x[:, :n_german])
     ),
     "decoder-only, as in GPT-2": lambda x: decoder_only(shared, x[:, n_german:]),
 }
 
 # %% [markdown]
-# One number of one row is changed, and the distance is measured. (Why not add 1 to *all* numbers of the
-# row? Think of what the norm would make of that.)
+# One number of one row is changed, and the distance is measured. (Not all numbers
+# of the row: the norm subtracts the mean, and behind it nothing would be left of the change.)
 
 # %%
 @torch.no_grad()
@@ -863,9 +871,10 @@ print(f"{n_dropped:,} parameters in each block, {12 * n_dropped:,} in twelve")
 # ## 9. "GPT-2 differs from GPT only in its data"
 #
 # You will read this as well. The data is another (WebText), and so is the size. But the paper names changes
-# to the model and its training besides, and you have seen two of them at work:
+# to the model and its training besides, and you have seen two of them at work in this
+# lesson. The last column says where the others are:
 #
-# | GPT (2018) | GPT-2 (2019) | where you saw it |
+# | GPT (2018) | GPT-2 (2019) | where it is seen |
 # |---|---|---|
 # | norm after each addition | norm in front of each layer | sections 6 and 7: deep stacks learn |
 # | no norm at the end of the stack | one more, `ln_f` | lesson 10: nobody else norms the stream |

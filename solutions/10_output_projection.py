@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`, what the last block gives for T tokens of B texts.
 # - **Out:** logits `(B, T, V)`, a score for each of the V tokens of the vocabulary, after each token.
-# - **Time:** about 100 minutes. Three exercises: `output_logits`, `GPT2` and `count_parameters`.
+# - **Time:** about 110 minutes. Three exercises: `output_logits`, `GPT2` and `count_parameters`.
 
 # %% [markdown]
 # First the tools. `embed` is from lesson 04 and `Block` from lesson 09, yours if they passed.
@@ -180,7 +180,7 @@ matrices(panels, ["must"], vocabulary, scale=(0.0, 1.0))
 
 # %% [markdown]
 # Play with it: pick a token, and stretch or shrink its row. At which length does the model know nothing?
-# Which token could never be the likeliest after *orders*, however long the row?
+# Which tokens could never be the likeliest after *orders*, at any length above 0?
 
 # %%
 scores_to_play(words, x, vocabulary, wte, columns)
@@ -279,8 +279,8 @@ assert forward_by_hand(idx).shape == (2, 5, 11)
 # %% [markdown]
 # So a fresh model can be checked before any training: its loss has to be near ln V. That depends on how
 # its numbers are drawn. `nn.Embedding` draws normal numbers with deviation 1; GPT-2 takes 0.02. Here are
-# rows of length √768, as `ln_f` gives them, against both tables of 5,000 tokens. Which one knows that it
-# knows nothing?
+# rows of length √768, as `ln_f` gives them (768 squares whose mean is 1 sum to 768), against both tables
+# of 5,000 tokens. Which one knows that it knows nothing?
 
 # %%
 def first_loss(deviation, V=5000):
@@ -303,11 +303,13 @@ print(f"ln V = {math.log(5000):.2f}; deviation 0.02: {first_loss(0.02):.2f}, 1: 
 # The whole model. Its parts have the names of the released checkpoint: `wte` and `wpe` (both
 # `nn.Embedding`; their tables are `.weight`), `h` (the blocks) and `ln_f`; and it keeps its `config`.
 # `forward` takes ids and gives logits. More than `n_ctx` tokens is a `ValueError`, for `wpe` has no more
-# rows; exactly `n_ctx` still fit.
+# rows; exactly `n_ctx` still fit. `embed` refuses the longer ones already, with a ValueError; a test of
+# your own counts the tokens, `idx.shape[1]`, and not the texts, `len(idx)`.
 #
 # In `__init__`, draw the tables and matrices anew with deviation 0.02 (`nn.init.normal_(parameter,
-# std=0.02)`), so that the first loss is near ln V. You may also set the biases to 0 and divide the
-# `c_proj` by √(2 · n_layer), as lesson 09 did.
+# std=0.02)`), so that the first loss is near ln V. Draw only what is a matrix, and leave the norms as they
+# are: weight 1, bias 0. You may also set the other biases to 0 and divide the `c_proj` by √(2 · n_layer), as
+# lesson 09 did.
 #
 # The trap: a plain Python list of blocks looks fine, and the model does not see what is in it.
 # `nn.ModuleList` is a list that registers its modules.
@@ -324,8 +326,10 @@ print(f"ln V = {math.log(5000):.2f}; deviation 0.02: {first_loss(0.02):.2f}, 1: 
 # </details>
 # <details><summary>Hint 3</summary>
 # <code>self.parameters()</code> gives all parameters; tables and matrices are those with
-# <code>parameter.ndim == 2</code>. The test of the length stands first in <code>forward</code>:
-# <code>idx.shape[1]</code> against <code>self.config.n_ctx</code>.
+# <code>parameter.ndim == 2</code>. The norms are not among them and keep weight 1 and bias 0.
+# <code>embed</code> refuses too many tokens with a ValueError. A test of your own stands first in
+# <code>forward</code>: <code>idx.shape[1]</code>, the tokens, against <code>self.config.n_ctx</code>.
+# (<code>len(idx)</code> would be the number of texts.)
 # </details>
 
 # %%
@@ -415,8 +419,9 @@ with torch.no_grad():
         parameter.add_(0.3 * torch.randn(parameter.shape))
 
 # %% [markdown]
-# The blocks have the same parts under the same names, so torch's own `load_state_dict` copies them. How far
-# apart will the logits be?
+# The blocks have the same parts under the same names, so torch's own `load_state_dict` copies them. (With
+# `strict=False` it passes over what only one of the two keeps, such as a stored mask.) How far apart will
+# the logits be?
 
 # %%
 def take_weights(model, source):
@@ -740,8 +745,8 @@ for name, config in RELEASED.items():
 assert count_parameters(smallest) == 124_439_808
 
 # %% [markdown]
-# The paper's numbers came from a counting that was off; the matrices leave no choice, and the released
-# files have exactly these shapes (lesson 14). Hence the names in use today: 124M,
+# The README of the released code notes that the paper's counts were wrong; the matrices leave no choice,
+# and the released files have exactly these shapes (lesson 14). Hence the names in use today: 124M,
 # 355M, 774M and 1558M.
 #
 # Where do they sit? One bar for each size. What share does `wte` have in the smallest, and in the largest?
@@ -794,7 +799,7 @@ print("parameters of this stage: 0 in the output matrix (it is wte), "
 # 3.1 (the tied table); Press and Wolf 2017, *Using the Output Embedding to Improve Language Models*,
 # section 3 (why to tie); Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*,
 # section 2.3 (the last norm, the scaling) and table 2 (the sizes); the code released with it,
-# `src/model.py`, function `model`.
+# `src/model.py`, function `model`, and its `README.md` (the note on the counts).
 #
 # **Next:** the model says how likely each token is. It has not written a word yet. Lesson 11 picks one of
 # the tokens, appends it, and asks again.

@@ -146,6 +146,11 @@ WRONG_NORMS = [
     (lambda x, w, b, eps=1e-5: w * (norm(x, eps) + b), "adds the bias before it scales"),
     (lambda x, w, b, eps=1e-5: norm(x, eps) + norm(x, eps) * w + b, "adds one to the weight"),
     (lambda x, w, b, eps=1e-5: x.sub(x.mean(-1, keepdim=True)).mul(w).add(b), "forgets to divide"),
+    (lambda x, w, b, eps=1e-5: torch.where(
+        (s := x.std(-1, correction=0, keepdim=True)) == 0, torch.zeros(()).to(x), centre(x) / s)
+     * w + b, "keeps 0 away without adding eps"),
+    (lambda x, w, b, eps=1e-5: centre(x) / x.std(-1, correction=0, keepdim=True).clamp_min(eps)
+     * w + b, "keeps 0 away without adding eps"),
     (one_pass_by_sums, "subtracts the squared mean"),
     (mutating_method, "changes x in place"),
     (through_numpy, "cuts the gradient"),
@@ -330,6 +335,11 @@ def parallel(self, x):
     return x + attended + thought
 
 
+def mlp_on_what_attention_reads(self, x):
+    h = self.ln_1(x)
+    return x + self.attn(h) + self.mlp(self.ln_2(h))
+
+
 def post_norm_in_one_line(self, x):
     return self.ln_2((y := self.ln_1(x + self.attn(x))) + self.mlp(y))
 
@@ -390,6 +400,7 @@ class OtherNames(nn.Module):
 
 WRONG_BLOCKS = [
     (block_of(parallel), "feeds both parts the same x"),
+    (block_of(mlp_on_what_attention_reads), "feeds the mlp what attention reads"),
     (block_of(post_norm_in_one_line), "norms after the addition"),
     (block_of(augmented), "adds in place"),
     (block_of(without_gradient), "cuts the gradient"),

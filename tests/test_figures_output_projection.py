@@ -68,10 +68,11 @@ def test_the_scores_follow_the_token_and_the_length():
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     playable = scores_to_play(["robot", "must"], x, VOCABULARY, WTE, COLUMNS)
     token, length, shown = playable.widget.children
-    assert playable.twin.html == shown.value and "x after must" in shown.value
-    token.value = 0
-    assert "x after robot" in shown.value and ">-1.00</text>" in shown.value
-    length.value = 3.0
+    assert playable.twin.html == shown.value and "x after robot" in shown.value
+    assert ">-1.00</text>" in shown.value
+    token.value = 1
+    assert "x after must" in shown.value and "x after robot" not in shown.value
+    token.value, length.value = 0, 3.0
     assert ">6.00</text>" in shown.value and ">-3.00</text>" in shown.value
     length.value = 0.0
     assert shown.value.count(">33.3%</text>") == 3

@@ -217,18 +217,24 @@ def squares_eps(x, weight, bias, eps=1e-5):
 
 
 @layer_norm.misconception(
-    "eps was taken for the least value that the divisor may have. It is added to the variance, "
-    "always: √(variance + eps)."
+    "eps was not added: the division by 0 is kept away by a lower limit, or by a case of its own "
+    "for it. eps is added to the variance, always: √(variance + eps)."
 )
-def takes_eps_for_a_lower_limit(x, weight, bias, eps=1e-5):
+def keeps_0_away_without_adding_eps(x, weight, bias, eps=1e-5):
     deviation = x.std(-1, keepdim=True, correction=0)
     return _centred(x) / deviation.clamp(min=eps) * weight + bias
 
 
-@layer_norm.variant(takes_eps_for_a_lower_limit)
+@layer_norm.variant(keeps_0_away_without_adding_eps)
 def limits_the_variance(x, weight, bias, eps=1e-5):
     variance = x.var(-1, keepdim=True, correction=0)
     return _centred(x) / variance.clamp(min=eps).sqrt() * weight + bias
+
+
+@layer_norm.variant(keeps_0_away_without_adding_eps)
+def has_a_case_for_deviation_0(x, weight, bias, eps=1e-5):
+    deviation = x.std(-1, keepdim=True, correction=0)
+    return torch.where(deviation == 0, 0, _centred(x) / deviation) * weight + bias
 
 
 @layer_norm.misconception(
@@ -956,6 +962,16 @@ class forgets_to_add_around_the_mlp(_Block):
 class feeds_both_parts_the_same_x(_Block):
     def forward(self, x):
         return x + self.attn(self.ln_1(x)) + self.mlp(self.ln_2(x))
+
+
+@Block.misconception(
+    "The MLP reads the normed x that attention has read, normed once more. What attention added is "
+    "in the result, but the MLP does not see it: it should read `self.ln_2(x)` of the new x."
+)
+class feeds_the_mlp_what_attention_reads(_Block):
+    def forward(self, x):
+        h = self.ln_1(x)
+        return x + self.attn(h) + self.mlp(self.ln_2(h))
 
 
 @Block.misconception(

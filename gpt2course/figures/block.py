@@ -13,9 +13,9 @@ from gpt2course.figures.colours import FILLS
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-COLOURS = ("#1864ab", "#d9480f", "#2b8a3e", "#862e9c", "#5c4a00")
-MARKERS = ("o", "s", "^", "D", "v")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+COLOURS = ("#1864ab", "#d9480f", "#2b8a3e", "#862e9c", "#5c4a00", "#0b7285")
+MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def norm_steps(steps: Mapping[str, Sequence[float]]) -> Picture:
@@ -132,8 +132,8 @@ def through_depth(
         longest = max(map(len, curves.values()))
         for i, (name, curve) in enumerate(curves.items()):
             axis.plot(
-                range(first, first + len(curve)), curve, linestyle=STYLES[i % 5],
-                color=COLOURS[i % 5], marker=MARKERS[i % 5], markersize=4.5,
+                range(first, first + len(curve)), curve, linestyle=STYLES[i % 6],
+                color=COLOURS[i % 6], marker=MARKERS[i % 6], markersize=4.5,
                 markevery=max(1, longest // 12), label=name,
             )  # fmt: skip
             told.append(f"{quantity}, {name}: {_told(curve, first)}")
@@ -173,8 +173,8 @@ def learning_curves(
     for i, (name, curve) in enumerate(curves.items()):
         means = [sum(curve[s : s + 10]) / 10 for s in range(0, len(curve) - 9, 10)]
         axis.plot(
-            range(5, 5 + 10 * len(means), 10), means, linestyle=STYLES[i % 5],
-            color=COLOURS[i % 5], marker=MARKERS[i % 5], markersize=5,
+            range(5, 5 + 10 * len(means), 10), means, linestyle=STYLES[i % 6],
+            color=COLOURS[i % 6], marker=MARKERS[i % 6], markersize=5,
             label=f"{name}, {means[-1]:.2f} at the end",
         )  # fmt: skip
         told.append(f"{name}: {means[0]:.2f} in the first ten steps, {means[-1]:.2f} in the last")

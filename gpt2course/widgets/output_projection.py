@@ -37,7 +37,7 @@ def scores_to_play(
     wide = {"description_width": "100px"}
     controls = {
         "token": ipywidgets.ToggleButtons(
-            options=[(word, i) for i, word in enumerate(words)], value=1, description="x after:",
+            options=[(word, i) for i, word in enumerate(words)], value=0, description="x after:",
             style=wide | {"button_width": "90px"},
         ),
         "length": ipywidgets.FloatSlider(
