@@ -41,9 +41,7 @@ class LayerCache:
     def __init__(self, cache: "KVCache", keys: Tensor, values: Tensor):
         self._cache, self.keys, self.values = cache, keys, values
 
-    def append(
-        self, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]
-    ) -> Pair:
+    def append(self, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]) -> Pair:
         """Write the new keys and values behind the old, without copying those.
 
         Raises:
