@@ -758,9 +758,10 @@ require_passed("generate")
 
 # %%
 prompt = torch.tensor([vocab.encode("on monday the")])
-assert vocab.decode(generate(model, prompt, 57, temperature=0)[0].tolist()) == stuck
-assert vocab.decode(generate(model, prompt, 57, top_k=1)[0].tolist()) == stuck
-generate(model, prompt.expand(5, -1), 57, top_k=40).shape
+for temperature, top_k in ((0, None), (1.0, 1)):
+    written = generate(model, prompt, 57, temperature, top_k, dice)
+    assert vocab.decode(written[0].tolist()) == stuck
+generate(model, prompt.expand(5, -1), 57, 1.0, 40, dice).shape
 
 # %% [markdown]
 # ### With a prompt and without

@@ -375,7 +375,8 @@ def test_a_learner_who_gets_a_third_wrong_reaches_the_end_and_no_wrong_part_trav
     for path in LESSONS:
         notebook = work_through(path, answers)
         wrong = [name for name in exercises_of(path) if name in WRONG]
-        assert shown(notebook, "Until yours passes") == len(wrong), path.stem
+        on_purpose = path.stem == "00_welcome"  # that lesson shows a card of a wrong answer itself
+        assert shown(notebook, "Until yours passes") == len(wrong) + on_purpose, path.stem
     right = [name for name in ANSWERS if name not in WRONG]
     assert workbook.kept_names() == right
     assert len(WRONG) >= len(ANSWERS) / 3
