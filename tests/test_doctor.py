@@ -1,8 +1,8 @@
 """The doctor: each check on a machine that is whole, and on one that lacks what it looks for."""
 
 import json
-import socket
 import re
+import socket
 import sys
 import tempfile
 import threading
