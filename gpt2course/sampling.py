@@ -29,8 +29,7 @@ def apply_temperature(
 
 def keep_top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
     """The k highest scores of each row; the rest becomes -inf (Fan et al. 2018, section 5.4)."""
-    if type(k) is not int or k < 1:
-        raise ValueError(f"top_k must be an int of at least 1, got {k!r}; None keeps every token")
+    _check_top_k(k)
     if k >= logits.shape[-1]:
         return logits
     lowest_kept = logits.topk(k, dim=-1).values[..., -1:]
@@ -84,6 +83,11 @@ def sample_next(
     return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)
 
 
+def _check_top_k(k: object) -> None:
+    if type(k) is not int or k < 1:
+        raise ValueError(f"top_k must be an int of at least 1, got {k!r}; None keeps every token")
+
+
 def check_sampling(temperature: float | int, top_k: int | None, top_p: float | None) -> None:
     """Raise ValueError where no distribution is left to draw from."""
     if not 0 <= temperature < math.inf:
@@ -91,10 +95,8 @@ def check_sampling(temperature: float | int, top_k: int | None, top_p: float | N
             f"temperature must be at least 0 and finite, got {temperature}; 0 takes the likeliest "
             f"token, 1 leaves the model's probabilities as they are"
         )
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
-        raise ValueError(
-            f"top_k must be an int of at least 1, got {top_k!r}; None keeps every token"
-        )
+    if top_k is not None:
+        _check_top_k(top_k)
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p must lie above 0 and at most at 1, got {top_p}; try 0.9")
 
@@ -155,15 +157,16 @@ def _continue(
     model: Model,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    draw: Callable[[Float[Tensor, "B V"]], Int[Tensor, "B 1"]],
+    settings: tuple,
     end_of_text: int | None,
     slide: bool,
     device: torch.device | str,
 ) -> Iterator[list[list[int]]]:
     """The texts so far, after every step; each text ends by its own rule.
 
-    All rows stand at the same position: reading begins with as many tokens as the shortest prompt
-    has, and a row whose prompt is longer takes the next token from there until it is used up.
+    `settings` are sample_next's. All rows stand at the same position: reading begins with as many
+    tokens as the shortest prompt has, and a row whose prompt is longer takes the next token from
+    there until it is used up.
     """
     n_ctx = model.config.n_ctx
     _check_prompts(prompts, n_ctx, max_new_tokens)
@@ -179,7 +182,7 @@ def _continue(
     open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
     while open_rows:
         with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
-            drawn = draw(logits_after(idx))  # (B, 1)
+            drawn = sample_next(logits_after(idx), *settings)  # (B, 1)
         if (position := idx.shape[1]) < longest_prompt:
             column = given[:, position : position + 1]
             drawn = torch.where(column < 0, drawn, column)
@@ -223,13 +226,10 @@ def generate_batch(
             out of its range.
     """
     check_sampling(temperature, top_k, top_p)
-
-    def draw(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
-        return sample_next(logits, temperature, top_k, generator, top_p)
-
+    settings = temperature, top_k, generator, top_p
     device = device or getattr(model, "device", "cpu")
     texts = [list(prompt) for prompt in prompts]
-    steps = _continue(model, prompts, max_new_tokens, draw, end_of_text, slide, device)
+    steps = _continue(model, prompts, max_new_tokens, settings, end_of_text, slide, device)
     for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
         texts = step
     return texts
@@ -274,13 +274,10 @@ def stream(
     slide: bool = True,
 ) -> Iterator[int]:
     """The new ids of one text as they come; arguments as in `generate_batch`."""
-    check_sampling(temperature, top_k, top_p)
-
-    def draw(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
-        return sample_next(logits, temperature, top_k, generator, top_p)
-
+    check_sampling(temperature, top_k, top_p)  # at once, and not when the first id is asked for
+    settings = temperature, top_k, generator, top_p
     device = getattr(model, "device", "cpu")
-    steps = _continue(model, [prompt], max_new_tokens, draw, end_of_text, slide, device)
+    steps = _continue(model, [prompt], max_new_tokens, settings, end_of_text, slide, device)
     return (texts[0][-1] for texts in steps)
 
 

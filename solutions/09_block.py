@@ -344,9 +344,7 @@ matrices([("the row of obey", way)], steps, scale=(-2.5, 2.5))
 # </details>
 
 # %%
-class LayerNorm(nn.Module):
-    """layer_norm with a weight and a bias of its own."""
-
+class LayerNorm(nn.Module):  # layer_norm with a weight and a bias of its own
     def __init__(self, n_embd: int):
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(n_embd)), nn.Parameter(torch.zeros(n_embd))

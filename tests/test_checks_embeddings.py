@@ -9,32 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from answers import Answers
 
 from gpt2course import checks
 from gpt2course.checks import engine
 from gpt2course.checks.card import Card
 
-RIGHT, WRONG = [], []
-
-
-def right(exercise):
-    """Decorator: an answer that must pass."""
-
-    def listed(answer):
-        RIGHT.append(pytest.param(exercise, answer, id=answer.__name__))
-        return answer
-
-    return listed
-
-
-def wrong(exercise, named=None):
-    """Decorator: an answer that must not pass; `named` is the mistake that the card has to name."""
-
-    def listed(answer):
-        WRONG.append(pytest.param(exercise, answer, named, id=answer.__name__))
-        return answer
-
-    return listed
+answers = Answers()
+right, wrong = answers.right, answers.wrong
 
 
 # embed_tokens: right in other ways
@@ -658,13 +640,13 @@ def the_librarys_ranking(token_id, wte):
 # The claims
 
 
-@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
+@pytest.mark.parametrize(("exercise", "answer"), answers.right_ones)
 def test_right_answers_that_are_not_listed_pass(exercise, answer):
     result = checks.run(exercise, answer)
     assert result.status == "passed", result.message
 
 
-@pytest.mark.parametrize(("exercise", "answer", "named"), WRONG)
+@pytest.mark.parametrize(("exercise", "answer", "named"), answers.wrong_ones)
 def test_wrong_answers_that_are_not_listed_do_not_pass(exercise, answer, named):
     result = checks.run(exercise, answer)
     assert result.status in ("failed", "error")
