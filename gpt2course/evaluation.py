@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from gpt2course.corpus import Probe
 from gpt2course.model import GPT2, output_logits
+from gpt2course.sampling import generate
 from gpt2course.tokenizer import Tokenizer
 
+WORD = 8  # tokens; no word of the course's texts has as many
 ROWS = 128  # logits held at once; of GPT-2's vocabulary 26 MB in float32
 
 
@@ -61,6 +65,54 @@ def evaluate(model: GPT2, tokenizer: Tokenizer, text: str, stride: int | None = 
     ids = [tokenizer.end_of_text, *tokenizer.encode(text)]
     nll = token_nll(model, ids, stride)
     return Evaluation(nll.double().sum().item(), len(nll), len(text.encode()))
+
+
+def next_word(model: nn.Module, tokenizer: Tokenizer, text: str) -> str:
+    """The word that a model finds likeliest after a text, without the blank before it.
+
+    The text is read as after <|endoftext|>, its last tokens where it is too long; the likeliest
+    token is taken until the word is whole.
+
+    Args:
+        model: the package's GPT2, or any with `model(idx) -> logits` and `model.config`.
+    """
+    ids = [tokenizer.end_of_text, *tokenizer.encode(text)][-(model.config.n_ctx - WORD) :]
+    idx = torch.tensor([ids], device=_device(model))
+    longer = generate(model, idx, WORD, temperature=0)[0, len(ids) :].tolist()
+    if tokenizer.end_of_text in longer:
+        longer = longer[: longer.index(tokenizer.end_of_text)]
+    word = re.match(r"\s*([\w'’-]*)", tokenizer.decode(longer))
+    return word[1]
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def probe_accuracy(model: nn.Module, tokenizer: Tokenizer, probes: Sequence[Probe]) -> float:
+    """How many of the probes a model answers with a right word as its likeliest, 0 to 1."""
+    if not probes:
+        raise ValueError("probes must hold at least one, got none; try corpus.probes('it')")
+    right = [next_word(model, tokenizer, probe.text) in probe.answers for probe in probes]
+    return sum(right) / len(right)
+
+
+@torch.no_grad()
+def top_k_accuracy(model: nn.Module, ids: Sequence[int], k: int = 10) -> float:
+    """At how many places of a text the next token is among the k likeliest, 0 to 1.
+
+    The text is read in rows of n_ctx tokens, so each token has what stands before it in its row.
+    """
+    n_ctx = model.config.n_ctx
+    if len(ids) < 2:
+        raise ValueError(f"ids must hold at least two tokens, one to predict, got {len(ids)}")
+    idx = torch.as_tensor(ids, device=_device(model))
+    found = 0
+    for start in range(0, len(ids) - 1, n_ctx):
+        row = idx[start : start + n_ctx + 1]
+        likeliest = model(row[None, :-1])[0].topk(k, dim=-1).indices  # (T, k)
+        found += (likeliest == row[1:, None]).any(dim=-1).sum().item()
+    return found / (len(ids) - 1)
 
 
 @torch.no_grad()

@@ -105,17 +105,23 @@ class GPT2(nn.Module):
         self.ln_f = LayerNorm(config.n_embd)
         self.initialise()
 
-    def initialise(self) -> None:
-        """Draw new weights: matrices normal with deviation 0.02, biases 0, LayerNorm the identity.
+    def initialise(self, std: float | int = 0.02) -> None:
+        """Draw new weights: matrices normal with deviation std, biases 0, LayerNorm the identity.
 
         Each of the 2 · n_layer additions to the residual stream is scaled down by 1/√(2 · n_layer),
         so that the stream does not grow with depth (Radford et al. 2019, section 2.3).
+
+        Args:
+            std: 0.02 is GPT-2's, for 768 columns. A sum over fewer columns comes out smaller: a
+                narrow model learns sooner from 0.02 · √(768 / n_embd), 0.05 for 128.
         """
+        if not 0 < std < math.inf:
+            raise ValueError(f"std must be above 0 and finite, got {std}; 0.02 is GPT-2's")
         residual = 1 / math.sqrt(2 * self.config.n_layer)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 scale = residual if name.endswith("c_proj.weight") else 1.0
-                nn.init.normal_(parameter, std=0.02 * scale)
+                nn.init.normal_(parameter, std=std * scale)
             elif name.endswith("weight"):
                 nn.init.ones_(parameter)
             else:
@@ -178,8 +184,9 @@ class GPT2(nn.Module):
         """A trained model, ready to run (`weights.load_model` says what it takes and raises).
 
         Args:
-            name_or_path: a released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"),
-                any GPT-2 on the Hugging Face hub ("owner/name"), or a folder or .safetensors file.
+            name_or_path: "course", the small trained model that lies inside the package; a
+                released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"); any GPT-2
+                on the Hugging Face hub ("owner/name"); or a folder or .safetensors file.
         """
         from gpt2course import weights  # comes later in the flow of the data
 

@@ -28,6 +28,8 @@ PREFIX = "transformer."  # of every name, where the whole GPT2LMHeadModel was sa
 HEAD = "lm_head.weight"
 MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")  # constants that older files carry
 CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+COURSE_MODEL = "course"  # the name of the small trained model that lies inside the package
+COURSE_FOLDER = Path(__file__).parent / "course_model"
 HUB_OWNER = "openai-community"  # of the four released models
 TOKENIZER = "gpt2course-tokenizer.json"  # tokenizer.json is another format, transformers'
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
@@ -177,6 +179,8 @@ def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
         return path.with_name(CONFIG), [path]
     if path.is_dir():
         return path / CONFIG, _weights_in(path)
+    if name == COURSE_MODEL:
+        return COURSE_FOLDER / CONFIG, _weights_in(COURSE_FOLDER)
     if name in RELEASED:
         return _from_hub(f"{HUB_OWNER}/{name}")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and path.suffix != ".safetensors":
@@ -184,11 +188,12 @@ def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
             return _from_hub(name)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"there is no folder {name} here, and {error}") from None
-    near = difflib.get_close_matches(name, RELEASED, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name, [COURSE_MODEL, *RELEASED], n=1, cutoff=0.4)
     guess = f"did you mean {near[0]!r}? " if near else ""
     raise FileNotFoundError(
-        f"there is no model {name!r}: {guess}The released ones are {', '.join(RELEASED)}; else "
-        f"give a folder with {CONFIG} and {WEIGHTS}, or a .safetensors file"
+        f"there is no model {name!r}: {guess}The package has {COURSE_MODEL!r}; the released ones "
+        f"are {', '.join(RELEASED)}; else give a folder with {CONFIG} and {WEIGHTS}, or a "
+        f".safetensors file"
     )
 
 

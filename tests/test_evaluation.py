@@ -8,7 +8,15 @@ from torch import nn
 from torch.testing import assert_close
 
 from gpt2course.config import GPT2Config
-from gpt2course.evaluation import Evaluation, evaluate, token_nll
+from gpt2course.corpus import Probe
+from gpt2course.evaluation import (
+    Evaluation,
+    evaluate,
+    next_word,
+    probe_accuracy,
+    token_nll,
+    top_k_accuracy,
+)
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 
@@ -101,3 +109,60 @@ def test_texts_without_anything_to_predict_are_refused(model):
         token_nll(model, [3])
     with pytest.raises(ValueError, match="at least one character, got none"):
         evaluate(model, Tokenizer([]), "")
+
+
+# the next word
+
+
+class Scripted(nn.Module):
+    """A model that says given ids one after the other, whatever it reads."""
+
+    def __init__(self, config, prompt_length, said):
+        super().__init__()
+        self.config, self.n_prompt, self.said = config, prompt_length, said
+
+    def forward(self, idx):
+        at = [min(max(0, t + 1 - self.n_prompt), len(self.said) - 1) for t in range(idx.shape[1])]
+        ids = torch.tensor([self.said[i] for i in at])
+        return nn.functional.one_hot(ids, self.config.vocab_size).float()[None]
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [(" beeped again", "beeped"), (" be. It", "be"), ("!", ""), (" lantern", "lantern")],
+)
+def test_the_next_word_ends_where_a_word_ends(said, word):
+    tokenizer = Tokenizer.train("the robot beeped again and the robot beeped. " * 20, 300)
+    config = GPT2Config(1, 1, 4, 64, tokenizer.vocab_size)
+    text = "the robot"
+    script = [*tokenizer.encode(said), tokenizer.end_of_text]
+    model = Scripted(config, len(tokenizer.encode(text)) + 1, script)
+    assert next_word(model, tokenizer, text) == word
+
+
+def test_a_probe_is_answered_by_a_right_word_alone():
+    tokenizer = Tokenizer.train("the robot beeped again and the robot beeped. " * 20, 300)
+    config = GPT2Config(1, 1, 4, 64, tokenizer.vocab_size)
+    probes = [
+        Probe("it", "the robot", ("beeped", "whirred"), (4, 9)),
+        Probe("it", "the robot", ("be",), (4, 9)),
+    ]
+    n_prompt = len(tokenizer.encode("the robot")) + 1
+    script = [*tokenizer.encode(" beeped again"), tokenizer.end_of_text]
+    model = Scripted(config, n_prompt, script)
+    assert probe_accuracy(model, tokenizer, probes) == 0.5
+    with pytest.raises(ValueError, match="at least one"):
+        probe_accuracy(model, tokenizer, [])
+
+
+def test_top_k_accuracy_counts_the_places_where_the_next_token_is_near_the_top():
+    model = GPT2(GPT2Config(n_layer=1, n_head=1, n_embd=8, n_ctx=5, vocab_size=20)).eval()
+    ids = torch.randint(20, (23,), generator=torch.Generator().manual_seed(0)).tolist()
+    found = 0
+    for start in range(0, 22, 5):
+        row = ids[start : start + 6]
+        for t in range(len(row) - 1):
+            logits = model(torch.tensor([row[: t + 1]]))[0, -1]
+            found += int((logits > logits[row[t + 1]]).sum() < 3)
+    assert top_k_accuracy(model, ids, k=3) == found / 22
+    assert top_k_accuracy(model, ids, k=20) == 1

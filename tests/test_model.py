@@ -138,6 +138,14 @@ def test_initialise_draws_anew_whatever_was_there():
     assert model.wte.weight.std().item() == pytest.approx(0.02, rel=0.1)
 
 
+def test_a_narrow_model_may_start_from_larger_weights():
+    model = random_model()
+    model.initialise(std=0.05)
+    assert model.wte.weight.std().item() == pytest.approx(0.05, rel=0.1)
+    with pytest.raises(ValueError, match="std must be above 0 and finite, got 0"):
+        model.initialise(std=0)
+
+
 def test_the_same_seed_gives_the_same_model():
     models = []
     for seed in (3, 3, 4):
