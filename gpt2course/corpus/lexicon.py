@@ -1,12 +1,13 @@
 """The words of the made-up world: who lives in it, what stands in it, and what each of them does.
 
-A thing is known by what it does: no verb belongs to two things. So whoever reads "because it" can
-say the next word if they know which thing "it" stands for, and not otherwise.
+A thing is known by what it does, and so are people: no verb belongs to two of them. So whoever
+reads "because it" can say the next word if they know what "it" stands for, and not otherwise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 VOWELS = "aeiou"
 
@@ -62,14 +63,26 @@ class Thing:
 
 
 @dataclass(frozen=True)
+class Trade:
+    """What people do all day: "had kneaded dough"."""
+
+    name: str
+    verb: str  # past and participle in one
+    what: str
+
+
+@dataclass(frozen=True)
 class Person:
+    """Someone with a trade, which stays the same from story to story."""
+
     name: str
     she: str  # or "he"
+    trade: Trade
 
     @property
     def pronoun(self) -> Person:
         """The same person, called she or he at the start of a sentence."""
-        return Person(self.she.capitalize(), self.she)
+        return replace(self, name=self.she.capitalize())
 
     @property
     def inside(self) -> str:
@@ -85,15 +98,6 @@ class Person:
     def own(self) -> str:
         """The possessive."""
         return "her" if self.she == "she" else "his"
-
-
-@dataclass(frozen=True)
-class Trade:
-    """What a person can be, and what they then do all day: "had kneaded dough"."""
-
-    name: str
-    verb: str  # the participle after "had"
-    what: str
 
 
 def a(noun: str) -> str:
@@ -157,45 +161,27 @@ def _thing(line: str) -> Thing:
 
 THINGS = [_thing(line) for line in _THINGS.strip().splitlines()]
 
-# The first in each row are met most often: a few names do most of the work in any village.
-PEOPLE = [
-    *(
-        Person(name, "she")
-        for name in (
-            "Mina Ada Rosa Lena Ivy Nora Clara Hanna Petra Ruth Tilda Vera Edith Olga Kira Maud"
-        ).split()
-    ),
-    *(
-        Person(name, "he")
-        for name in (
-            "Tom Ben Otto Leo Felix Hugo Ivan Nils Omar Paul Theo Milo Viktor Remy Walter Udo"
-        ).split()
-    ),
-]
-
 _TRADES = """
-baker: kneaded dough
-smith: hammered iron
-fisher: mended nets
-tailor: sewed coats
-teacher: corrected homework
-painter: mixed colours
-gardener: pulled weeds
-miller: ground wheat
-carpenter: sawed planks
-weaver: woven cloth
-cook: peeled onions
-miner: dug coal
-singer: practised songs
-nurse: bandaged knees
-sailor: scrubbed decks
-mason: laid bricks
-potter: shaped clay
-shepherd: counted sheep
+baker kneaded dough; smith hammered iron; fisher mended nets; tailor sewed coats
+teacher corrected homework; painter mixed colours; gardener pulled weeds; miller ground wheat
+carpenter sawed planks; weaver dyed cloth; cook peeled onions; miner dug coal
+singer practised songs; nurse bandaged knees; sailor scrubbed decks; mason laid bricks
+potter shaped clay; shepherd sheared sheep; barber trimmed beards; butcher sliced hams
+writer typed pages; doctor prescribed pills; dancer rehearsed steps; hunter tracked deer
+judge settled quarrels; librarian sorted books; florist tied bouquets; roofer replaced tiles
+jeweller polished pearls; cobbler soled boots; plumber fixed pipes; farmer ploughed fields
 """
-TRADES = [
-    Trade(line.split(":")[0], *line.split(": ")[1].split()) for line in _TRADES.split("\n")[1:-1]
+TRADES = [Trade(*trade.split()) for trade in re.split(r";|\n", _TRADES.strip())]
+
+# The first are met most often: a few names do most of the work in any village.
+_WOMEN = "Mina Ada Rosa Lena Ivy Nora Clara Hanna Petra Ruth Tilda Vera Edith Olga Kira Maud"
+_MEN = "Tom Ben Otto Leo Felix Hugo Ivan Nils Omar Paul Theo Milo Viktor Remy Walter Udo"
+_NAMES = [
+    (name, she)
+    for pair in zip(_WOMEN.split(), _MEN.split(), strict=True)
+    for name, she in zip(pair, ("she", "he"), strict=True)
 ]
+PEOPLE = [Person(*named, trade) for named, trade in zip(_NAMES, TRADES, strict=True)]
 
 PLACES = tuple(
     "in the shed|in the kitchen|in the garden|on the bridge|behind the barn|at the market|"
@@ -213,6 +199,16 @@ FEELINGS = tuple("tired happy sad proud busy worried cheerful hungry thirsty qui
 WEATHER = tuple("warm cold windy rainy foggy sunny snowy stormy".split())
 SEASONS = tuple("spring summer autumn winter".split())
 DAYS = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
+# What every village does on each day of the week.
+CUSTOMS = dict(
+    zip(
+        DAYS,
+        "washed clothes|baked bread|swept floors|lit lanterns|ate fish|went dancing|rested".split(
+            "|"
+        ),
+        strict=True,
+    )
+)
 TIMES = tuple(
     "in the morning|at noon|in the evening|after lunch|before dawn|at sunset|late at night".split(
         "|"

@@ -20,7 +20,6 @@ from gpt2course.corpus.lexicon import (
     PLACES,
     SENSES,
     THINGS,
-    TRADES,
     Person,
     Thing,
     a,
@@ -237,16 +236,17 @@ def count(rng: random.Random, who: Person) -> Line:
 
 def at_work(rng: random.Random, who: Person) -> Line:
     """A person does what people of their trade do."""
-    trade = pick(rng, TRADES)
-    article = a(trade.name).split()[0]
-    place, feeling = pick(rng, PLACES), pick(rng, FEELINGS)
+    trade, place, feeling = who.trade, pick(rng, PLACES), pick(rng, FEELINGS)
+    a_baker = a(trade.name).replace(trade.name, f"[{trade.name}]")
     since = pick(rng, ("since dawn", "all day", "for hours", "the whole week", "until noon"))
     frame = pick(
         rng,
         (
             f"{who.name} the [{trade.name}] was {feeling} because {who.she} had ^",
-            f"{who.name}, {article} [{trade.name}], came home {feeling}, since {who.she} had ^",
-            f"People {place} knew {who.name} the [{trade.name}], and {who.she} had ^",
+            f"{who.name}, {a_baker}, came home {feeling}, since {who.she} had ^",
+            f"People {place} knew that [{who.name}] had ^",
+            f"[{who.name}] was {feeling} because {who.she} had ^",
+            f"That day [{who.name}] was {feeling} and ^",
         ),
     )
     return marked("trade", f"{frame}{trade.verb} {trade.what} {since}.", (trade.verb,))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gpt2course.corpus.lexicon import (
     AFTER,
+    CUSTOMS,
     DAYS,
     FEELINGS,
     NOTICED,
@@ -94,6 +95,10 @@ def opening(c: Cast) -> list[Line]:
             f"{hero} and {c.friend.name} were neighbours in {home}.",
             f"On a {weather} {day}, {hero} woke up early.",
             f"Everyone in {home} knew the {adjective} {c.thing.name} of {hero}.",
+            f"{hero}, {a(c.hero.trade.name)} from {home}, {c.hero.trade.verb} "
+            f"{c.hero.trade.what} every {season}.",
+            f"In {home} lived {hero} the {c.hero.trade.name} and {c.friend.name} "
+            f"the {c.friend.trade.name}.",
             f"There was no {c.thing.name} in {home} until {hero} brought one.",
             f"{hero} had never left {home} before that {season}.",
             f"This is the story of {hero} and {c.thing.a} from {home}.",
@@ -131,6 +136,7 @@ def cause(c: Cast) -> list[Line]:
             f"{who.name} had nothing to do {when}.",
             f"{who.name} woke from a dream.",
             f"{who.name} came back {when}.",
+            f"{who.name} had {who.trade.verb} {who.trade.what} {when}.",
         )
         who = who.pronoun
     else:
@@ -251,6 +257,20 @@ def carry(c: Cast) -> list[Line]:
     )
 
 
+def custom(c: Cast) -> list[Line]:
+    """Every day of the week has something that all villages do on it."""
+    day, home = pick(c.rng, DAYS), c.home
+    did = CUSTOMS[day]
+    return told(
+        c.pick(
+            f"It was {day}, and everyone in {home} {did}.",
+            f"On {day} the people of {home} {did}.",
+            f"Every {day} {c.hero.name} and {c.friend.name} {did}.",
+            f"On {day}, when people {did}, {c.friend.name} came to {home}.",
+        )
+    )
+
+
 def lost(c: Cast) -> list[Line]:
     """A thing is gone, and gives itself away."""
     hero, thing, verb = c.hero, c.thing, pick(c.rng, c.thing.verbs)
@@ -329,13 +349,13 @@ def asked(kind: str) -> Callable[[Cast], list[Line]]:
 # How often each scene comes, beside the others.
 SCENES: list[tuple[Callable[[Cast], list[Line]], int]] = [
     (cause, 9), (two_causes, 5), (habit, 6), (crowd, 3), (talk, 4), (rule, 3), (carry, 3),
-    (journey, 2), (lost, 3), (bargain, 2), (rain, 2),
-    *((asked(kind), 3) for kind in ("latter", "names", "order", "count", "noise")),
-    *((asked(kind), 2) for kind in ("agreement", "days", "trade")),
-    *((asked(kind), 1) for kind in ("sense",)),
+    (journey, 2), (custom, 3), (lost, 3), (bargain, 2), (rain, 2),
+    *((asked(kind), 5) for kind in ("latter", "names", "days")),
+    *((asked(kind), 3) for kind in ("order", "count", "noise", "trade")),
+    (asked("agreement"), 2), (asked("sense"), 1),
 ]  # fmt: skip
 _DECK = [scene for scene, times in SCENES for _ in range(times)]
-PLAIN = (habit, talk, rule, carry, journey, lost, bargain, rain)  # those without a mark
+PLAIN = (habit, talk, rule, carry, journey, custom, lost, bargain, rain)  # those without a mark
 
 
 def story(rng: random.Random, held: bool = False) -> list[Line]:
