@@ -15,10 +15,11 @@ from tqdm.auto import tqdm
 
 from gpt2course.corpus import Probe
 from gpt2course.model import GPT2, output_logits
-from gpt2course.sampling import generate
+from gpt2course.sampling import generate_batch
 from gpt2course.tokenizer import Tokenizer
 
 WORD = 8  # tokens; no word of the course's texts has as many
+TOGETHER = 40  # texts of about one length that are continued in one batch
 ROWS = 128  # logits held at once; of GPT-2's vocabulary 26 MB in float32
 
 
@@ -76,13 +77,27 @@ def next_word(model: nn.Module, tokenizer: Tokenizer, text: str) -> str:
     Args:
         model: the package's GPT2, or any with `model(idx) -> logits` and `model.config`.
     """
-    ids = [tokenizer.end_of_text, *tokenizer.encode(text)][-(model.config.n_ctx - WORD) :]
-    idx = torch.tensor([ids], device=_device(model))
-    longer = generate(model, idx, WORD, temperature=0)[0, len(ids) :].tolist()
-    if tokenizer.end_of_text in longer:
-        longer = longer[: longer.index(tokenizer.end_of_text)]
-    word = re.match(r"\s*([\w'’-]*)", tokenizer.decode(longer))
-    return word[1]
+    return _next_words(model, tokenizer, [text])[0]
+
+
+def _next_words(model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    longest = model.config.n_ctx - WORD
+    prompts = [[tokenizer.end_of_text, *tokenizer.encode(text)][-longest:] for text in texts]
+    by_length = sorted(range(len(texts)), key=lambda i: len(prompts[i]))
+    words = [""] * len(texts)
+    for start in range(0, len(texts), TOGETHER):
+        some = by_length[start : start + TOGETHER]
+        rows = [prompts[i] for i in some]
+        longer = generate_batch(model, rows, WORD, temperature=0, device=_device(model))
+        for i, row in zip(some, longer, strict=True):
+            words[i] = _first_word(tokenizer, row[len(prompts[i]) :])
+    return words
+
+
+def _first_word(tokenizer: Tokenizer, ids: list[int]) -> str:
+    if tokenizer.end_of_text in ids:
+        ids = ids[: ids.index(tokenizer.end_of_text)]
+    return re.match(r"\s*([\w'’-]*)", tokenizer.decode(ids))[1]
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -93,7 +108,8 @@ def probe_accuracy(model: nn.Module, tokenizer: Tokenizer, probes: Sequence[Prob
     """How many of the probes a model answers with a right word as its likeliest, 0 to 1."""
     if not probes:
         raise ValueError("probes must hold at least one, got none; try corpus.probes('it')")
-    right = [next_word(model, tokenizer, probe.text) in probe.answers for probe in probes]
+    words = _next_words(model, tokenizer, [probe.text for probe in probes])
+    right = [word in probe.answers for word, probe in zip(words, probes, strict=True)]
     return sum(right) / len(right)
 
 

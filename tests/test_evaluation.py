@@ -124,7 +124,8 @@ class Scripted(nn.Module):
     def forward(self, idx):
         at = [min(max(0, t + 1 - self.n_prompt), len(self.said) - 1) for t in range(idx.shape[1])]
         ids = torch.tensor([self.said[i] for i in at])
-        return nn.functional.one_hot(ids, self.config.vocab_size).float()[None]
+        said = nn.functional.one_hot(ids, self.config.vocab_size).float()
+        return said.expand(len(idx), -1, -1)
 
 
 @pytest.mark.parametrize(
