@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,8 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gpt2course.attention import attention_scores, attention_weights, causal_mask
-from gpt2course.model import GPT2
+from gpt2course.block import layer_norm
+from gpt2course.corpus import Probe
+from gpt2course.model import output_logits
 from gpt2course.multihead import split_heads
+from gpt2course.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Activations:
         return [self.blocks[0].x, *(block.x_out for block in self.blocks)]
 
 
-def activations(model: GPT2, idx: Int[Tensor, "B T"]) -> Activations:
+def activations(model: nn.Module, idx: Int[Tensor, "B T"]) -> Activations:
     """Run the model once and keep everything on the way.
 
     The model itself knows nothing of this: its modules are listened to for this one call, and run
@@ -138,3 +141,103 @@ def _listening(model: nn.Module, heard: dict[str, tuple[Tensor, Tensor]]) -> Ite
     finally:
         for handle in handles:
             handle.remove()
+
+
+# Attention ------------------------------------------------------------------------------------
+
+
+def head_weights(model: nn.Module, idx: Int[Tensor, "1 T"]) -> Float[Tensor, "L nh T T"]:
+    """The attention weights of every layer and head for one text; row = query, column = key."""
+    with torch.no_grad():
+        return torch.stack([block.weights[0] for block in activations(model, idx).blocks])
+
+
+def previous_token_score(weights: Float[Tensor, "L nh T T"]) -> Float[Tensor, "L nh"]:
+    """For every layer and head the mean weight that a token gives to the one right before it.
+
+    The first token has none before it and is left out: a mean over T - 1 tokens.
+    """
+    return weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)
+
+
+def mean_attention(
+    weights: list[Float[Tensor, "L nh _ _"]], queries: list[int], keys: list[list[int]]
+) -> Float[Tensor, "L nh"]:
+    """For every layer and head the weight from one token to one word, a mean over sentences.
+
+    Args:
+        weights: one tensor for each sentence, (L, nh, T, T); T may differ between sentences.
+        queries: the position that reads, one for each sentence.
+        keys: the positions of the word that is read, of which there are several where the word
+            is more than one token; their weights are added.
+    """
+    found = [
+        sentence[:, :, query, positions].sum(dim=-1)
+        for sentence, query, positions in zip(weights, queries, keys, strict=True)
+    ]
+    return torch.stack(found).mean(dim=0)
+
+
+@contextmanager
+def without_heads(model: nn.Module, heads: Iterable[tuple[int, int]]) -> Iterator[None]:
+    """Within the with block the model runs without some heads: zeros stand for what they found.
+
+    The heads lie side by side in what c_proj reads, so a head is hs of its columns.
+
+    Args:
+        heads: pairs of layer and head.
+    """
+    hs = model.config.n_embd // model.config.n_head
+    silent: dict[int, list[int]] = {}
+    for layer, head in heads:
+        silent.setdefault(layer, []).append(head)
+
+    def silence(layer: int) -> torch.utils.hooks.RemovableHandle:
+        def zeros(module: nn.Module, inputs: tuple) -> tuple:
+            found = inputs[0].clone()
+            for head in silent[layer]:
+                found[..., head * hs : (head + 1) * hs] = 0
+            return (found, *inputs[1:])
+
+        return model.h[layer].attn.c_proj.register_forward_pre_hook(zeros)
+
+    handles = [silence(layer) for layer in silent]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def find(probe: Probe, tokenizer: Tokenizer) -> tuple[int, list[int]]:
+    """Where a probe's tokens are: the last one's position, and those of the word it hangs on.
+
+    A token belongs to the word if it holds any of its characters: a blank before it comes along.
+    """
+    start, end = (len(probe.text[:at].encode()) for at in probe.hangs_on)
+    ids = tokenizer.encode(probe.text)
+    positions, stop = [], 0
+    for position, token_id in enumerate(ids):
+        begin, stop = stop, stop + len(tokenizer.token_bytes(token_id))
+        if begin < end and stop > start:
+            positions.append(position)
+    return len(ids) - 1, positions
+
+
+# The residual stream --------------------------------------------------------------------------
+
+
+def logit_lens(
+    stream: Float[Tensor, "S T C"],
+    weight: Float[Tensor, " C"],
+    bias: Float[Tensor, " C"],
+    wte: Float[Tensor, "V C"],
+) -> Float[Tensor, "S T V"]:
+    """What the model would say if it ended here, asked at every stage of the residual stream.
+
+    Each stage goes through the final LayerNorm (weight, bias) and the output table, as only the
+    last one does in the model; the last stage gives the model's own logits.
+
+    Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
+    """
+    return output_logits(layer_norm(stream, weight, bias), wte)  # (S, T, V)

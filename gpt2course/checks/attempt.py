@@ -23,6 +23,7 @@ class Outcome:
     changed: str | None = None  # the argument that the answer changed
 
 
+@torch.enable_grad()  # a notebook may have switched gradients off
 def attempt(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
     """Call an answer on a fresh copy of a case's arguments."""
     args = copy.deepcopy(case.args)

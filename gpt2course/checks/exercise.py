@@ -71,6 +71,10 @@ def call_plainly(answer: Answer, *args: Any) -> Any:
 
 
 def _argument(value: Any) -> str:
+    """A value in words, tensors by their shapes, those in a list too."""
+    if isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
+        shown = [*map(_argument, value[:4]), *["…"] * (len(value) > 4)]
+        return f"[{', '.join(shown)}]"
     return f"<{tuple(value.shape)}>" if isinstance(value, Tensor) else short_repr(value)
 
 

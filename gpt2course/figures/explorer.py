@@ -11,16 +11,25 @@ from gpt2course.figures.picture import Picture
 from gpt2course.figures.tokens import INK, MONO, boxes, piece_text
 
 BAR = 260  # pixels of a bar that stands for 100 %
-SHOWN = 80  # tokens of a long text that are drawn, the last ones
+SHOWN = 128  # tokens of a long text that are drawn, the last ones
+LONG = 40  # a text of more tokens scrolls in a box of its own
 CELL = "padding:2px 10px;text-align:{};border:0;background:none;color:inherit"
 
 
 class Candidate(NamedTuple):
-    """A token that may come next: its id, its bytes, its probability."""
+    """A token that may come next: its id, its bytes, its probability.
+
+    Attributes:
+        prob: with which it is drawn; 0 where it is cut off.
+        own: the model's own probability, where temperature or top-k make another one of it.
+        cut: whether top-k, or temperature 0, takes it out.
+    """
 
     token_id: int
     piece: bytes
     prob: float
+    own: float | None = None
+    cut: bool = False
 
 
 def percent(prob: float) -> str:
@@ -36,50 +45,101 @@ def percent(prob: float) -> str:
     return f"{prob:.1%}".replace("100.0%", "100%").replace("%", " %")
 
 
-def text_so_far(pieces: Sequence[bytes], probs: Sequence[float | None]) -> Picture:
-    """The tokens of a text as boxes; under each the probability that it had when it was chosen.
+def chance(prob: float, own: float | None = None, cut: bool = False) -> str:
+    """A probability, and what it was before temperature and top-k.
+
+    >>> chance(0.8, 0.6667), chance(0.0, 0.3333, cut=True)
+    ('80.0 %, was 66.7 %', 'cut off, was 33.3 %')
+    """
+    now = "cut off" if cut else percent(prob)
+    return now if own is None else f"{now}, was {percent(own)}"
+
+
+def text_so_far(
+    pieces: Sequence[bytes], probs: Sequence[float | None], ids: Sequence[int] = ()
+) -> Picture:
+    """The tokens of a text as boxes; under each its id, and the probability that it was chosen by.
 
     Args:
         probs: None for a token that was given at the start.
+        ids: left out without it.
     """
     below = ["given" if prob is None else percent(prob) for prob in probs]
-    colours = [0 if prob is None else 2 for prob in probs]
+    if ids:
+        below = [f"id {i}\n{said}" for i, said in zip(ids, below, strict=True)]
+    return _tokens(pieces, below, [0 if prob is None else 2 for prob in probs])
+
+
+def read_as(pieces: Sequence[bytes], ids: Sequence[int]) -> Picture:
+    """The tokens that another tokenizer makes of the text, with their ids."""
+    drawn = _tokens(pieces, [f"id {i}" for i in ids], [3] * len(ids))
+    said = f"its own tokenizer makes {len(ids)} token{'s' * (len(ids) != 1)} of the text"
+    return Picture(f"<div>{said}:</div>{drawn.html}", f"{said}: {drawn.alt}")
+
+
+def _tokens(pieces: Sequence[bytes], below: Sequence[str], colours: Sequence[int]) -> Picture:
+    """The last tokens as boxes; a long text lies in a box that shows its end and scrolls."""
     left_out = max(0, len(pieces) - SHOWN)
     drawn = boxes(pieces[left_out:], below[left_out:], colours[left_out:])
-    if not left_out:
-        return drawn
-    said = f"… {left_out} tokens before these"
-    return Picture(f"<div>{said}</div>{drawn.html}", f"{said}: {drawn.alt}")
+    alt = drawn.alt.replace("\n", ", ")
+    html = drawn.html.replace(escape(drawn.alt), escape(alt))
+    if left_out:
+        said = f"… {left_out} tokens before these"
+        html, alt = f"<div>{said}</div>{html}", f"{said}: {alt}"
+    if len(pieces) > LONG:  # a reversed column begins at its end
+        html = (
+            '<div tabindex="0" role="region" aria-label="text so far, scrolls" '
+            'style="display:flex;flex-direction:column-reverse;max-height:260px;overflow:auto">'
+            f"<div>{html}</div></div>"
+        )
+    return Picture(html, alt)
 
 
-def next_tokens(candidates: Sequence[Candidate], heading: str) -> Picture:
+def text_table(
+    pieces: Sequence[bytes], probs: Sequence[float | None], ids: Sequence[int]
+) -> Picture:
+    """The tokens of a text as a table: place, token, id, and the probability it was chosen by."""
+    said = ["given" if prob is None else percent(prob) for prob in probs]
+    rows = [
+        _cells([(f"{place}", "right"), (_box(p), "left"), (f"{i}", "right"), (s, "left")])
+        for place, (p, i, s) in enumerate(zip(pieces, ids, said, strict=True))
+    ]
+    told = [
+        f"{place} {piece_text(p)} (id {i}) {s}"
+        for place, (p, i, s) in enumerate(zip(pieces, ids, said, strict=True))
+    ]
+    head = (("place", "right"), ("token", "left"), ("id", "right"), ("how it came", "left"))
+    html = _table("the text so far", head, rows)
+    if len(rows) > LONG:
+        html = (
+            '<div tabindex="0" role="region" aria-label="table of the text, scrolls" '
+            f'style="max-height:420px;overflow:auto">{html}</div>'
+        )
+    return Picture(html, "the text so far: " + "; ".join(told))
+
+
+def next_tokens(candidates: Sequence[Candidate], heading: str, full: int = BAR) -> Picture:
     """A table of the likeliest next tokens: rank, token, id, probability as a bar and a number.
 
     Args:
         candidates: the likeliest first; what they leave of the probability is the last row.
         heading: the table's caption.
+        full: pixels of a bar that stands for 100 %.
     """
-    rows = [_row(str(rank), *c) for rank, c in enumerate(candidates, 1)]
-    told = [f"{piece_text(c.piece)} (id {c.token_id}) {percent(c.prob)}" for c in candidates]
-    rest = rest_of(candidates)
-    if rest:
-        rows.append(_row("", None, None, rest))
-        told.append(f"all others together {percent(rest)}")
-    head = "".join(
-        f'<th scope="col" style="{CELL.format(side)}">{name}</th>'
-        for name, side in (
-            ("", "right"),
-            ("token", "left"),
-            ("id", "right"),
-            ("probability", "left"),
-        )
-    )
-    html = (
-        '<table style="border-collapse:collapse;margin:6px 0;font-size:13px">'
-        f'<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">'
-        f"{escape(heading)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
-    )
-    return Picture(html, f"{heading}: " + "; ".join(told))
+    rows = [_row(str(rank), c, full) for rank, c in enumerate(candidates, 1)]
+    told = [
+        f"{piece_text(c.piece)} (id {c.token_id}) {chance(c.prob, c.own, c.cut)}"
+        for c in candidates
+    ]
+    rest, own_rest = rest_of(candidates), own_rest_of(candidates)
+    if rest or own_rest:
+        rows.append(
+            _cells([("", "right"), ("all others", "left"), ("", "right"),
+                    (bar(rest, own=own_rest, full=full), "left")])
+        )  # fmt: skip
+        told.append(f"all others together {chance(rest, own_rest)}")
+    head = (("", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
+    return Picture(_table(heading, head, rows), f"{heading}: " + "; ".join(told))
 
 
 def rest_of(candidates: Sequence[Candidate]) -> float:
@@ -88,27 +148,70 @@ def rest_of(candidates: Sequence[Candidate]) -> float:
     return rest if rest > 1e-4 else 0.0
 
 
-def bar(prob: float, height: int = 22) -> str:
-    """A probability as a bar with its number, in HTML; height is that of the line, in pixels."""
+def own_rest_of(candidates: Sequence[Candidate]) -> float | None:
+    """What they leave of the model's own; None where it is what is drawn by."""
+    if not candidates or candidates[0].own is None:
+        return None
+    return rest_of([c._replace(prob=c.own) for c in candidates])
+
+
+def bar(
+    prob: float, height: int = 22, own: float | None = None, cut: bool = False, full: int = BAR
+) -> str:
+    """A probability as a bar with its number, in HTML; a dashed frame shows the model's own.
+
+    Args:
+        height: of the line, in pixels.
+        own, cut: as a Candidate has them.
+        full: pixels of a bar that stands for 100 %.
+    """
+    filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:#1c7ed6">'
+    drawn = f"{filled}</div>"
+    if own is not None:
+        frame = (
+            f'<div style="position:absolute;left:0;top:0;box-sizing:border-box;height:16px;'
+            f'width:{own * full:.1f}px;border:1.5px dashed currentColor"></div>'
+        )
+        drawn = (
+            f'<div style="position:relative;width:{max(prob, own) * full:.1f}px;height:16px">'
+            f"{drawn}{frame}</div>"
+        )
     return (
         f'<div style="display:flex;align-items:center;gap:8px;height:{height}px;line-height:1">'
-        f'<div style="width:{prob * BAR:.1f}px;min-width:1px;height:16px;background:#1c7ed6"></div>'
-        f'<div style="white-space:nowrap">{percent(prob)}</div></div>'
+        f'{drawn}<div style="white-space:nowrap">{chance(prob, own, cut)}</div></div>'
     )
 
 
-def _row(rank: str, token_id: int | None, piece: bytes | None, prob: float) -> str:
-    token = "all others" if piece is None else _box(piece)
-    number = "" if token_id is None else f"{token_id}"
-    cells = ((rank, "right"), (token, "left"), (number, "right"), (bar(prob), "left"))
+def _row(rank: str, candidate: Candidate, full: int) -> str:
+    drawn = bar(candidate.prob, own=candidate.own, cut=candidate.cut, full=full)
+    box = _box(candidate.piece, candidate.cut)
+    return _cells(
+        [(rank, "right"), (box, "left"), (f"{candidate.token_id}", "right"), (drawn, "left")]
+    )
+
+
+def _cells(cells: Sequence[tuple[str, str]]) -> str:
+    """One row of a table, from the inside of each cell and the side that it keeps to."""
     drawn = "".join(f'<td style="{CELL.format(side)}">{inside}</td>' for inside, side in cells)
     return f"<tr>{drawn}</tr>"
 
 
-def _box(piece: bytes) -> str:
+def _table(heading: str, head: Sequence[tuple[str, str]], rows: Sequence[str]) -> str:
+    names = "".join(
+        f'<th scope="col" style="{CELL.format(side)}">{name}</th>' for name, side in head
+    )
+    return (
+        '<table style="border-collapse:collapse;margin:6px 0;font-size:13px">'
+        f'<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">'
+        f"{escape(heading)}</caption><tr>{names}</tr>{''.join(rows)}</table>"
+    )
+
+
+def _box(piece: bytes, cut: bool = False) -> str:
+    struck = ";text-decoration:line-through" if cut else ""
     return (
         f'<span style="background:{FILLS[2]};color:{INK};border-radius:4px;padding:1px 6px;'
-        f'font-family:{MONO};white-space:pre">{escape(piece_text(piece))}</span>'
+        f'font-family:{MONO};white-space:pre{struck}">{escape(piece_text(piece))}</span>'
     )
 
 
@@ -117,7 +220,8 @@ def explorer_picture(
     probs: Sequence[float | None],
     candidates: Sequence[Candidate],
     heading: str,
+    ids: Sequence[int] = (),
 ) -> Picture:
     """The text so far above the table of what may come next."""
-    text, table = text_so_far(pieces, probs), next_tokens(candidates, heading)
+    text, table = text_so_far(pieces, probs, ids), next_tokens(candidates, heading)
     return Picture(text.html + table.html, f"text so far: {text.alt}\n{table.alt}")
