@@ -5,7 +5,9 @@ A mistake is caught where it does not pass, and named where the card gives its o
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,16 +84,19 @@ def _yes(holds: bool) -> str:
     return "yes" if holds else "**no**"
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the table to the file named, or to the terminal; 1 where a row is not as wanted."""
+    parser = argparse.ArgumentParser("python -m gpt2course.checks.kill_table", description=__doc__)
+    parser.add_argument("file", nargs="?", metavar="FILE", help="where the table goes (terminal)")
+    file = parser.parse_args(argv).file
     found = rows()
     text = as_markdown(found)
-    if argv:
-        write_whole(Path(argv[0]), text.encode())
+    if file:
+        write_whole(Path(file), text.encode())
     else:
         print(text, end="")
     return 0 if all(row.as_wanted for row in found) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
