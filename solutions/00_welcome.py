@@ -36,16 +36,18 @@ else:
 # Now the tools of this lesson. What comes from the package is explained when it is used.
 
 # %%
+import re
+import textwrap
+from collections import Counter
+
 import torch
-from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from gpt2course import check
-from gpt2course.bigram import Words
 from gpt2course.config import GPT2Config
-from gpt2course.figures.language_models import robot_text
+from gpt2course.corpus import TRAINING_STORIES, documents
 from gpt2course.figures.pipeline import pipeline
 from gpt2course.model import GPT2, count_parameters
+from gpt2course.weights import load_tokenizer
 from gpt2course.widgets.explorer import GrowingText, explorer, next_logits_of
 
 # %% [markdown]
@@ -72,77 +74,70 @@ pipeline("00_welcome")
 #
 # ## A small one to play with
 #
-# GPT-2 has 124 million numbers that were learned from 40 GB of text. Here is one that learns in seconds,
-# made of exactly the same parts: the parts that you will build. Its text is a story of short sentences;
-# read the first ones. What sound does each thing make?
+# GPT-2 has 124 million numbers that were learned from 40 GB of text. A smaller one comes with the course, made
+# of exactly the same parts: the parts that you will build. It has learned from little stories, which were written
+# by a program. Here are two of them. What does each thing do?
 
 # %%
-story = robot_text(2000)
-words = Words(story)
-print(*story.split(" . ")[:6], sep="\n")
+stories = documents(seed=0, n=4000)
+for story in stories[:2]:
+    print(textwrap.fill(story, 90), end="\n\n")
+print(f"… and so on, {TRAINING_STORIES:,} stories")
 
 # %% [markdown]
-# `Words` gives each of the story's words a number (and one to the full stop). Here every token is a whole
-# word. Now the model: one block, and every token a row of 48 numbers. (`n_head` waits until lesson 07.) How
-# many numbers will it have to learn: some hundred, thirty thousand, a million?
+# In these stories everything has its habits: a kettle whistles, boils or steams, a dog barks, growls or whines,
+# and nothing else does. The model has never been told so. It has read the stories, that is all.
+#
+# Its tokens are words and pieces of words, and `tokenizer` gives each its number. There are 2,048 of them. How many
+# numbers will the model have learned: some thousand, a million, a hundred million?
+
+# %%
+model, tokenizer = GPT2.from_pretrained("course"), load_tokenizer("course")
+assert tokenizer.vocab_size == 2048
+f"{count_parameters(model.config):,} numbers; the smallest released GPT-2 has {count_parameters(GPT2Config()):,}"
+
+# %% [markdown]
+# Before they were learned, they were random. Below is a text and the opinion of such a random model on its next
+# token, the ten likeliest with their probabilities (the sign ␣ is the blank before a word). What do you expect
+# of a model that has seen nothing yet?
 
 # %%
 torch.manual_seed(0)
-config = GPT2Config(n_layer=1, n_head=2, n_embd=48, n_ctx=32, vocab_size=words.vocab_size)
-model = GPT2(config)
-f"{count_parameters(config):,} numbers; the smallest released GPT-2 has {count_parameters(GPT2Config()):,}"
+beginner = GPT2(model.config)
+GrowingText(next_logits_of(beginner), tokenizer, "Mina looked at the kettle because it").picture()
 
 # %% [markdown]
-# At first they are random. Below is a text and the model's opinion on its next token, the ten likeliest
-# with their probabilities. What do you expect of a model that has seen nothing yet?
+# It finds every token about as likely as every other, not far from one in 2,048: it knows nothing. Then it was
+# trained. Again and again it read pieces of the stories and said at every place what might come next, and all of its
+# numbers were moved a little, so that the tokens that really came got more probability. (You will do that yourself
+# in lesson 13.) The same text under the trained model:
 
 # %%
-GrowingText(next_logits_of(model), words, "we hear the kettle because it").picture()
+GrowingText(next_logits_of(model), tokenizer, "Mina looked at the kettle because it").picture()
 
 # %% [markdown]
-# It finds every word about as likely as every other, not far from one in thirty: it knows nothing. The next
-# cell lets it learn. You need not read it now; lesson 13 takes it apart line by line. In short: it takes
-# 32 pieces of the story, asks the model for the next token at every place, and moves all of its numbers
-# a little, so that the tokens that really came get more probability. This 400 times.
+# Three tokens are left, and they are the kettle's. Before you play with it, one more look at the stories. Many
+# sentences end like this one, *… because it boiled*, and then there is either a full stop, or they go on. What
+# comes right after the verb, and how often?
 
 # %%
-idx = torch.tensor(words.encode(story))
-sentence_starts = (idx[:-33] == words.encode(".")[0]).nonzero() + 1
-torch.set_num_threads(1)  # so small a model gains nothing from more
-optimizer = torch.optim.AdamW(model.parameters(), lr=0.007)
-for step in tqdm(range(400), desc="steps"):
-    optimizer.param_groups[0]["lr"] = 0.007 * (1 - step / 400)
-    picked = sentence_starts[torch.randint(len(sentence_starts), (32,))]
-    pieces = idx[picked + torch.arange(33)]
-    logits = model(pieces[:, :-1])
-    loss = F.cross_entropy(logits.flatten(0, 1), pieces[:, 1:].flatten())
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+found = re.findall(r"because it \w+ed( \w+|\.)", "\n".join(stories))
+for token, n in Counter(found).most_common(6):
+    print(f"because it …ed{token:9} {n / len(found):.0%} of {len(found):,}")
 
 # %% [markdown]
-# One more look at the story, before we ask. Some sentences begin with *a robot must obey the orders*, and
-# they go on in one of two ways:
-
-# %%
-for following in ("of the captain", "given it"):
-    n = story.count(f"a robot must obey the orders {following}")
-    print(f"a robot must obey the orders {following:15} {n} times")
-
-# %% [markdown]
-# **Predict.** So about two out of three go on with *of*. What will the model say after *a robot must obey the
-# orders*?
+# **Predict.** What will the model say after *Mina looked at the kettle because it boiled*?
 #
-# <details><summary>A. of, with nearly 100 %, since that is the right answer</summary>
-# There is no right answer here: sometimes the one comes and sometimes the other. A model that gave all to
-# one of them would be wrong every third time.
+# <details><summary>A. The full stop, with nearly 100 %, since it is the most frequent</summary>
+# The most frequent, but most sentences do go on. A model that gave all to the full stop would be wrong more often
+# than right.
 # </details>
-# <details><summary>B. of with about two thirds, given with about one third</summary>
-# Yes. It has no opinion on which one <i>should</i> come. It learns how often each one does.
+# <details><summary>B. The full stop with something like two fifths, each of the other five with much less</summary>
+# Yes. It has no opinion on what <i>should</i> come. It learns how often each token does.
 # </details>
-# <details><summary>C. Both with about one half, since both are possible</summary>
+# <details><summary>C. All six about equally, since all are possible</summary>
 # Then it would have learned what is possible, and not how likely it is. Each time that it learned from such
-# a sentence, the probability of the word that really came was raised, and <i>of</i> came more often.
+# a sentence, the probability of the token that really came was raised, and the full stop came most often.
 # </details>
 
 # %% [markdown]
@@ -151,28 +146,29 @@ for following in ("of the captain", "given it"):
 # Here you can put it to the test. Press a token to append it, and the model tells you what it expects
 # after that. (With the keyboard: Tab moves, Enter presses.) Some things to try:
 #
-# 1. What comes after *we hear the kettle because it*? Now write *dog* in place of *kettle* into the field
-#    at the top and press Enter. The last two words are the same. How does the model know?
-# 2. Write *a robot must obey the orders* into the field: was your prediction right?
-# 3. *draw one* lets the probabilities decide, as dice would. Press *draw 10* three times. Does each thing
-#    make its own sound?
-# 4. The temperature makes the differences between the bars larger (below 1) or smaller (above 1). Move it to
+# 1. Choose a verb of the kettle: was your prediction right? Then write *dog* in place of *kettle* into
+#    the field at the top and press Enter. The last two words are the same. How does the model know?
+# 2. *draw one* lets the probabilities decide, as dice would. Press *draw 10* three times. Does each thing
+#    keep to its habits?
+# 3. The temperature makes the differences between the bars larger (below 1) or smaller (above 1). Move it to
 #    0, press *draw 10*, then *start again* and *draw 10* once more. Then the same at 2. Which of the two
-#    writes the same text every time?
+#    writes the same text every time? (*top-k* waits for lesson 11.)
+# 4. Empty the field and press Enter. What stands there now is the sign before every story, and what the model
+#    draws is a story of its own.
 
 # %%
-explorer(model, words, "we hear the kettle because it")
+explorer(model, tokenizer, "Mina looked at the kettle because it")
 
 # %% [markdown]
-# *kettle* stands two words before *it*, or five, in *the captain hears the kettle of the ship because it*.
-# The token *it* has looked back and found it. That looking back is called
-# attention, and it is the heart of this course (05 to 07). At temperature 0 the likeliest token is taken
-# every time, so the text is always the same; at 2, unlikely ones come up often, and the sentences fall
-# apart (11).
+# *kettle* stands two words before *it*, and may stand further off, as in *Mina led the dogs past the kettle in the
+# garden because it*. The token *it* has looked back and found it. That looking back is called attention, and it is
+# the heart of this course. (The button *attention* draws it; lessons 05 to 07 say what is to be seen there.) At
+# temperature 0 the likeliest token is taken every time, so the text is always the same; at 2, unlikely ones come up
+# often, and the sentences fall apart (11).
 #
 # ## How an exercise works
 #
-# The model learned from the story alone; nobody wrote down questions and answers for it. **Every text is
+# The model learned from the stories alone; nobody wrote down questions and answers for it. **Every text is
 # its own teacher:** the token that comes next is the answer, and the text knows it. This is your first
 # exercise: take a list of ids, and make two lists of it, the **inputs** and the **targets**. The target
 # of each input is the id that comes right after it. For `[5, 6, 9]` there are two such questions: after
@@ -243,16 +239,15 @@ require_passed("shift_targets")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# This is what it is for. One sentence of the story, and the questions that it asks the model, each with
-# its answer:
+# This is what it is for. One sentence, and the questions that it asks the model, each with its answer:
 
 # %%
-inputs, targets = shift_targets(words.encode("we hear the kettle because it boils ."))
+inputs, targets = shift_targets(tokenizer.encode("Mina looked at the kettle because it boiled."))
 for now, later in zip(inputs, targets):
-    print(f"after {words.decode([now]):8} comes {words.decode([later])}")
+    print(f"after {tokenizer.decode([now]):8} comes {tokenizer.decode([later])}")
 
 # %% [markdown]
-# The model is given more than the single word: it sees all that stands before, too, or it could not know
+# The model is given more than the single token: it sees all that stands before, too, or it could not know
 # what the kettle does. In lesson 01 you will build one that sees only the single word, and measure the
 # difference.
 #

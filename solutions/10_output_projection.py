@@ -15,7 +15,7 @@
 # %%
 import copy
 import math
-import random
+import re
 
 import torch
 from jaxtyping import Float, Int
@@ -25,10 +25,12 @@ from torch.nn import functional as F
 from gpt2course import check
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
+from gpt2course.corpus import heldout_documents, training_documents
 from gpt2course.figures.matrix import matrices
 from gpt2course.figures.output_projection import next_words, parameter_bars, row_against_table
 from gpt2course.figures.pipeline import pipeline
 from gpt2course.mine import Block, embed
+from gpt2course.weights import load_tokenizer
 from gpt2course.widgets.output_projection import scores_to_play, sizes_to_play
 
 torch.set_num_threads(1);  # such small matrices gain nothing from more
@@ -504,95 +506,73 @@ for name, size in differences(broken, reference, idx).items():
 #
 # ## 6. Ten next words
 #
-# To see it work, the model has to have learned something. The trained models of this course come in
-# lessons 13 and 14; here a tiny one is trained on the spot, on sentences made for it. Each
-# kind of creature has its habits: a robot mostly obeys, a child mostly ignores, a dog mostly hears. (The
-# numbers say how often.)
+# To see it work, the model has to have learned something. A small trained GPT-2 comes with the course: four
+# blocks, 128 wide, 2,048 tokens. It has read thousands of little stories, and lesson 13 is about how. Since your
+# `GPT2` has parts of the same names, it can take over what that one has learned.
 
 # %%
-habits = {
-    "robot": {"obey": 6, "follow": 3, "hear": 1},
-    "child": {"ignore": 5, "hear": 3, "obey": 2},
-    "dog": {"hear": 5, "chase": 4, "follow": 1},
-}
-things = {
-    "obey": {"orders": 3, "rules": 1}, "follow": {"captain": 2, "orders": 1, "rules": 1},
-    "ignore": {"rules": 2, "bell": 1}, "hear": {"bell": 3, "captain": 1},
-    "chase": {"cat": 3, "ball": 1},
-}  # fmt: skip
+course = package.GPT2.from_pretrained("course")
+tokenizer = load_tokenizer("course")
+trained = GPT2(course.config)
+fresh = copy.deepcopy(trained)  # as it is before it takes over anything
+take_weights(trained, course)
+course.config
 
 # %% [markdown]
-# 3,000 sentences of seven words, such as *a robot must obey the orders .* The second word decides about the
-# fourth. How many different words will there be? (In this lesson a token is a word.)
+# Here are a hundred stories that it has not read. Before each stands `<|endoftext|>`, the sign between two texts. The
+# model reads 64 tokens of each and is asked for the next one at every place. What will the loss of the fresh model
+# be?
 
 # %%
-draw = random.Random(0)
+starts = [[tokenizer.end_of_text, *tokenizer.encode(story)][:65] for story in heldout_documents()]
+ids = torch.tensor([start for start in starts if len(start) == 65][:100])  # (100, 65)
 
 
-def pick(weights):
-    return draw.choices(list(weights), list(weights.values()))[0]
+@torch.no_grad()
+def loss_on_stories(model):
+    return F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()).item()
 
 
-def sentence():
-    who = pick(dict.fromkeys(habits, 1))
-    verb = pick(habits[who])
-    return ["a", who, pick({"must": 1, "may": 1, "can": 1}), verb, "the", pick(things[verb]), "."]
-
-
-corpus = [sentence() for _ in range(3000)]
-tokens = sorted({word for line in corpus for word in line})
-ids = torch.tensor([[tokens.index(word) for word in line] for line in corpus])  # (3000, 7)
-print(len(tokens), "words:", " ".join(tokens))
+at_last = loss_on_stories(trained)
+print(f"fresh: {loss_on_stories(fresh):.2f} (ln 2,048 = {math.log(2048):.2f}); "
+      f"trained: {at_last:.2f} nats per token")  # fmt: skip
 
 # %% [markdown]
-# Your `GPT2`, two blocks and 32 numbers wide, reads the first six words of a sentence and predicts the
-# last six, in 280 steps of 32 sentences. The loop is that of lesson 06, with smaller steps at the end;
-# lesson 13 takes it apart. A few seconds.
+# Now the logits of the last token become probabilities, and the ten largest are the ten tokens that may come next
+# (`␣` is the blank before a word).
 
 # %%
-torch.manual_seed(0)
-tiny = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=32, n_ctx=8, vocab_size=len(tokens)))
-optimizer, generator = torch.optim.AdamW(tiny.parameters()), torch.manual_seed(1)
-
-
-def tiny_loss(rows):
-    return F.cross_entropy(tiny(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
-
-
-at_first = tiny_loss(ids).item()
-for step in range(280):
-    optimizer.param_groups[0]["lr"] = 5e-3 if step < 220 else 5e-4
-    optimizer.zero_grad()
-    tiny_loss(ids[torch.randint(3000, (32,), generator=generator)]).backward()
-    optimizer.step()
-at_last = tiny_loss(ids).item()
-print(f"before: {at_first:.2f} (ln 20 = {math.log(20):.2f}); after: {at_last:.2f} nats per token")
-
-# %% [markdown]
-# Now the logits of the last token become probabilities, and the ten largest are the ten words that may
-# come next. The orange marks show how often the word does come there, counted in the sentences. After "a
-# robot must": which words will have a bar worth mentioning?
-
-# %%
+@torch.no_grad()
 def ten_next(text):
-    """The ten likeliest next words, their probabilities, and how often they do come there."""
-    start = [tokens.index(word) for word in text.split()]
-    with torch.no_grad():
-        top = tiny(torch.tensor([start]))[0, -1].softmax(-1).topk(10)
-    same = ids[(ids[:, : len(start)] == torch.tensor(start)).all(dim=1), len(start)]
-    shares = same.bincount(minlength=len(tokens)) / len(same)
-    found = top.indices.tolist()
-    return [tokens[i] for i in found], top.values.tolist(), shares[top.indices].tolist()
+    """The ten likeliest next tokens, as text, and their probabilities."""
+    idx_of_text = torch.tensor([[tokenizer.end_of_text, *tokenizer.encode(text)]])
+    top = trained(idx_of_text)[0, -1].softmax(-1).topk(10)
+    return [tokenizer.decode([i]) for i in top.indices.tolist()], top.values.tolist()
 
 
-next_words("a robot must", *ten_next("a robot must"))
+def shown(thing):
+    """What the model expects to come after a thing and "because it", and what comes there."""
+    text = f"Ada looked at the {thing} because it"
+    pieces, probs = ten_next(text)
+    came = re.findall(rf"the {thing} [^.]*because it( \w+)", stories)
+    shares = [came.count(piece) / len(came) for piece in pieces]
+    return next_words(text, [piece.replace(" ", "␣") for piece in pieces], probs, shares)
 
 # %% [markdown]
-# The model knows the kind of word (verbs) and the habits of robots. And if the same *must* follows a
-# child? The last word is the same; what differs stands one word further back.
+# In the stories everything has its habits, and no two things have one in common. The orange marks show how often
+# each word does come there, counted in all stories that the model has read. Which words will have a bar worth
+# mentioning?
 
 # %%
-next_words("a child must", *ten_next("a child must"))
+stories = "\n".join(training_documents())
+shown("cow")
+
+# %% [markdown]
+# The habits of a cow, about as often as they do come, and hardly anything else. And if the same *because it*
+# follows a boat? The last two words are the same; what differs stands one word further back.
+
+# %%
+shown("boat")
 
 # %% [markdown]
 # ### Break it
@@ -603,9 +583,9 @@ next_words("a child must", *ten_next("a child must"))
 
 # %%
 with torch.no_grad():
-    end_of_stream = embed(ids[:, :-1], tiny.wte.weight, tiny.wpe.weight)
-    for block in tiny.h.children():
-        end_of_stream = block(end_of_stream)  # (3000, 6, 32)
+    end_of_stream = embed(ids[:, :-1], trained.wte.weight, trained.wpe.weight)
+    for block in trained.h.children():
+        end_of_stream = block(end_of_stream)  # (100, 64, 128)
 
 
 @torch.no_grad()
@@ -613,8 +593,8 @@ def loss_of(rows, table):
     return F.cross_entropy(output_logits(rows, table).flatten(0, 1), ids[:, 1:].flatten()).item()
 
 
-own_table = tiny.wte.weight
-assert abs(loss_of(tiny.ln_f(end_of_stream), own_table) - at_last) < 1e-4
+own_table = trained.wte.weight
+assert abs(loss_of(trained.ln_f(end_of_stream), own_table) - at_last) < 1e-4
 
 # %% [markdown]
 # In a deeper model more is added to the stream, and it may become much longer (lesson 09). So let it be
@@ -624,19 +604,22 @@ assert abs(loss_of(tiny.ln_f(end_of_stream), own_table) - at_last) < 1e-4
 print("the stream     with ln_f   without")
 for times in (1, 5, 25):
     stream = times * end_of_stream
-    print(f"times {times:2} {loss_of(tiny.ln_f(stream), own_table):15.2f} {loss_of(stream, own_table):9.2f}")
+    print(f"times {times:2} {loss_of(trained.ln_f(stream), own_table):15.2f} {loss_of(stream, own_table):9.2f}")
 
 # %% [markdown]
-# As it is, these two blocks could nearly do without the norm. But with it the loss does not depend on how
-# long the stream has become. Without it a long row is a sure row, and where it is wrong, being sure is
-# expensive.
+# With the norm the loss does not depend on how long the stream has become. Without it a long row is a sure row,
+# and where it is wrong, being sure is expensive: at twenty-five times the length the model does worse than one that
+# knows nothing.
 #
 # And another table for the output, with numbers as large as those of the trained one, but drawn at random?
 
 # %%
-other_table = own_table.detach().std() * torch.randn(len(tokens), 32)
-print(f"own table:   {loss_of(tiny.ln_f(end_of_stream), own_table):.2f}")
-print(f"another one: {loss_of(tiny.ln_f(end_of_stream), other_table):.2f}; knowing nothing: {math.log(20):.2f}")
+torch.manual_seed(5)
+other_table = own_table.detach().std() * torch.randn(own_table.shape)
+other_loss = loss_of(trained.ln_f(end_of_stream), other_table)
+print(f"own table:   {loss_of(trained.ln_f(end_of_stream), own_table):.2f}")
+print(f"another one: {other_loss:.2f}; knowing nothing: {math.log(2048):.2f}")
+assert other_loss > math.log(2048)
 
 # %% [markdown]
 # Worse than knowing nothing: the model is sure, and of the wrong thing. What the blocks write and the table
@@ -723,7 +706,7 @@ require_passed("count_parameters")
 # It has to agree with what your own model really holds:
 
 # %%
-for model in (mine, tiny, narrow):
+for model in (mine, trained, narrow):
     assert count_parameters(model.config) == sum(p.numel() for p in model.parameters())
 f"{count_parameters(smallest):,} parameters in the smallest GPT-2"
 

@@ -17,6 +17,7 @@
 import copy
 import math
 import statistics
+import textwrap
 import time
 
 import torch
@@ -24,7 +25,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
 
 from gpt2course import check, kv_cache
 from gpt2course.attention import attention_scores, attention_weights, blend_values
@@ -37,6 +37,7 @@ from gpt2course.kv_cache import KVCache
 from gpt2course.mine import causal_mask, embed, masked_attention, merge_heads, split_heads
 from gpt2course.model import GPT2, count_parameters, output_logits
 from gpt2course.multihead import CausalSelfAttention
+from gpt2course.weights import load_tokenizer
 from gpt2course.widgets.kv_cache import cache_slider
 
 # %% [markdown]
@@ -467,45 +468,25 @@ assert torch.allclose(torch.cat([after_prompt, after_orders]), four[2:], atol=1e
 # %% [markdown]
 # ## 8. The same logits, and how not to test that
 #
-# For this section a model is needed that writes something, so that its text can be watched. Here is a story
-# of 70 words for it to learn by heart; full stop and comma are words of their own.
+# For this section a model is needed that writes something, so that its text can be watched: the small trained
+# GPT-2 that comes with the course. It has read many short stories, and lesson 13 is about how. Each of its tokens
+# is a word or a piece of one, together with the blank before it. `<|endoftext|>` stands before each story, so the
+# prompt begins with it, too.
 
 # %%
-STORY = """the robot must obey the orders given it . the captain gave it three orders . it must
-sweep the deck , it must mend the sail , and it must wake the cook . the robot swept the
-deck . the robot mended the sail . then the robot woke the cook , and the cook gave it
-soup . the robot gave the soup to the captain .""".split()
-vocabulary = sorted(set(STORY))
-story_ids = torch.tensor([vocabulary.index(word) for word in STORY])
-print(len(STORY), "words,", len(vocabulary), "different ones")
+teller = GPT2.from_pretrained("course").requires_grad_(False)
+tokenizer = load_tokenizer("course")
+BEGINNING = "Hugo lived in Oakham and owned a rusty robot. A robot must obey the orders"
+prompt = torch.tensor([[tokenizer.end_of_text, *tokenizer.encode(BEGINNING)]])
+print("prompt:", tuple(prompt.shape), "  the model reads up to", teller.config.n_ctx, "tokens")
 
 # %% [markdown]
-# Two layers, 32 numbers wide, and a few seconds of training. In each step the model reads eight pieces of
-# the story, which goes round and round, and is moved a little towards the words that follow; lesson 13 takes
-# such a loop apart. (One thread, since such small matrices gain nothing from more. It stays at one, for the
-# clock of section 9 as well.)
-
-# %%
-torch.set_num_threads(1)
-torch.manual_seed(4)
-teller = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=32, n_ctx=64, vocab_size=len(vocabulary)))
-optimizer = torch.optim.AdamW(teller.parameters(), lr=5e-3)
-for _ in tqdm(range(200), desc="steps"):
-    starts = torch.randint(len(STORY), (8, 1))
-    batch = story_ids[(starts + torch.arange(65)) % len(STORY)]  # (8, 65)
-    loss = F.cross_entropy(teller(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-teller.requires_grad_(False);
-
-# %% [markdown]
-# First the long way, that of lesson 11: read the whole text anew for each word, and take the likeliest. The
-# logits are kept, too. Fifty words after *the captain gave it three*; do you recognise the story?
+# First the long way, that of lesson 11: read the whole text anew for each token, and take the likeliest. The
+# logits are kept, too. Fifty tokens; what do you expect right after *orders*?
 
 # %%
 def write_anew(ids, n):
-    """n words after a prompt (1, T): the logits (n, V) that each was chosen by, and their ids."""
+    """n tokens after a prompt (1, T): the logits (n, V) that each was chosen by, and their ids."""
     rows = []
     for _ in range(n):
         rows.append(teller.next_logits(ids))
@@ -513,12 +494,12 @@ def write_anew(ids, n):
     return torch.cat(rows), ids[0, -n:]
 
 
-prompt = torch.tensor([[vocabulary.index(word) for word in "the captain gave it three".split()]])
 anew, anew_ids = write_anew(prompt, 50)
-print("… " + " ".join(vocabulary[i] for i in anew_ids[:24]) + " …")
+print(f"{BEGINNING} …")
+print(textwrap.fill(f"…{tokenizer.decode(anew_ids.tolist())} …", 80))
 
 # %% [markdown]
-# Now with pasts: the prompt is read once, here in two pieces, and then each new word alone.
+# Now with pasts: the prompt is read once, here in three pieces, and then each new token alone.
 
 # %%
 def write_cached(parts, n, **mistake):
@@ -532,10 +513,10 @@ def write_cached(parts, n, **mistake):
     return torch.cat(rows), torch.cat(rows).argmax(dim=-1)
 
 
-pieces = [prompt[:, :2], prompt[:, 2:]]
+pieces = prompt.split([prompt.shape[1] - 3, 2, 1], dim=1)  # the last three tokens as 2 and 1
 cached, cached_ids = write_cached(pieces, 50)
 assert torch.equal(cached_ids, anew_ids)
-print(f"{len(cached_ids)} words, all of them the same")
+print(f"{len(cached_ids)} tokens, all of them the same")
 
 # %% [markdown]
 # And the logits? Sums in another order are rounded differently, and float32 carries about seven digits, so a
@@ -553,13 +534,13 @@ print(f"largest difference of a logit in 50 steps: {off32:.0e}, in float64 {off6
 # %% [markdown]
 # ### Two mistakes
 #
-# **Position 0.** `start` is forgotten, and each new word is embedded at position 0. The prompt is read in one
+# **Position 0.** `start` is forgotten, and each new token is embedded at position 0. The prompt is read in one
 # piece and gets its right positions.
 #
 # **Mask from the upper left.** `scaled_dot_product_attention` is torch's own attention, and
 # `is_causal=True` asks it for a mask. That mask counts from the upper left corner. With as many queries as
-# keys it is the right one; a single new token needs no mask and is given none. Only a prompt that is read in
-# more than one piece comes under the wrong mask.
+# keys it is the right one; a single new token needs no mask and is given none. Only a piece of several tokens on
+# top of others comes under the wrong mask: the second of our three.
 
 # %%
 def upper_left(q, k, v, past):
@@ -572,18 +553,18 @@ def upper_left(q, k, v, past):
 #
 # <details><summary>A. An error message</summary>
 # Position 0 is a position like any other, and all shapes are right. Nothing in the program can know that the
-# word stands elsewhere.
+# token stands elsewhere.
 # </details>
-# <details><summary>B. Nonsense from the first new word on</summary>
-# The first new word is chosen by the logits after the prompt, and the prompt was read as it should be. And
-# later, a word is chosen by being the likeliest; it can be that by a smaller margin and still win.
+# <details><summary>B. Nonsense from the first new token on</summary>
+# The first new token is chosen by the logits after the prompt, and the prompt was read as it should be. And
+# later, a token is chosen by being the likeliest; it can be that by a smaller margin and still win.
 # </details>
-# <details><summary>C. The right story, at least for a while</summary>
-# Yes. Logits have to be off by more than the lead of the best word before another one is chosen.
+# <details><summary>C. A text that begins right and goes astray later</summary>
+# Yes. Logits have to be off by more than the lead of the best token before another one is chosen.
 # </details>
 
 # %% [markdown]
-# Both mistakes, beside the right version. Each picks its own words; of fifty, how many agree with the right
+# Both mistakes, beside the right version. Each picks its own tokens; of fifty, how many agree with the right
 # text before the first that does not?
 
 # %%
@@ -596,25 +577,24 @@ parted = {}
 for name, (_, ids) in versions.items():
     differ = (ids != anew_ids).nonzero()
     parted[name] = differ[0].item() + 1 if len(differ) else None
-    print(f"{name:10}  the same text for {(parted[name] or 51) - 1} words")
-    assert parted[name] is None or parted[name] > 3
+    print(f"{name:10}  the same text for {(parted[name] or 51) - 1} tokens")
+assert 1 < parted["position 0"] <= 50
 
 # %% [markdown]
-# What does the first mistake write where it parts from the right text? Read both lines as somebody would who
-# does not know which of them has a fault in its program.
+# And what do they write? Read the three as somebody would who does not know which of them has a fault in its
+# program.
 
 # %%
-begin = max((parted["position 0"] or 18) - 6, 0)
-for name in ("right", "position 0"):
-    shown = versions[name][1][begin : begin + 20]
-    print(f"{name:10}  … {' '.join(vocabulary[i] for i in shown)} …")
+for name, (_, ids) in versions.items():
+    print(name, textwrap.fill(f"…{tokenizer.decode(ids.tolist())} …", 80), sep="\n", end="\n\n")
 
 # %% [markdown]
-# It is fluent. One would take it for the work of a model that was not trained for long enough, and train on.
+# The first mistake makes pieces of sentences that do not hang together. One would take it for the work of a model
+# that was not trained for long enough, and train on. The second writes sentences as good as the right ones: be it
+# the same story or another, nobody who reads it would look for a fault.
 #
-# And now the logits: how far each version lies from the run over the whole text, word by word, as long as
-# the texts agree. The scale grows by factors of ten. Where would a look at the text have found the second
-# mistake?
+# And now the logits: how far each version lies from the run over the whole text, token by token, as long as
+# the texts agree. The scale grows by factors of ten. At which token does each mistake show for the first time?
 
 # %%
 off_by = {}
@@ -622,24 +602,23 @@ for name, (logits, _) in versions.items():
     n_same = parted[name] or 50
     off_by[name] = (logits - anew)[:n_same].abs().amax(dim=-1).tolist()
 assert max(off_by["right"]) < 1e-4
-assert max(off_by["position 0"]) > 1e-2 and max(off_by["upper left"]) > 1e-2
+assert off_by["position 0"][1] > 0.1 and off_by["upper left"][0] > 1e-2
 differences(off_by, parted, tolerance=1e-4)
 
 # %% [markdown]
-# Nowhere: under the second mistake all fifty words are the right ones, and no look at the text would have found
-# it. The logits show it. For each word of both curves: how many times larger is the difference than that of the
-# right version, which is rounding?
+# The first at the second token, the second at the very first, whatever the text says. For each token of
+# both curves: how many times larger is the difference than that of the right version, which is rounding?
 
 # %%
 for name in ("position 0", "upper left"):
     times = [wrong / right for wrong, right in zip(off_by[name], off_by["right"])]
     for factor in (100, 1_000, 10_000):
         many = sum(t > factor for t in times)
-        print(f"{name}: more than {factor:6,} times rounding at {many} of {len(times)} words")
+        print(f"{name}: more than {factor:6,} times rounding at {many} of {len(times)} tokens")
 
 # %% [markdown]
-# One word of the first mistake is missing from the count, the first: the prompt that it follows was read as it
-# should be. The size of the second mistake changes from word to word, but at none of them does it look like
+# One token of the first mistake is missing from the count, the first: the prompt that it follows was read as it
+# should be. The size of the second mistake changes from token to token, but at none of them does it look like
 # rounding. The moral, for every cache that you write or meet: **compare logits, never text.** And compare over
 # several steps, with a prompt in pieces: the first step hides the first mistake, and a prompt in one piece hides
 # the second.
@@ -694,9 +673,11 @@ print(f"with a cache, token 1024 takes {more:.0%} more than token 1")
 # Multiply-adds are not seconds. So measure: a model of 4 layers, 128 wide, for texts up to 512 tokens. Its
 # weights are random again, since time does not depend on them. The cache is filled once; setting
 # its `length` back to S − 1 makes it hold only the tokens before token S. The numbers of the others still lie
-# behind that length; nothing reads them, and the next token is written over them.
+# behind that length; nothing reads them, and the next token is written over them. (One thread, since such small
+# matrices gain nothing from more.)
 
 # %%
+torch.set_num_threads(1)
 clocked = GPT2(GPT2Config(n_layer=4, n_head=4, n_embd=128, n_ctx=512, vocab_size=2048))
 clocked.requires_grad_(False)
 text, full = torch.randint(2048, (1, 512)), KVCache(clocked.config)

@@ -78,8 +78,19 @@ def test_differences_tell_how_large_they_are_and_where_the_text_parts():
     picture = differences(found, {"right": None, "position 0": 2}, tolerance=1e-4)
     right, wrong = picture.alt.splitlines()
     assert right == "right: largest difference 2e-06, same text throughout"
-    assert wrong == "position 0: largest difference 0.5, other text from word 2 on"
+    assert wrong == "position 0: largest difference 0.5, other text from token 2 on"
     assert "<svg" in picture.html
+
+
+def test_where_two_texts_part_the_labels_stay_inside_and_apart(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(kv_cache, "_from_plot", lambda figure, alt: drawn.extend(figure.axes))
+    found = {"right": [1e-6] * 50, "early": [0.5] * 4, "late": [0.5] * 41}
+    differences(found, {"right": None, "early": 4, "late": 41}, tolerance=1e-4)
+    early, late = drawn[0].texts
+    assert (early.get_ha(), late.get_ha()) == ("left", "right")
+    assert early.get_position()[0] > 4 and late.get_position()[0] < 41
+    assert late.get_position()[1] > 2 * early.get_position()[1] > 2e-4
 
 
 def test_the_curves_take_the_text_colour_of_the_notebook_and_have_no_ground_of_their_own():

@@ -125,11 +125,13 @@ def differences(
     Args:
         found: for each version the largest difference at every step.
         parted: the step from which on its text is another one; None where it stays the same.
+            Its curve is expected to end there.
         tolerance: below it a difference is rounding.
     """
     lowest = tolerance / 1e4
     styles = (("o", BLUE), ("s", ORANGE), ("D", PURPLE), ("v", GREEN))
-    told = []
+    longest = max(map(len, found.values()))
+    told, line = [], 1.4 * tolerance
     with _themed_plots() as plt:
         figure, axis = plt.subplots(figsize=(8, 3.6))
         for (name, curve), (marker, colour) in zip(found.items(), styles, strict=False):
@@ -138,13 +140,16 @@ def differences(
             axis.plot(steps, shown, marker=marker, markersize=3.5, color=colour, label=name)
             said = "same text throughout"
             if (step := parted[name]) is not None:
-                said = f"other text from word {step} on"
+                said = f"other text from token {step} on"
                 axis.axvline(step, color=colour, linestyle=":", linewidth=1.5)
-                axis.text(step + 0.6, 0.7 * tolerance, f"{name}: {said}", va="top")
+                late = step > longest / 2  # then there is more room on the left of the line
+                side = {"x": step - 0.6, "ha": "right"} if late else {"x": step + 0.6, "ha": "left"}
+                axis.text(y=line, s=f"{name}: {said}", va="bottom", **side)
+                line *= 5  # the next one stands a line higher
             told.append(f"{name}: largest difference {max(curve):.1g}, {said}")
         axis.axhline(tolerance, color=THEME, linestyle="--", linewidth=1, label="rounding, at most")
         axis.set_yscale("log")
-        axis.set_xlabel("words written")
+        axis.set_xlabel("tokens written")
         axis.set_ylabel("largest difference of a logit")
         axis.set_title("While the text is still the same, the logits show the mistake")
         axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))

@@ -32,14 +32,15 @@ def next_words(
         shares: how often each word does come there, drawn as a mark across its bar.
     """
     left, unit, high = 110, 360, 26
+    top = 48 if shares else 28
     title = f"after “{after}”"
     parts = [_text(left, 16, title, "start", weight=600)]
     if shares:
-        parts.append(f'<path d="M{left + 220} 6V20" stroke="{MARK}" stroke-width="4"/>')
-        parts.append(_text(left + 228, 17, "how often it does come there", "start", 12))
+        parts.append(f'<path d="M{left + 4} 25V39" stroke="{MARK}" stroke-width="4"/>')
+        parts.append(_text(left + 12, 36, "how often it does come there", "start", 12))
     told = []
     for i, (word, p) in enumerate(zip(words, probs, strict=True)):
-        y = 28 + i * high
+        y = top + i * high
         parts.append(_text(left - 8, y + 15, word, "end"))
         parts.append(_box(left, y, max(0.5, p * unit), 20, BAR))
         end = max(p, shares[i] if shares else 0.0) * unit
@@ -50,7 +51,7 @@ def next_words(
             parts.append(f'<path d="M{x:.1f} {y - 2}V{y + 22}" stroke="{MARK}" stroke-width="4"/>')
             told[-1] += f" (comes {shares[i]:.1%})"
     return from_svg(
-        _svg(left + unit + 90, 34 + len(words) * high, parts), f"{title}: " + ", ".join(told)
+        _svg(left + unit + 90, top + 6 + len(words) * high, parts), f"{title}: " + ", ".join(told)
     )
 
 
