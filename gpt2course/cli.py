@@ -1,4 +1,4 @@
-"""The command line: `python -m gpt2course generate | info | perplexity | doctor`.
+"""The command line: `python -m gpt2course generate | info | perplexity | train | doctor`.
 
 torch is imported inside the commands, so that `--help` answers at once.
 """
@@ -10,16 +10,22 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gpt2course import __version__
-from gpt2course.config import RELEASED, GPT2Config
+from gpt2course.config import COURSE, RELEASED, GPT2Config
 
 if TYPE_CHECKING:
+    import torch
+
     from gpt2course.model import GPT2
+    from gpt2course.processes import Processes
+    from gpt2course.settings import Settings
     from gpt2course.tokenizer import Tokenizer
 
 PROGRAM = "python -m gpt2course"
@@ -107,12 +113,15 @@ def _source(model: str) -> tuple[GPT2Config, list[str]]:
             f"source   hub repo {repo} (the weights were not fetched for this)"
         ]
     config_path, files = weights.locate(model)
-    kind = "hub repo" if not Path(model).exists() else "file" if Path(model).is_file() else "folder"
-    where = model if kind == "hub repo" else Path(model).resolve()
+    if Path(model).exists():
+        source = f"{'file' if Path(model).is_file() else 'folder'} {Path(model).resolve()}"
+    else:
+        inside = model == weights.COURSE_MODEL
+        source = "inside the package" if inside else f"hub repo {model}"
     stored = _bytes(sum(file.stat().st_size for file in files))
     names = files[0].name if len(files) == 1 else f"{len(files)} files"
     return weights.read_config(config_path), [
-        f"source   {kind} {where}",
+        f"source   {source}",
         f"stored   {stored} in {names}, as {', '.join(_stored_dtypes(files))}",
     ]
 
@@ -221,6 +230,191 @@ def perplexity(options: argparse.Namespace) -> int:
     return 0
 
 
+def train(options: argparse.Namespace) -> int:
+    """Train a model on the course's text or the user's, and write all that it is to a folder."""
+    import torch
+
+    from gpt2course import processes
+
+    own = options.device in (None, "cuda")  # of several GPUs, each process takes one
+    try:
+        device = processes.own_device() if own else torch.device(options.device)
+        with processes.join_processes(device) as joined:
+            _train(options, device, joined)
+    except (KeyboardInterrupt, FloatingPointError, ValueError, OSError) as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(2)  # the first one says why, before torchrun ends it because of this one
+            return FAILED
+        if isinstance(error, ValueError | OSError):
+            raise
+        print(f"\ngpt2course: {error}" if str(error) else "", file=sys.stderr)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+    return 0
+
+
+def _train(options: argparse.Namespace, device: torch.device, processes: Processes) -> None:
+    from tqdm.auto import tqdm
+
+    from gpt2course import checkpoints, training, weights
+    from gpt2course.text_data import TextData
+
+    def say(line: str) -> None:
+        if processes.first:
+            tqdm.write(line)  # past the bar
+            sys.stdout.flush()
+
+    folder, settings = Path(options.out), _settings(options)
+    path = folder / checkpoints.CHECKPOINT
+    if (folder / weights.WEIGHTS).exists() and not path.exists():
+        raise ValueError(
+            f"{folder} must be a new folder, or that of a run, but holds a {weights.WEIGHTS} that "
+            f"no run here has made; name another folder"
+        )
+    documents, heldout = _documents(options.data)
+    say(f"text       {len(documents):,} documents to learn from, {len(heldout):,} held out")
+    tokenizer = _tokenizer(options, documents, say)
+    data = TextData.from_split(documents, heldout, tokenizer)
+    say(f"           {len(data.train):,} tokens to learn from, {len(data.heldout):,} held out")
+    model = _model(options, tokenizer).to(device)
+    sizes = ", ".join(f"{name} {size}" for name, size in vars(model.config).items())
+    say(f"model      {sum(p.numel() for p in model.parameters()):,} parameters: {sizes}")
+    say(f"run        {_plan(settings, model.config.n_ctx, device, processes)}")
+    if path.exists():
+        say(f"going on   from step {checkpoints.n_steps(path)}, with {path}")
+    history = training.train(
+        model,
+        data,
+        settings,
+        folder,
+        on_eval=lambda step, _, past: say(
+            f"step {step:<5} held-out loss {past.heldout[-1].loss:.4f} nats per token"
+        ),
+        progress=sys.stderr.isatty(),
+    )
+    if processes.first:
+        model.save_pretrained(folder)
+        with suppress(ValueError):  # GPT-2's own is found without a file
+            tokenizer.save(folder / weights.TOKENIZER)
+        history.save(folder / checkpoints.HISTORY)
+    say(f"done       in {history.seconds:.0f} s: {history.heldout[-1].loss:.4f} nats per token")
+    if processes.first and options.card:
+        from gpt2course import model_card
+
+        say("card       is being measured")
+        made = model_card.made_by(_command(options), settings, model.config.n_ctx, data, history)
+        measured = model_card.measure(model.cpu().eval(), tokenizer)
+        model_card.write_card(folder, model, measured, made)
+    say(f"written    {folder}; let it write: {PROGRAM} generate --model {folder}")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that was given, without where its result goes."""
+    given = {
+        name: value
+        for name, value in vars(options).items()
+        if name not in ("command", "run", "out", "card") and value not in (None, False)
+    }
+    rest = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
+    return f"{PROGRAM} train --out FOLDER --card{rest}"
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Those of the course model, but for what was asked; the rest in proportion."""
+    from gpt2course.training import COURSE_SETTINGS as course
+
+    asked = {
+        "max_steps": options.steps,
+        "batch_size": options.batch_size,
+        "max_lr": options.lr,
+        "accumulate": options.accumulate,
+        "eval_every": options.eval_every,
+        "checkpoint_every": options.checkpoint_every,
+        "seed": options.seed,
+        "dtype": options.dtype,
+        "compile": options.compile,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if "max_lr" in asked:
+        asked["min_lr"] = asked["max_lr"] / 10
+    if "max_steps" in asked:
+        asked["warmup_steps"] = min(course.warmup_steps, asked["max_steps"] // 10)
+    return replace(course, **asked)
+
+
+def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
+    """What to learn from, and what is held out: of the user's files, or the course's own text."""
+    if files:
+        from gpt2course.text_data import read_texts, split_documents
+
+        return split_documents(read_texts(files))
+    from gpt2course.corpus import heldout_documents, training_documents
+
+    return training_documents(), heldout_documents()
+
+
+def _tokenizer(
+    options: argparse.Namespace, documents: list[str], say: Callable[[str], object]
+) -> Tokenizer:
+    from gpt2course import weights
+    from gpt2course.tokenizer import Tokenizer
+
+    given = "--tokenizer" if options.tokenizer else "--model" if options.model else None
+    if given and options.vocab_size:
+        raise ValueError(
+            f"--vocab-size must be left out where {given} gives the tokens, got "
+            f"{options.vocab_size}; leave out one of the two"
+        )
+    if options.tokenizer:
+        path = Path(options.tokenizer)
+        tokenizer = Tokenizer.load(path / weights.TOKENIZER if path.is_dir() else path)
+    elif options.model:
+        tokenizer = weights.load_tokenizer(options.model)
+    else:
+        say("tokenizer  is being trained on the text")
+        tokenizer = Tokenizer.train(documents, options.vocab_size or COURSE.vocab_size)
+    say(f"tokenizer  {tokenizer.vocab_size:,} tokens")
+    return tokenizer
+
+
+def _model(options: argparse.Namespace, tokenizer: Tokenizer) -> GPT2:
+    import torch
+
+    from gpt2course.model import GPT2
+
+    names = ("n_layer", "n_head", "n_embd", "n_ctx")
+    sizes = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if not options.model:
+        torch.manual_seed(options.seed or 0)
+        model = GPT2(replace(COURSE, **sizes, vocab_size=tokenizer.vocab_size))
+        model.initialise(std=0.02 * math.sqrt(GPT2Config.n_embd / model.config.n_embd))
+        return model
+    if sizes:
+        asked = ", ".join(f"--{name.replace('_', '-')} {size}" for name, size in sizes.items())
+        raise ValueError(
+            f"the sizes must be left out where --model gives them, got {asked}; leave out one of "
+            f"the two"
+        )
+    model = GPT2.from_pretrained(options.model)
+    if tokenizer.vocab_size != model.config.vocab_size:
+        raise ValueError(
+            f"--tokenizer must have the {model.config.vocab_size} tokens of --model, got "
+            f"{tokenizer.vocab_size}; leave it out for the tokenizer that lies beside the model"
+        )
+    return model.train()
+
+
+def _plan(settings: Settings, n_ctx: int, device: torch.device, processes: Processes) -> str:
+    import torch
+
+    n_threads = torch.get_num_threads()
+    who = f"{processes.size} processes" if processes.size > 1 else "1 process"
+    threads = f" of {n_threads} thread{'s' * (n_threads > 1)}" if device.type == "cpu" else ""
+    return (
+        f"{settings.max_steps:,} steps of {settings.batch_size} × {settings.n_ctx or n_ctx} "
+        f"tokens, learning rate {settings.max_lr:g}; {device.type}, {who}{threads}"
+    )
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Test the environment, a line for each check."""
     from gpt2course.doctor import examine
@@ -264,6 +458,11 @@ _TEMPERATURE = _number(
 )
 _NEW_TOKENS = _number(int, lambda n: n >= 1, "a whole number of at least 1", "try 100")
 _STRIDE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for half")
+_COUNT = _number(
+    int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for the usual"
+)
+_RATE = _number(float, lambda lr: 0 < lr < math.inf, "a number above 0", "1e-3 is common")
+_VOCAB_SIZE = _number(int, lambda n: n >= 257, "a whole number of at least 257", "try 2048")
 _SEED = _number(
     int, lambda n: 0 <= n < 2**63, "a whole number of at least 0 and below 2^63", "try 1"
 )
@@ -300,8 +499,8 @@ def _device(name: str) -> str:
 
 
 DESCRIPTION = """\
-Let GPT-2 write, look at its sizes, measure how well it predicts a text, and test
-whether this computer has what the course needs.
+Let GPT-2 write, look at its sizes, measure how well it predicts a text, train one, and
+test whether this computer has what the course needs.
 """
 EXAMPLES = f"""\
 examples:
@@ -309,6 +508,7 @@ examples:
   {PROGRAM} generate "The robot must" --top-k 40
   {PROGRAM} info gpt2-xl
   {PROGRAM} perplexity novel.txt
+  {PROGRAM} train --out my_model
 
 {PROGRAM} COMMAND --help says more about a command.
 """
@@ -355,6 +555,25 @@ examples:
   {PROGRAM} perplexity novel.txt --model gpt2-medium --stride 256
   echo "A robot must obey." | {PROGRAM} perplexity -
 """
+TRAIN = """\
+Train a model from nothing, on the stories of the course or on files of your own, and
+write it to a folder that `generate` and `perplexity` read. It learns to predict each
+token from those before it; some of the text is held out, and measured only.
+
+A run that was ended, by Ctrl-C or a power cut, goes on from its last checkpoint when the
+same command is given again.
+"""
+TRAIN_EXAMPLES = f"""\
+examples:
+  {PROGRAM} train --out my_model                      the course model, on the course's text
+  {PROGRAM} train --out my_model --steps 300          the same, not as long
+  {PROGRAM} train --out novels --data a.txt b.txt     on your own files
+  {PROGRAM} train --out more --model my_model --lr 2e-4 --data a.txt
+  torchrun --nproc-per-node 2 -m gpt2course train --out my_model
+
+torchrun starts several processes that share the work: each with a GPU of its own where
+there are some, else each with its share of the cores.
+"""
 DOCTOR = """\
 Test whether this computer has what the course needs. Each check is a line:
 
@@ -396,6 +615,7 @@ def _parser() -> argparse.ArgumentParser:
         "what came before, and take longer (half of its window)",
     )
     _add_model_options(added)
+    _add_train_options(add(train, "train a model", TRAIN, TRAIN_EXAMPLES))
     add(doctor, "test this computer", DOCTOR, DOCTOR_EXAMPLES)
     return parser
 
@@ -451,9 +671,10 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
-        default="gpt2",
-        help=f"{', '.join(RELEASED)}, fetched once from the Hugging Face hub; any GPT-2 there as "
-        "OWNER/NAME; or a folder or .safetensors file of your own (gpt2)",
+        default="course",
+        help=f"course, the small one inside the package; {', '.join(RELEASED)}, fetched once from "
+        "the Hugging Face hub; any GPT-2 there as OWNER/NAME; or a folder or .safetensors file of "
+        "your own (course)",
     )
     parser.add_argument(
         "--device",
@@ -468,6 +689,72 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="how finely numbers are kept: float32, or bfloat16 or float16, which take half the "
         "memory and are coarser (float32)",
+    )
+
+
+def _add_train_options(parser: argparse.ArgumentParser) -> None:
+    def add(name: str, kind: Callable[[str], Any], metavar: str, text: str) -> None:
+        parser.add_argument(name, type=kind, metavar=metavar, help=text)
+
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="where the model goes, and the checkpoints meanwhile; a new folder, or that of a run "
+        "to go on with",
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="FILE",
+        help="texts in UTF-8 to learn from, a twentieth of which is held out; documents end at "
+        "<|endoftext|>, or else the text is cut into pieces of about two pages (the stories of the "
+        "course)",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="PATH",
+        help="a file that Tokenizer.save wrote, or a folder that holds one (one is trained on the "
+        "text)",
+    )
+    parser.add_argument(
+        "--model",
+        help="begin with the weights of this one, a name, a folder or a .safetensors file, and "
+        "with its tokenizer (random weights)",
+    )
+    course = " (as for the course model)"
+    add("--n-layer", _COUNT, "N", f"blocks ({COURSE.n_layer})")
+    add("--n-head", _COUNT, "N", f"heads of each block ({COURSE.n_head})")
+    add("--n-embd", _COUNT, "N", f"width, which the heads share ({COURSE.n_embd})")
+    add("--n-ctx", _COUNT, "N", f"tokens that the model reads ({COURSE.n_ctx})")
+    add("--vocab-size", _VOCAB_SIZE, "N", f"tokens that there are ({COURSE.vocab_size})")
+    add("--steps", _COUNT, "N", f"how often the weights are moved{course}")
+    add("--batch-size", _COUNT, "N", f"rows of a step, over all processes{course}")
+    add("--lr", _RATE, "RATE", f"the highest learning rate; it falls to a tenth{course}")
+    add("--accumulate", _COUNT, "N", "cut each step into N pieces, to take less memory (1)")
+    add("--eval-every", _COUNT, "N", f"look at the held-out text after so many steps{course}")
+    add("--checkpoint-every", _COUNT, "N", f"write a checkpoint after so many steps{course}")
+    add("--seed", _SEED, "N", "a number that fixes the first weights and the rows drawn (0)")
+    parser.add_argument(
+        "--device",
+        type=_device,
+        help="where to compute: cpu, cuda (an NVIDIA card) or mps (a Mac's graphics) (cuda where "
+        "there is one, else cpu)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16"],
+        help="of the products; the weights are float32 (bfloat16 on cuda, else float32)",
+    )
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="measure it on the course's held-out stories and probes, and write a page of that",
+    )
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="let torch.compile make kernels first, which takes a minute (on cuda alone)",
     )
 
 

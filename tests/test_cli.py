@@ -602,10 +602,13 @@ def test_help_teaches_and_ends_with_examples(run):
 
 def test_the_examples_of_the_help_are_right_usage(monkeypatch):
     called = []
-    for command in ("generate", "info", "perplexity", "doctor"):
+    for command in ("generate", "info", "perplexity", "train", "doctor"):
         monkeypatch.setattr(cli, command, lambda options: called.append(options) or 0)
         monkeypatch.setattr(getattr(cli, command), "__name__", command)
     texts = [cli.EXAMPLES, cli.GENERATE_EXAMPLES, cli.INFO_EXAMPLES, cli.PERPLEXITY_EXAMPLES]
+    texts.append(
+        cli.TRAIN_EXAMPLES.replace("torchrun --nproc-per-node 2 -m gpt2course", cli.PROGRAM)
+    )
     lines = [line for text in (*texts, cli.DOCTOR_EXAMPLES) for line in text.splitlines()]
     examples = [line.partition(cli.PROGRAM)[2] for line in lines if line.startswith("  ")]
     for example in examples:
@@ -613,6 +616,14 @@ def test_the_examples_of_the_help_are_right_usage(monkeypatch):
         argv = [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', words)]
         assert cli.main(argv) == 0, example
     assert len(called) == len(examples) > 12
+
+
+def test_the_course_model_is_there_without_a_name_and_without_a_network(run):
+    code, out, _ = run("generate", "Mina watched the robot because it", "--max-new-tokens", 1,
+                       "--temperature", 0)  # fmt: skip
+    assert code == 0
+    assert out.split()[-1] in ("beeped", "whirred", "blinked")
+    assert "inside the package" in run("info", "course")[1]
 
 
 def test_version(run):

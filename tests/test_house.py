@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gpt2course"
 FLOW = [
     "files",
     "config",
+    "corpus",
     "bigram",
     "tokenizer",
     "linear",
@@ -27,6 +28,13 @@ FLOW = [
     "weights",
     "inspection",
     "evaluation",
+    "settings",
+    "text_data",
+    "chunked_loss",
+    "checkpoints",
+    "processes",
+    "training",
+    "model_card",
 ]
 # Beside the flow, from what knows least to what knows most.
 BESIDE = ["figures", "checks", "answer_source", "workbook", "mine", "widgets", "notebook"]

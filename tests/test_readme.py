@@ -1,12 +1,14 @@
 """The README: its code runs, its links lead somewhere, its pictures are those of today."""
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from gpt2course import weights
+from gpt2course import corpus, weights
+from gpt2course.cli import main
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
@@ -18,7 +20,7 @@ SNIPPETS = [re.sub(r"^  ", "", code, flags=re.M) if code.startswith("  ") else c
             for code in re.findall(r"```python\n(.*?)```", README, re.S)]  # fmt: skip
 
 
-INSTRUCTORS, IMPORTERS, RELEASED = SNIPPETS
+INSTRUCTORS, IMPORTERS, COURSE, RELEASED, TEXT = SNIPPETS
 
 
 def test_the_snippet_for_instructors_runs():
@@ -32,6 +34,20 @@ def test_the_snippet_for_importers_runs():
     exec(IMPORTERS, names)
     assert names["logits"].shape == (1, len(names["ids"]), names["config"].vocab_size)
     assert names["text"].startswith("a robot must obey")
+
+
+def test_the_snippet_for_the_course_model_runs(capsys):
+    names = {}
+    exec(COURSE, names)
+    assert capsys.readouterr().out.strip()
+    assert names["weights"].shape == (4, 4, len(names["ids"]), len(names["ids"]))
+
+
+def test_the_snippet_for_the_text_runs(capsys):
+    names = {}
+    exec(TEXT, names)
+    assert names["story"] in corpus.training_documents()
+    assert names["probe"].clue in capsys.readouterr().out
 
 
 @pytest.mark.released
@@ -49,6 +65,17 @@ def test_the_snippet_for_released_weights_runs(monkeypatch, tmp_path, capsys):
     )
     exec(RELEASED, {})
     assert len(capsys.readouterr().out) > 40  # characters of forty tokens
+
+
+def test_the_small_run_learns_what_the_readme_says(tmp_path):
+    options, before, after = re.search(
+        r"`(--n-layer.*?)` gets from ([\d.]+) to ([\d.]+) nats", README, re.S
+    ).groups()
+    assert main(["train", "--out", str(tmp_path / "small"), *options.split()]) == 0
+    history = json.loads((tmp_path / "small" / "history.json").read_text())
+    (_, first), *_, (_, last) = history["heldout"]
+    assert first == pytest.approx(float(before), abs=0.05)
+    assert last == pytest.approx(float(after), abs=0.1)
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))

@@ -1,0 +1,198 @@
+"""A training run on disk: its history, and the one file from which it goes on.
+
+A checkpoint is a safetensors file: every tensor of the run under a name that says whose it is
+(`model.wte.weight`, `exp_avg.wte.weight`), and in the header what the run was made with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from gpt2course.files import write_whole
+
+CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.json"
+_FORMAT = "gpt2course checkpoint 1"
+
+
+class Step(NamedTuple):
+    """One step: its number, from 0, and the loss of its batch, before the weights were moved."""
+
+    step: int
+    loss: float
+    learning_rate: float
+    grad_norm: float  # before clipping
+
+
+class Heldout(NamedTuple):
+    """The loss on the held-out text after so many steps."""
+
+    step: int
+    loss: float
+
+
+@dataclass
+class History:
+    """What was measured while a model was trained; losses in nats per token.
+
+    Attributes:
+        steps, heldout: in their order.
+        seconds: of all sessions that led here, evaluation included.
+        tokens: how many were learned from, each row's again where it came again.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    heldout: list[Heldout] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON, which `load` reads back as it was."""
+        write_whole(Path(path), (json.dumps(asdict(self)) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote."""
+        try:
+            fields = json.loads(Path(path).read_bytes())
+            steps = [Step(*row) for row in fields["steps"]]
+            heldout = [Heldout(*row) for row in fields["heldout"]]
+            return cls(steps, heldout, fields["seconds"], fields["tokens"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{os.fspath(path)} must be as History.save wrote it, but is not ({error!r})"
+            ) from None
+
+
+def history_tensors(history: History) -> dict[str, Tensor]:
+    """The history in float64, which holds its numbers exactly."""
+    return {
+        "history.steps": torch.tensor(history.steps, dtype=torch.float64).view(-1, 4),
+        "history.heldout": torch.tensor(history.heldout, dtype=torch.float64).view(-1, 2),
+        "history.totals": torch.tensor([history.seconds, history.tokens], dtype=torch.float64),
+    }
+
+
+def history_of(tensors: dict[str, Tensor]) -> History:
+    seconds, tokens = tensors["history.totals"].tolist()
+    steps = [Step(int(step), *rest) for step, *rest in tensors["history.steps"].tolist()]
+    heldout = [Heldout(int(step), loss) for step, loss in tensors["history.heldout"].tolist()]
+    return History(steps, heldout, seconds, int(tokens))
+
+
+# Weights and optimiser --------------------------------------------------------------------------
+
+
+def learned_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the steps so far have made: weights, buffers, and the optimiser's running means."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for what, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{what}.{name}"] = value
+    return tensors
+
+
+@torch.no_grad()
+def restore_learned(
+    tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Undo `learned_tensors`: the same values, on the model's device."""
+    own = model.state_dict()
+    for name, tensor in own.items():
+        tensor.copy_(tensors[f"model.{name}"])
+    for name, parameter in model.named_parameters():
+        found = {key.removesuffix(f".{name}"): t for key, t in tensors.items() if _is(key, name)}
+        for what, value in found.items():
+            # AdamW's count of steps is a number, and stays where the optimiser made it
+            device = parameter.device if value.ndim or optimizer.defaults.get("fused") else "cpu"
+            optimizer.state[parameter][what] = torch.empty_like(value, device=device).copy_(value)
+
+
+def _is(key: str, name: str) -> bool:
+    """Whether a tensor's name is that of an optimiser's value for this parameter."""
+    what, _, rest = key.partition(".")
+    return rest == name and what not in ("model", "history", "random")
+
+
+# The file ---------------------------------------------------------------------------------------
+
+
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], made_with: dict[str, Any]) -> None:
+    """Write beside the old checkpoint, which is there until the new one is whole on the disk."""
+    folder = path.with_name(f"{path.name}.new")  # what a killed run leaves is all in there
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    new = folder / path.name
+    metadata = {"format": _FORMAT, "made_with": json.dumps(made_with)}
+    try:
+        safetensors.torch.save_file(_apart(tensors), new, metadata)
+        with open(new, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(new, 0o644)  # safetensors lets nobody else read it
+        os.replace(new, path)
+    except safetensors.SafetensorError as error:
+        raise OSError(f"{path} can't be written: {error}; is the disk full?") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors wants them: contiguous, and none sharing memory with another."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        apart[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(apart[name].data_ptr())
+    return apart
+
+
+def read_checkpoint(path: Path, made_with: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a run that was made with the same.
+
+    Raises:
+        ValueError: the file is damaged, or the run was made with something else, which is named.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(
+                    f"{path} must be a {_FORMAT}, got format {metadata.get('format')!r}; "
+                    f"train in another folder"
+                )
+            _check_made_with(path, json.loads(metadata["made_with"]), made_with)
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{path} must be a whole checkpoint, but is not ({error}); delete it to begin anew, "
+            f"or put back a copy"
+        ) from None
+
+
+def n_steps(path: Path) -> int:
+    """How many steps the run of a checkpoint had taken."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.get_slice("history.steps").get_shape()[0]
+
+
+def _check_made_with(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    new = json.loads(json.dumps(new))  # as it reads when it comes out of a file
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if names:
+        was = ", ".join(f"{name}={old.get(name)!r}" for name in names)
+        now = ", ".join(f"{name}={new.get(name)!r}" for name in names)
+        raise ValueError(
+            f"{path} is of a run with {was}, got {now}; give what it was made with to go on with "
+            f"it, or train in another folder"
+        )

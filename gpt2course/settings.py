@@ -1,0 +1,110 @@
+"""What a training run is made with, besides model and text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a training run; the defaults suit a model of the course's size.
+
+    Attributes:
+        max_steps: how often the weights are moved.
+        batch_size: rows of a step, over all processes and pieces.
+        n_ctx: tokens of a row; None is as many as the model reads.
+        max_lr, min_lr, warmup_steps: as in `learning_rate`.
+        weight_decay: by which share of the learning rate matrices shrink in a step.
+        betas: how slowly AdamW forgets gradients, and their squares.
+        clip_norm: a longer gradient is cut to this length.
+        accumulate: pieces into which a step is cut, one after the other, to take less memory.
+        eval_every: steps from one look at the held-out text to the next.
+        eval_tokens: how many of its tokens are looked at; None is all.
+        checkpoint_every: steps from one checkpoint to the next.
+        seed: of the rows that are drawn.
+        dtype: of the products, "float32" or "bfloat16" (the weights stay float32); None is
+            bfloat16 on a GPU.
+        compile: whether torch.compile makes kernels for the model first; None is on a GPU.
+
+    Raises:
+        ValueError: a value is not possible.
+    """
+
+    max_steps: int
+    batch_size: int = 32
+    n_ctx: int | None = None
+    max_lr: float = 2e-3
+    min_lr: float = 2e-4
+    warmup_steps: int = 100
+    weight_decay: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    eval_every: int = 250
+    eval_tokens: int | None = 32_768
+    checkpoint_every: int = 250
+    seed: int = 0
+    dtype: str | None = None
+    compile: bool | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for name, (holds, rule, remedy) in _RULES.items():
+            value = getattr(self, name)
+            try:
+                fine = holds(value)
+            except TypeError:  # a number was wanted
+                fine = False
+            if not fine:
+                raise ValueError(f"{name} must be {rule}, got {value!r}; {remedy}")
+        if self.min_lr > self.max_lr:
+            raise ValueError(
+                f"min_lr must be at most max_lr={self.max_lr:g}, got {self.min_lr:g}; "
+                f"a tenth of it is common"
+            )
+        if self.batch_size % self.accumulate:
+            nearest = max(1, self.batch_size // self.accumulate) * self.accumulate
+            raise ValueError(
+                f"batch_size must be divisible by accumulate, got {self.batch_size} and "
+                f"{self.accumulate}; try batch_size={nearest}"
+            )
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _share(value: float) -> bool:
+    return 0 <= value < 1
+
+
+_COUNT = "a whole number of at least 1"
+_RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "max_steps": (_count, _COUNT, "try 1000"),
+    "batch_size": (_count, _COUNT, "try 32"),
+    "n_ctx": (lambda n: n is None or _count(n), f"{_COUNT}, or None", "None is the model's own"),
+    "max_lr": (lambda lr: 0 < lr < math.inf, "above 0", "try 1e-3"),
+    "min_lr": (lambda lr: 0 <= lr < math.inf, "at least 0", "a tenth of max_lr is common"),
+    "warmup_steps": (lambda n: n == 0 or _count(n), "a whole number of at least 0", "try 100"),
+    "weight_decay": (lambda d: 0 <= d < math.inf, "at least 0", "try 0.1"),
+    "betas": (
+        lambda betas: len(betas) == 2 and all(map(_share, betas)),
+        "two numbers of at least 0 and below 1",
+        "try (0.9, 0.95)",
+    ),
+    "clip_norm": (lambda n: n > 0, "above 0", "try 1.0; math.inf does not clip"),
+    "accumulate": (_count, _COUNT, "1 is the step in one piece"),
+    "eval_every": (_count, _COUNT, "try 250"),
+    "eval_tokens": (lambda n: n is None or _count(n), f"{_COUNT}, or None", "None is all"),
+    "checkpoint_every": (_count, _COUNT, "try 250"),
+    "seed": (lambda n: n == 0 or _count(n) and n < 2**63, "in 0 to 2^63 - 1", "try 0"),
+    "dtype": (
+        lambda name: name in (None, "float32", "bfloat16"),
+        "'float32', 'bfloat16' or None",
+        "None is what suits the device",
+    ),
+    "compile": (lambda x: x in (None, True, False), "True, False or None", "None is on a GPU"),
+}
