@@ -75,7 +75,7 @@ def test_curves_through_the_depth_tell_beginning_middle_and_end():
         "length, stream: 0.5 at 0, 2 at 2, 8 at 4",
         "length, added: 3 at 1, 3 at 3, 6 at 4",
     ]
-    assert "<img" in picture.html
+    assert "<svg" in picture.html
 
 
 def test_curves_can_begin_at_block_one_and_on_a_log_axis():

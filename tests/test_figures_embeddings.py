@@ -1,6 +1,7 @@
 """Pictures of lesson 03 and its neighbours to play with."""
 
 import re
+from html import escape
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from gpt2course.figures.embeddings import (
     loss_lines,
     neighbour_bars,
     one_hot_product,
+    row_strips,
     side_by_side,
     similarities,
     word_map,
@@ -79,7 +81,17 @@ def test_loss_lines_tell_where_each_curve_begins_and_ends():
         "A title. Loss in nats per token: a begins at 4.00 and ends at 1.50; "
         "b begins at 3.00 and ends at 3.00; floor 1.20"
     )
-    assert "<img" in picture.html
+    assert escape(picture.alt) in picture.html
+
+
+def test_strips_tell_in_how_many_columns_two_rows_agree():
+    rows = torch.tensor([[1.0, 2.0, -3.0, 4.0], [1.0, -2.0, -3.0, 4.0]])
+    picture = row_strips({"before": rows, "after": rows.abs()}, ["cat", "dog"])
+    assert picture.alt.splitlines() == [
+        "before, columns in which two rows have the same sign: cat and dog 75%",
+        "after, columns in which two rows have the same sign: cat and dog 100%",
+    ]
+    assert escape(picture.alt) in picture.html
 
 
 def test_two_directions_keep_all_that_differs_in_a_flat_table():
@@ -103,7 +115,7 @@ def test_a_map_tells_where_every_word_stands(table):
     picture = word_map({"before": table, "after": 2 * table}, WORDS, groups)
     places, share = flattened(2 * table)
     assert picture.alt.count(f"{share:.0%} of all differences") == 2
-    assert f"dog ({places[1, 0]:z.1f}, {places[1, 1]:z.1f})" in picture.alt.splitlines()[1]
+    assert f"dog ({places[1, 0]:z.2f}, {places[1, 1]:z.2f})" in picture.alt.splitlines()[1]
     assert all(picture.alt.count(f"{word} (") == 2 for word in WORDS)
 
 

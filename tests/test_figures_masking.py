@@ -113,7 +113,7 @@ def test_one_sequence_shows_every_question_with_its_answer():
 def test_loss_pictures_tell_their_numbers():
     losses = {"causal": (1.12, 1.12), "no mask": (0.1, 3.61)}
     assert "no mask: usual 0.10, honest 3.61" in two_losses(losses, 1.1).alt
-    assert "<img" in two_losses(losses, 1.1).html
+    assert "<svg" in two_losses(losses, 1.1).html
     curves = loss_curves({"causal": [3.0, 1.1], "no mask": [3.0, 0.2]}, 1.1)
     assert "causal ends at 1.10, no mask ends at 0.20" in curves.alt
 

@@ -90,7 +90,7 @@ def test_read_bend_write_shows_all_four_stages_in_order():
 
 def test_the_bends_tell_where_they_are_lowest_and_how_steep():
     picture = figures.bends({"ReLU": torch.relu, "GELU": F.gelu})
-    assert picture.html.startswith("<img alt=")
+    assert picture.html.startswith('<div role="figure" aria-label=')
     relu, gelu_text = picture.alt.split("; ")
     assert "smallest value 0.00" in relu and "slope from 0.00 to 1.00" in relu
     assert "smallest value -0.17 at x = -0.75" in gelu_text

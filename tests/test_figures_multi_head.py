@@ -138,9 +138,27 @@ def test_the_bars_tell_their_numbers():
     picture = figures.answers_right(
         {"1 head": [0.5, 0.25], "3 heads": [1.0, 0.75]}, ["x", "y"], [0.1, 0.455]
     )
-    assert picture.html.startswith("<img alt=")
+    assert picture.html.startswith('<div role="figure" aria-label=')
     assert "The best without looking back: x 10.0%, y 45.5%" in picture.alt
     assert "1 head: x 50%, y 25%; 3 heads: x 100%, y 75%" in picture.alt
+
+
+def test_no_dashed_line_crosses_what_is_written_beside_a_bar(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "from_figure", lambda figure, alt: drawn.append(figure))
+    right = {"1 head": [0.94, 0.84, 0.32], "3 heads": [1.0, 1.0, 1.0]}
+    figures.answers_right(right, ["x", "y", "z"], [0.113, 0.102, 0.455])
+    axis = drawn[0].axes[0]
+    drawn[0].canvas.draw()
+    lines = [axis.transData.transform(p) for c in axis.collections for p in c.get_segments()]
+    texts = [text.get_window_extent() for text in axis.texts]
+    assert len(lines) == 3 + 5  # one above each question, and one over each bar but the short one
+    assert len(texts) == 3 + 6
+    for line in lines:
+        for box in texts:
+            beside = not box.x0 < line[0][0] < box.x1
+            apart = max(line[:, 1]) <= box.y0 or min(line[:, 1]) >= box.y1
+            assert beside or apart
 
 
 # The switch

@@ -1,28 +1,27 @@
-"""Pictures of lesson 11, the texts of its model and their judge, and the three sliders."""
+"""Pictures of lesson 11, the judge of what its model writes, and the three sliders."""
 
 import math
 import re
+from html import escape
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from gpt2course.corpus import documents, heldout_documents
 from gpt2course.figures.explorer import percent
 from gpt2course.figures.sampling import (
-    ANOTHER,
     BAR,
-    END_OF_TEXT,
-    WORDS,
     dice_strip,
     filtered,
     fits,
     judged,
     kept_along,
+    known_patterns,
     moving_window,
     outside_first,
     right_and_different,
     sentences_of,
-    short_texts,
     tail_curves,
     word_at,
 )
@@ -31,7 +30,6 @@ from gpt2course.widgets.sampling import drawn_with, sampling_desk
 
 FOUR = ["orders", "the", "nobody", "cheese"]
 PROBS = [0.6, 0.25, 0.14, 0.01]
-TEXTS = short_texts(600)
 
 
 def plain(html):
@@ -39,75 +37,59 @@ def plain(html):
     return " ".join(re.sub("<[^>]*>", " ", html).split())
 
 
-# The texts
+# The judge
 
 
-def test_the_same_seed_makes_the_same_texts():
-    assert short_texts(20, seed=3) == short_texts(20, seed=3) != short_texts(20, seed=4)
-    assert TEXTS[:20] == short_texts(20)
+@pytest.fixture(scope="module")
+def known():
+    return known_patterns(documents(0, 1500))
 
 
-def test_every_text_is_an_opening_some_sentences_and_an_end():
-    for text in TEXTS:
-        assert text.startswith("on ") and text.endswith(f". {END_OF_TEXT}")
-        assert text.count(END_OF_TEXT) == 1
-        first, *others = sentences_of(text)
-        assert first.startswith("on ") and not any(other.startswith("on ") for other in others)
+def test_a_text_falls_into_its_complete_sentences():
+    text = (
+        'Mina sang. "Did you hear it?" asked Tom. "It beeps. I like it." "Stop beeping!" Mina '
+        "said. But why?<|endoftext|>Once there was a robot.<|endoftext|>The"
+    )
+    assert sentences_of(text) == [
+        "Mina sang.", '"Did you hear it?" asked Tom.', '"It beeps.', 'I like it."',
+        '"Stop beeping!" Mina said.', "But why?", "Once there was a robot.",
+    ]  # fmt: skip
 
 
-def test_every_sentence_of_the_texts_fits():
-    assert all(fits(sentence) for text in TEXTS for sentence in sentences_of(text))
+def test_sentences_put_together_again_are_the_story():
+    for story in heldout_documents()[:50]:
+        assert " ".join(sentences_of(story)) == story
 
 
-def test_texts_go_on_as_often_as_is_said():
-    further = sum(len(sentences_of(text)) - 1 for text in TEXTS) / len(TEXTS)
-    assert abs(further - ANOTHER / (1 - ANOTHER)) < 0.5
-
-
-def test_the_first_words_of_a_list_are_the_frequent_ones_except_for_days():
-    words = " ".join(TEXTS).split()
-    for name, listed in WORDS.items():
-        counts = [words.count(word) for word in listed]
-        half = len(listed) // 2
-        if name == "day":
-            assert min(counts) > 0.6 * sum(counts) / 7 and max(counts) < 1.4 * sum(counts) / 7
-        else:
-            assert sum(counts[:half]) > sum(counts[half:])
-
-
-def test_no_word_stands_in_two_lists_so_that_a_misplaced_one_is_seen():
-    every = [word for listed in WORDS.values() for word in listed]
-    assert len(every) == len(set(every))
+def test_nearly_all_sentences_that_were_not_counted_fit(known):
+    sentences = [s for story in heldout_documents()[:100] for s in sentences_of(story)]
+    assert sum(fits(sentence, known) for sentence in sentences) > 0.95 * len(sentences)
 
 
 @pytest.mark.parametrize(
     ("sentence", "right"),
     [
-        ("on friday the old robot walks to the mill .", True),
-        ("there it finds a hammer .", True),
-        ("the young fox sees the key .", True),
-        ("it sings in the garden .", True),
-        ("there it finds the hammer .", False),
-        ("there it finds a garden .", False),
-        ("the fox sees the key .", False),
-        ("it sings in the garden", False),
-        ("it sings in the garden . it sings in the garden .", False),
+        ("Then Olga lost the kettle.", True),
+        ("In Foxwick, Tom met Ada.", True),
+        ("Something beeped in the shed.", True),
+        ("Then Olga lost the the kettle.", False),
+        ("Then Olga lost the Foxwick.", False),
+        ("Foxwick, Tom met Ada.", False),
+        ("Then Olga lost.", False),
+        ("Somethingbeeped in the shed.", False),
+        ("Once there was a owl in Foxwick.", False),
         (".", False),
     ],
 )
-def test_only_sentences_that_the_patterns_make_fit(sentence, right):
-    assert fits(sentence) is right
-
-
-def test_only_complete_sentences_are_found():
-    text = f"{END_OF_TEXT} it it . {END_OF_TEXT} on monday . the fox"
-    assert sentences_of(text) == ["it it .", "on monday ."]
+def test_a_sentence_fits_if_each_three_of_its_words_are_known_by_their_kind(known, sentence, right):
+    assert fits(sentence, known) is right
 
 
 def test_texts_are_judged_by_what_fits_and_by_what_is_new():
-    good, bad = "it sings in the mill .", "it it ."
-    assert judged([f"{good} {bad}", good, good]) == (3 / 4, 2 / 4)
-    assert judged([f"{good} {good} {bad}"], n=2) == (1.0, 1 / 2)
+    good, bad = "Then Olga lost it.", "It it."
+    known = known_patterns(["Then Tom lost it."])
+    assert judged([f"{good} {bad}", good, good], known) == (3 / 4, 2 / 4)
+    assert judged([f"{good} {good} {bad}"], known, n=2) == (1.0, 1 / 2)
 
 
 # The pictures
@@ -142,12 +124,12 @@ def test_tail_curves_tell_the_first_and_the_kth():
         "here: 40.0 % outside the first, 15.0 % outside the 2 best; "
         "there: 25.0 % outside the first, < 0.1 % outside the 2 best"
     )
-    assert "<img" in picture.html
+    assert escape(picture.alt) in picture.html
 
 
 def test_the_number_kept_is_told_for_every_word():
     alt = kept_along(["the", "old", "fox"], [1, 12, 41], p=0.9, k=40).alt
-    assert alt == "Words kept by top_p = 0.9 (top_k keeps 40 everywhere): the 1, old 12, fox 41"
+    assert alt == "Tokens kept by top_p = 0.9 (top_k keeps 40 everywhere): the 1, old 12, fox 41"
 
 
 def test_the_window_drops_the_oldest_word_once_it_is_full():
@@ -228,7 +210,7 @@ def test_temperature_zero_is_certain_of_the_likeliest():
 def test_at_first_everything_is_kept_and_the_twin_shows_the_same(desk):
     *_, shown = controls(desk)
     assert kept(shown) == ["one", "two", "four", "zero", "five", "three"]
-    assert "6 of 6 words are kept" in shown.value and "✗" not in shown.value
+    assert "6 of 6 tokens are kept" in shown.value and "✗" not in shown.value
     assert desk.twin.html == shown.value
     assert "kept one: " in desk.twin.alt
 
@@ -237,14 +219,14 @@ def test_top_k_and_top_p_take_words_out_and_give_their_share_to_the_others(desk)
     beginning, _, top_k, top_p, shown = controls(desk)
     beginning.value = "unsure"
     top_k.value = 2
-    assert kept(shown) == ["four", "one"] and "2 of 6 words are kept" in shown.value
+    assert kept(shown) == ["four", "one"] and "2 of 6 tokens are kept" in shown.value
     before = percent(LOGITS["unsure"].softmax(-1)[4].item())
     after = percent(math.exp(1.3) / (math.exp(1.3) + math.exp(1.2)))
     assert f"✓ four {before} {after} ✓ one" in plain(shown.value)
     top_k.value, top_p.value = 6, 0.5
     assert kept(shown) == ["four", "one", "two"] and "3 of 6" in shown.value
     beginning.value = "sure"
-    assert kept(shown) == ["one"] and "1 of 6 words is kept" in shown.value
+    assert kept(shown) == ["one"] and "1 of 6 tokens is kept" in shown.value
     assert "it held" in shown.value and "it has all of it" in shown.value
 
 
@@ -260,26 +242,36 @@ def test_the_desk_says_that_top_p_is_measured_on_what_top_k_has_left(desk):
     assert f"they held {held} of the probability, and {left} of what top_k had left" in shown.value
 
 
+def test_top_k_can_be_set_finely_where_it_is_small_and_to_everything():
+    many = {"here": torch.zeros(2048)}
+    desk = sampling_desk(many, [str(i) for i in range(2048)], top_k=42)
+    top_k = controls(desk)[2]
+    assert top_k.value == 42 and {*range(1, 11), 40, 42, 100, 2048} <= {*top_k.options}
+    assert list(top_k.options) == sorted(top_k.options) and len(top_k.options) < 60
+
+
 def test_temperature_moves_the_shares_and_takes_nothing_out(desk):
     _, temperature, _, _, shown = controls(desk)
     before = shown.value
     temperature.value = 3.0
     assert percent(torch.softmax(LOGITS["sure"] / 3, -1)[1].item()) in shown.value
     assert shown.value != before
-    assert "6 of 6 words are kept" in shown.value
+    assert "6 of 6 tokens are kept" in shown.value
 
 
 @pytest.mark.parametrize("temperature", [0.1, 3.0])
 def test_a_kept_word_is_never_shown_as_gone_however_unlikely(temperature):
     far = {"far": torch.tensor([20.0, -15.0, 0.0])}
     desk = sampling_desk(far, ["a", "b", "c"], temperature=temperature)
-    assert "3 of 3 words are kept" in desk.twin.html and "✗" not in desk.twin.html
+    assert "3 of 3 tokens are kept" in desk.twin.html and "✗" not in desk.twin.html
 
 
 def test_both_ends_of_every_slider_can_be_drawn(desk):
     _, temperature, top_k, top_p, shown = controls(desk)
-    for slider in (temperature, top_k, top_p):
-        for value in (slider.max, slider.min):
+    assert top_k.options == (1, 2, 3, 4, 5, 6)
+    ends = [(temperature, (3, 0)), (top_k, (6, 1)), (top_p, (1, 0))]
+    for slider, values in ends:
+        for value in values:
             slider.value = value
             assert "kept" in shown.value
     assert kept(shown) == ["one"]

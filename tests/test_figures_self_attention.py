@@ -147,7 +147,7 @@ def test_the_saturation_figure_tells_its_numbers():
     picture = figures.saturation([4, 64])
     variance = figures.dot_product_statistics(64)["raw variance"]
     assert f"hs 64: raw variance {variance:.3g}" in picture.alt
-    assert picture.html.startswith("<img alt=")
+    assert picture.html.startswith('<div role="figure" aria-label=')
 
 
 def test_the_three_stages_stand_side_by_side_with_their_words():

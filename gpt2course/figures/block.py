@@ -9,12 +9,11 @@ from html import escape
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.colours import FILLS
+from gpt2course.figures.colours import CURVES, FILLS
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
-COLOURS = ("#1864ab", "#d9480f", "#2b8a3e", "#862e9c", "#5c4a00", "#0b7285")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -133,7 +132,7 @@ def through_depth(
         for i, (name, curve) in enumerate(curves.items()):
             axis.plot(
                 range(first, first + len(curve)), curve, linestyle=STYLES[i % 6],
-                color=COLOURS[i % 6], marker=MARKERS[i % 6], markersize=4.5,
+                color=CURVES[i % 6], marker=MARKERS[i % 6], markersize=4.5,
                 markevery=max(1, longest // 12), label=name,
             )  # fmt: skip
             told.append(f"{quantity}, {name}: {_told(curve, first)}")
@@ -174,7 +173,7 @@ def learning_curves(
         means = [sum(curve[s : s + 10]) / 10 for s in range(0, len(curve) - 9, 10)]
         axis.plot(
             range(5, 5 + 10 * len(means), 10), means, linestyle=STYLES[i % 6],
-            color=COLOURS[i % 6], marker=MARKERS[i % 6], markersize=5,
+            color=CURVES[i % 6], marker=MARKERS[i % 6], markersize=5,
             label=f"{name}, {means[-1]:.2f} at the end",
         )  # fmt: skip
         told.append(f"{name}: {means[0]:.2f} in the first ten steps, {means[-1]:.2f} in the last")

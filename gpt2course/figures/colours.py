@@ -12,6 +12,10 @@ NEUTRAL = "#c9c9c9"  # for what has no place on a scale: -inf, nan
 # Colour is never the only sign: what is filled also carries its text or number.
 FILLS = ("#ffd8a8", "#b2f2bb", "#a5d8ff", "#eebefa", "#ffec99", "#99e9f2", "#ffc9c9", "#d8f5a2")
 
+# Curves and points: a contrast of 3 or more on a white page and on JupyterLab's dark one.
+BLUE, ORANGE, GREEN, PURPLE = "#1c7ed6", "#e8590c", "#2f9e44", "#ae3ec9"
+CURVES = (BLUE, ORANGE, GREEN, PURPLE, "#997404", "#0c8599")
+
 
 def blend(stops: tuple[str, ...], t: float) -> str:
     """The colour at t (0 to 1) along evenly spaced stops, as "#rrggbb"."""

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gpt2course.figures.colours import CURVES
 from gpt2course.figures.matrix import matrix_svg, matrix_text, value_range
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
@@ -173,6 +174,40 @@ def loss_lines(
     return from_figure(figure, f"{title}. Loss in {unit}: " + "; ".join(told))
 
 
+def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Sequence[str]) -> Picture:
+    """The same rows of several tables, each number a coloured cell, blue below 0 and red above.
+
+    Args:
+        words: one for each row; the text tells how much every second row agrees with the one
+            before it.
+    """
+    import matplotlib.pyplot as plt
+
+    high = 0.36 * len(words) * len(tables) + 0.5
+    figure, axes = plt.subplots(len(tables), 1, figsize=(9, high), squeeze=False)
+    figure.subplots_adjust(hspace=0.35)
+    told = []
+    for axis, (title, rows) in zip(axes.flat, tables.items(), strict=True):
+        reach = rows.abs().max().item()
+        axis.imshow(
+            rows.numpy(),
+            cmap="RdBu_r",
+            vmin=-reach,
+            vmax=reach,
+            aspect="auto",
+            interpolation="none",
+        )
+        axis.set_title(title)
+        axis.set_yticks(range(len(words)), words)
+        same = [
+            f"{words[i]} and {words[i + 1]} {(rows[i] * rows[i + 1] > 0).float().mean():.0%}"
+            for i in range(0, len(words) - 1, 2)
+        ]
+        told.append(f"{title}, columns in which two rows have the same sign: {', '.join(same)}")
+    axis.set_xlabel("column")
+    return from_figure(figure, "\n".join(told))
+
+
 def flattened(table: Float[Tensor, "V C"]) -> tuple[Float[Tensor, "V 2"], float]:
     """The rows in the two directions in which they differ most, and the share that these hold.
 
@@ -208,7 +243,7 @@ def word_map(
         for i, (name, members) in enumerate(groups.items()):
             at = places[[words.index(word) for word in members]]
             marker = MARKERS[i % len(MARKERS)]
-            axis.scatter(*at.T, marker=marker, s=46, color=f"C{i}", label=name, zorder=2)
+            axis.scatter(*at.T, marker=marker, s=46, color=CURVES[i % len(CURVES)], label=name, zorder=2)
         axis.set_aspect("equal", adjustable="datalim")
         axis.margins(0.15)
         axis.set_xlabel("first direction")
@@ -227,7 +262,7 @@ def word_map(
 
 def _places_text(places: Tensor, words: Sequence[str], members: Sequence[str]) -> str:
     at = {word: places[words.index(word)].tolist() for word in members}
-    return ", ".join(f"{word} ({x:z.1f}, {y:z.1f})" for word, (x, y) in at.items())
+    return ", ".join(f"{word} ({x:z.2f}, {y:z.2f})" for word, (x, y) in at.items())
 
 
 def _label(axis: Axes, places: Tensor, words: Sequence[str]) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from html import escape
 
-from gpt2course.figures.colours import FILLS
-from gpt2course.figures.picture import Picture, from_svg
+from gpt2course.figures.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
+from gpt2course.figures.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 NEW, AGAIN, KEPT = FILLS[0], FILLS[6], FILLS[1]  # every cell also says which it is
 WIDE, HIGH = 58, 30  # one cell in pixels
-THEME = "#010203"  # in a drawing of matplotlib: the notebook's own text colour
-BLUE, ORANGE, PURPLE, GREEN = "#1c7ed6", "#e8590c", "#ae3ec9", "#2f9e44"  # seen on white and black
 
 
 def runs(words: Sequence[str], n_layer: int, cached: bool = False) -> Picture:
@@ -128,32 +124,33 @@ def differences(
             Its curve is expected to end there.
         tolerance: below it a difference is rounding.
     """
+    import matplotlib.pyplot as plt
+
     lowest = tolerance / 1e4
     styles = (("o", BLUE), ("s", ORANGE), ("D", PURPLE), ("v", GREEN))
     longest = max(map(len, found.values()))
     told, line = [], 1.4 * tolerance
-    with _themed_plots() as plt:
-        figure, axis = plt.subplots(figsize=(8, 3.6))
-        for (name, curve), (marker, colour) in zip(found.items(), styles, strict=False):
-            steps = range(1, len(curve) + 1)
-            shown = [max(value, lowest) for value in curve]
-            axis.plot(steps, shown, marker=marker, markersize=3.5, color=colour, label=name)
-            said = "same text throughout"
-            if (step := parted[name]) is not None:
-                said = f"other text from token {step} on"
-                axis.axvline(step, color=colour, linestyle=":", linewidth=1.5)
-                late = step > longest / 2  # then there is more room on the left of the line
-                side = {"x": step - 0.6, "ha": "right"} if late else {"x": step + 0.6, "ha": "left"}
-                axis.text(y=line, s=f"{name}: {said}", va="bottom", **side)
-                line *= 5  # the next one stands a line higher
-            told.append(f"{name}: largest difference {max(curve):.1g}, {said}")
-        axis.axhline(tolerance, color=THEME, linestyle="--", linewidth=1, label="rounding, at most")
-        axis.set_yscale("log")
-        axis.set_xlabel("tokens written")
-        axis.set_ylabel("largest difference of a logit")
-        axis.set_title("While the text is still the same, the logits show the mistake")
-        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-        return _from_plot(figure, "\n".join(told))
+    figure, axis = plt.subplots(figsize=(8, 3.6))
+    for (name, curve), (marker, colour) in zip(found.items(), styles, strict=False):
+        steps = range(1, len(curve) + 1)
+        shown = [max(value, lowest) for value in curve]
+        axis.plot(steps, shown, marker=marker, markersize=3.5, color=colour, label=name)
+        said = "same text throughout"
+        if (step := parted[name]) is not None:
+            said = f"other text from token {step} on"
+            axis.axvline(step, color=colour, linestyle=":", linewidth=1.5)
+            late = step > longest / 2  # then there is more room on the left of the line
+            side = {"x": step - 0.6, "ha": "right"} if late else {"x": step + 0.6, "ha": "left"}
+            axis.text(y=line, s=f"{name}: {said}", va="bottom", **side)
+            line *= 5  # the next one stands a line higher
+        told.append(f"{name}: largest difference {max(curve):.1g}, {said}")
+    axis.axhline(tolerance, color="black", linestyle="--", linewidth=1, label="rounding, at most")
+    axis.set_yscale("log")
+    axis.set_xlabel("tokens written")
+    axis.set_ylabel("largest difference of a logit")
+    axis.set_title("While the text is still the same, the logits show the mistake")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    return from_figure(figure, "\n".join(told))
 
 
 def costs(
@@ -167,32 +164,33 @@ def costs(
         tokens: which token of the text it is, counted from 1.
         work, seconds: for each way to compute it, one number a token.
     """
+    import matplotlib.pyplot as plt
+
     panels = (
         ("million multiply-adds (counted)", _in_units(work, 1e-6)),
         ("milliseconds (measured here)", _in_units(seconds, 1e3)),
     )
     decades = 1.1 * max(_decades(lines) for _, lines in panels)
     told = []
-    with _themed_plots() as plt:
-        figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
-        for axis, (label, lines) in zip(axes, panels, strict=True):
-            styles = (("o", ORANGE), ("s", BLUE))
-            for (name, line), (marker, colour) in zip(lines.items(), styles, strict=False):
-                axis.plot(tokens, line, marker=marker, markersize=5, color=colour, label=name)
-                told.append(
-                    f"{label}, {name}: {line[0]:.2g} for token {tokens[0]}, {line[-1]:.2g} for "
-                    f"token {tokens[-1]}"
-                )
-            _log_scale(axis, lines, decades)
-            axis.set_xlabel("number of the new token")
-            axis.set_ylabel(label)
-            axis.grid(alpha=0.3)
-        axes[0].legend(loc="center right")
-        grown = [f"{line[-1] / line[0]:.2g}-fold {name}" for name, line in work.items()]
-        title = f"From token {tokens[0]} to {tokens[-1]} the count grows {', '.join(grown)}"
-        figure.suptitle(title)
-        figure.tight_layout()
-        return _from_plot(figure, "\n".join([*told, title]))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
+    for axis, (label, lines) in zip(axes, panels, strict=True):
+        styles = (("o", ORANGE), ("s", BLUE))
+        for (name, line), (marker, colour) in zip(lines.items(), styles, strict=False):
+            axis.plot(tokens, line, marker=marker, markersize=5, color=colour, label=name)
+            told.append(
+                f"{label}, {name}: {line[0]:.2g} for token {tokens[0]}, {line[-1]:.2g} for "
+                f"token {tokens[-1]}"
+            )
+        _log_scale(axis, lines, decades)
+        axis.set_xlabel("number of the new token")
+        axis.set_ylabel(label)
+        axis.grid(color=GREY, alpha=0.3)
+    axes[0].legend(loc="center right")
+    grown = [f"{line[-1] / line[0]:.2g}-fold {name}" for name, line in work.items()]
+    title = f"From token {tokens[0]} to {tokens[-1]} the count grows {', '.join(grown)}"
+    figure.suptitle(title)
+    figure.tight_layout()
+    return from_figure(figure, "\n".join([*told, title]))
 
 
 def _in_units(lines: Mapping[str, Sequence[float]], unit: float) -> dict[str, list[float]]:
@@ -220,32 +218,6 @@ def _log_scale(axis, lines: Mapping[str, Sequence[float]], decades: float) -> No
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=99))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-@contextmanager
-def _themed_plots():
-    """matplotlib, set up so that what is not a line takes the notebook's text colour."""
-    import matplotlib.pyplot as plt
-
-    inks = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    settings = dict.fromkeys(inks, THEME) | {"svg.hashsalt": "gpt2course"}
-    with plt.rc_context(settings | {"legend.framealpha": 0, "grid.color": GREY}):
-        yield plt
-
-
-def _from_plot(figure, alt: str) -> Picture:
-    """A drawing of matplotlib without a ground of its own, for light and dark notebooks."""
-    import matplotlib.pyplot as plt
-
-    written = io.StringIO()
-    figure.savefig(
-        written, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
-    )
-    plt.close(figure)
-    svg = written.getvalue()
-    svg = svg[svg.index("<svg") :].replace(THEME, "currentColor")
-    svg = svg.replace("<svg", '<svg style="max-width:100%;height:auto" aria-hidden="true"', 1)
-    return from_svg(svg, alt)
 
 
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:

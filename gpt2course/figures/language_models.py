@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
-from gpt2course.figures.colours import FILLS
+from gpt2course.figures.colours import CURVES, FILLS
 from gpt2course.figures.explorer import percent
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
@@ -138,10 +138,9 @@ def smoothing_curves(
     above = [alpha for alpha in alphas if alpha > 0]
     places = [alpha or above[0] / 4 for alpha in alphas]
     top = n_words * 2.2
-    for (name, values), style, below in zip(
-        curves.items(), ("o-", "s--", "^:"), (True, False, False), strict=False
-    ):
-        axis.plot(places, values, style, label=name, markersize=4)
+    styles = zip(("o-", "s--", "^:"), CURVES, (True, False, False), strict=False)
+    for (name, values), (style, colour, below) in zip(curves.items(), styles, strict=False):
+        axis.plot(places, values, style, color=colour, label=name, markersize=4)
         i = min(range(len(values)), key=lambda i: values[i])
         axis.annotate(f"{values[i]:.2f}", (places[i], values[i]), ha="center",
                       xytext=(0, -15 if below else 8), textcoords="offset points")  # fmt: skip
@@ -194,7 +193,7 @@ def model_sizes(models: Sequence[Model]) -> Picture:
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(models) + 1.3))
     kinds = list(dict.fromkeys(model.kind for model in models))
     signs = dict(zip(kinds, ("o", "s", "^", "D"), strict=False))
-    colours = dict(zip(kinds, ("#1c7ed6", "#e8590c", "#2f9e44", "#ae3ec9"), strict=False))
+    colours = dict(zip(kinds, CURVES, strict=False))
     for kind in kinds:
         rows = [i for i, model in enumerate(models) if model.kind == kind]
         sizes = [models[i].parameters for i in rows]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from gpt2course.figures.colours import FILLS
+from gpt2course.figures.colours import BLUE, CURVES, FILLS, ORANGE
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
-INK, READ, ASKED = "#1b1b1b", FILLS[2], FILLS[0]
+INK, GREY, READ, ASKED = "#1b1b1b", "#868e96", FILLS[2], FILLS[0]
 
 
 def training_examples(words: Sequence[str]) -> Picture:
@@ -39,7 +39,7 @@ def _word_box(x: int, y: int, wide: int, high: int, word: str, i: int, j: int) -
     elif j == i + 1:
         fill, edge, text, ink = ASKED, f'stroke="{INK}" stroke-width="3"', f"{word} ?", INK
     else:
-        fill, edge, text, ink = "none", 'stroke="#868e96" stroke-dasharray="4 4"', "", INK
+        fill, edge, text, ink = "none", f'stroke="{GREY}" stroke-dasharray="4 4"', "", INK
     return (
         f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="5" fill="{fill}" {edge}/>'
         f'<text x="{x + wide / 2}" y="{y + 20}" text-anchor="middle" fill="{ink}">'
@@ -59,9 +59,9 @@ def two_losses(losses: Mapping[str, tuple[float, float]], floor: float) -> Pictu
     figure, axis = plt.subplots(figsize=(8, 0.5 * len(losses) + 1.4))
     rows = range(len(losses))
     usual, honest = zip(*losses.values(), strict=True)
-    axis.hlines(rows, usual, honest, color="#adb5bd", linewidth=3, zorder=1)
-    axis.scatter(usual, rows, s=90, marker="o", color="#1c7ed6", label="usual loss", zorder=2)
-    axis.scatter(honest, rows, s=90, marker="D", color="#e8590c", label="honest loss", zorder=2)
+    axis.hlines(rows, usual, honest, color=GREY, linewidth=3, zorder=1)
+    axis.scatter(usual, rows, s=90, marker="o", color=BLUE, label="usual loss", zorder=2)
+    axis.scatter(honest, rows, s=90, marker="D", color=ORANGE, label="honest loss", zorder=2)
     for row in rows:
         sides = ((usual[row], -10, "right"), (honest[row], 10, "left"))
         for value, shift, side in sides:
@@ -88,10 +88,11 @@ def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(8, 3.4))
-    for (variant, curve), style in zip(
-        curves.items(), ("-", "--", "-.", ":", (0, (1, 1))), strict=False
-    ):
-        axis.plot(curve, linestyle=style, label=f"{variant}, {curve[-1]:.2f} at the end")
+    styles = zip(("-", "--", "-.", ":", (0, (1, 1))), CURVES, strict=False)
+    for (variant, curve), (style, colour) in zip(curves.items(), styles, strict=False):
+        axis.plot(
+            curve, linestyle=style, color=colour, label=f"{variant}, {curve[-1]:.2f} at the end"
+        )
     axis.axhline(floor, color="black", linewidth=1, label=f"floor, {floor:.2f}")
     axis.legend(loc="upper right")
     axis.set_xlabel("training step")

@@ -10,12 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.colours import FILLS
+from gpt2course.figures.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
 from gpt2course.figures.matrix import matrix_svg, matrix_text, value_range
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
-BLUE, ORANGE, GREEN, PURPLE = "#1c7ed6", "#e8590c", "#2f9e44", "#ae3ec9"
 SIDE = 300  # a drawn plane or chart, in pixels
 
 Function = Callable[[Tensor], Tensor]

@@ -8,7 +8,7 @@ from html import escape
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from gpt2course.figures.colours import FILLS, fill_for, ink_on
+from gpt2course.figures.colours import BLUE, FILLS, GREEN, ORANGE, fill_for, ink_on
 from gpt2course.figures.matrix import entry_text, matrix_text, value_range
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
@@ -203,13 +203,15 @@ def answers_right(
     high = 0.62 / len(right)  # between the bars of two questions there is a line of text
     for i, (name, shares) in enumerate(right.items()):
         places = [row + (i - (len(right) - 1) / 2) * high for row in range(len(questions))]
-        bars = axis.barh(places, shares, high * 0.92, color=("#ffa94d", "#4dabf7", "#8ce99a")[i],
-                         edgecolor="black", hatch=("//", "", "..")[i], label=name)  # fmt: skip
-        said = [f"{name}: {share:.0%}" for share in shares]
-        plate = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a dashed line may pass here
-        axis.bar_label(bars, said, padding=4, bbox=plate)
+        axis.barh(places, shares, high * 0.92, color=(ORANGE, BLUE, GREEN)[i])
+        for place, share, floor in zip(places, shares, without_looking_back, strict=True):
+            axis.text(share + 0.01, place, f"{name}: {share:.0%}", va="center")
+            if not share < floor < share + 0.25:  # there the dashed line would cross the text
+                axis.vlines(
+                    floor, place - high / 2, place + high / 2, color="black", linestyle="--"
+                )
     for row, share in enumerate(without_looking_back):
-        axis.vlines(share, row - 0.62, row + 0.34, color="black", linestyle="--")
+        axis.vlines(share, row - 0.62, row - 0.31, color="black", linestyle="--")
         line = f"the best without looking back: {share:.1%}"
         axis.text(share + 0.01, row - 0.35, line, va="bottom", fontsize=9)
     axis.set_yticks(range(len(questions)), list(questions))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import io
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ class Picture:
     """An image for a notebook: drawn where there is a screen, read out where there is none.
 
     Args:
-        html: an <img> or <svg>.
+        html: what is drawn, most often an <svg>.
         alt: what the picture shows, in words.
     """
 
@@ -32,17 +33,44 @@ class Picture:
 
 
 def from_figure(figure: Figure, alt: str) -> Picture:
-    """A matplotlib figure as a Picture; the figure is closed, so that it is not shown twice."""
-    import matplotlib.pyplot as plt
+    """A matplotlib figure as a Picture without a ground of its own, for light and dark notebooks.
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=144, bbox_inches="tight", facecolor="white")
-    width = int(figure.get_size_inches()[0] * 96)
+    What is drawn in black takes the notebook's text colour: that is matplotlib's own text and
+    axes, and every artist with color="black". Text that is to stay dark, as on a filled cell,
+    gets another colour, such as "#1b1b1b". The figure is closed, so that it is not shown twice.
+
+    Hatches do not suit it: browsers leave out a pattern where the same drawing stands hidden
+    earlier on the page, as in another tab of JupyterLab.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.legend import Legend
+
+    for legend in figure.findobj(Legend):
+        legend.set_frame_on(False)
+    written = io.StringIO()
+    with plt.rc_context({"svg.hashsalt": "gpt2course", "svg.fonttype": "path"}):
+        figure.savefig(
+            written, format="svg", dpi=144, bbox_inches="tight", transparent=True, metadata=UNSAID
+        )
     plt.close(figure)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    source = f"data:image/png;base64,{data}"
-    style = f"width:{width}px;max-width:100%"
-    return Picture(f'<img alt="{escape(alt)}" style="{style}" src="{source}">', alt)
+    return from_svg(_for_a_page(written.getvalue()), alt)
+
+
+UNSAID = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # what matplotlib notes in a file
+
+
+def _for_a_page(file: str) -> str:
+    """The <svg> of a file of matplotlib, changed so that it can stand among others on a page."""
+    svg = re.sub("<!--.*?-->", "", file[file.index("<svg") :], flags=re.DOTALL)
+    # The sheet of styles would hold for the whole page; at the root its rules reach this drawing.
+    svg = re.sub('<style type="text/css">.*?</style>', "", svg, flags=re.DOTALL)
+    # matplotlib leaves out the fill where it is black, hence one for all of the drawing.
+    root = "max-width:100%;height:auto;fill:currentColor;stroke-linejoin:round;stroke-linecap:butt"
+    svg = svg.replace("#000000", "currentColor")
+    svg = svg.replace("<svg", f'<svg style="{root}" aria-hidden="true"', 1)
+    # An id counts for the whole page, so two drawings must not have the same one.
+    mark = "f" + hashlib.sha256(svg.encode()).hexdigest()[:10]
+    return re.sub(r'\bid="|href="#|url\(#', lambda found: f"{found[0]}{mark}-", svg)
 
 
 def from_svg(svg: str, alt: str) -> Picture:

@@ -1,114 +1,96 @@
-"""Pictures of lesson 11, the texts that its model learns from, and a judge of what it writes."""
+"""Pictures of lesson 11, and a judge of what the course model writes."""
 
 from __future__ import annotations
 
 import math
-import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 
+from gpt2course.corpus import lexicon
 from gpt2course.figures.colours import FILLS
 from gpt2course.figures.explorer import CELL, percent
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 BLUE, ORANGE = "#1c7ed6", "#e8590c"
-END_OF_TEXT = "<|endoftext|>"
 
-# The texts ----------------------------------------------------------------------------------------
+# The judge ----------------------------------------------------------------------------------------
 
-WORDS = {  # in each list the first words are the most frequent, except for the days
-    "day": "monday tuesday wednesday thursday friday saturday sunday",
-    "kind": "old young small tired hungry brave quiet clever happy slow proud lonely",
-    "who": """robot captain fox owl cat dog bear mouse baker sailor goat hen wolf crow gardener hare
-        badger frog doctor teacher duck horse otter heron farmer painter mole pig sheep donkey
-        miller swan lizard turtle pilot squirrel beaver spider bee ant snail eagle raven cook tailor
-        smith weaver judge poet clown beetle toad seal whale camel monkey fisher potter ranger
-        dancer""",
-    "goes": "walks runs goes hurries",
-    "does": "finds sees takes repairs loses hides",
-    "rests": "sings waits listens laughs rests thinks",
-    "thing": """hammer lamp key rope spoon ladder kettle map basket broom needle bell shovel candle
-        clock bucket saw brush knife hook net wheel drum flute mirror parasol sail hatchet barrel
-        compass cup pan rake nail pen book box bag chain coat hat blanket boat cart violin whistle
-        lantern pump ruler string""",
-    "place": """kitchen garden forest harbour tower market school mill mine cellar desert barn
-        library valley station cave palace castle lighthouse meadow bakery attic ship workshop""",
-}
-WORDS = {name: words.split() for name, words in WORDS.items()}
-
-OPENING = "on {day} the {kind} {who} {goes} to the {place} ."
-PATTERNS = {  # what may follow an opening, each with how often it is drawn
-    "there it {does} a {thing} .": 5,
-    "then it {goes} to the {place} .": 3,
-    "the {kind} {who} {does} the {thing} .": 2,
-    "it {rests} in the {place} .": 2,
-}
-ANOTHER = 0.78  # the probability that a text has one more sentence
-
-
-def short_texts(n: int, seed: int = 0) -> list[str]:
-    """Texts of a few sentences, made from patterns; each ends with <|endoftext|>."""
-    draw = random.Random(seed)
-    patterns, weights = list(PATTERNS), list(PATTERNS.values())
-    texts = []
-    for _ in range(n):
-        sentences = [OPENING]
-        while draw.random() < ANOTHER:
-            sentences += draw.choices(patterns, weights)
-        filled = [sentence.format_map(_Drawn(draw)) for sentence in sentences]
-        texts.append(" ".join([*filled, END_OF_TEXT]))
-    return texts
-
-
-class _Drawn(dict):
-    """A word of the list that a pattern asks for; the further down, the rarer."""
-
-    def __init__(self, draw: random.Random):
-        self.draw = draw
-
-    def __missing__(self, name: str) -> str:
-        words = WORDS[name]
-        weights = [1.0 if name == "day" else 1 / (place + 2) for place in range(len(words))]
-        return self.draw.choices(words, weights)[0]
+# Between sentences: after a full stop or question mark, also in quotes, or where a story ends.
+BETWEEN = re.compile(r"""(?:(?<=[.?])|(?<=[.?]"))\s+(?=["A-Z])|<\|endoftext\|>""")
 
 
 def sentences_of(text: str) -> list[str]:
-    """The complete sentences of a text, each with its full stop.
+    """The complete sentences of a text, each with its full stop or question mark.
 
-    >>> sentences_of("it sings in the mill . <|endoftext|> on monday the")
-    ['it sings in the mill .']
+    >>> sentences_of('Mina sang. "It beeps," said Tom.<|endoftext|>On a')
+    ['Mina sang.', '"It beeps," said Tom.']
     """
-    parts = text.replace(END_OF_TEXT, " ").split(" .")[:-1]
-    return [f"{' '.join(part.split())} ." for part in parts]
+    parts = (part.strip() for part in BETWEEN.split(text))
+    return [part for part in parts if part.endswith((".", "?", '."', '?"'))]
 
 
-def fits(sentence: str) -> bool:
-    """Whether the patterns could have made the sentence.
+def known_patterns(texts: Iterable[str]) -> set[tuple[str, ...]]:
+    """Every three neighbouring words of the sentences, one word standing for all of its kind."""
+    return {
+        three for text in texts for sentence in sentences_of(text) for three in _threes(sentence)
+    }
 
-    >>> fits("there it finds a lamp ."), fits("there it finds a kitchen ."), fits("it it .")
-    (True, False, False)
+
+def fits(sentence: str, known: set[tuple[str, ...]]) -> bool:
+    """Whether the sentence is made of known patterns alone.
+
+    >>> known = known_patterns(["Mina saw the robot in Oakham."])
+    >>> fits("Tom saw the kettle in Foxwick.", known), fits("Tom saw the in Foxwick.", known)
+    (True, False)
     """
-    return _pattern().fullmatch(sentence) is not None
+    return _threes(sentence) <= known
 
 
-def judged(texts: Sequence[str], n: int = 250) -> tuple[float, float]:
-    """Of the first n sentences of the texts: the share that fits, the share that is no repetition.
-
-    >>> judged(["it sings in the mill . it sings in the mill . it it ."])[1] == 2 / 3
-    True
-    """
+def judged(texts: Sequence[str], known: set[tuple[str, ...]], n: int = 150) -> tuple[float, float]:
+    """Of the first n sentences: the share that fits, and the share that is no repetition."""
     sentences = [sentence for text in texts for sentence in sentences_of(text)][:n]
-    return sum(map(fits, sentences)) / len(sentences), len(set(sentences)) / len(sentences)
+    fitting = sum(fits(sentence, known) for sentence in sentences)
+    return fitting / len(sentences), len(set(sentences)) / len(sentences)
+
+
+def _threes(sentence: str) -> set[tuple[str, ...]]:
+    kinds = _kinds()
+    words = ["", *re.sub(r"\w+", lambda word: kinds.get(word[0], word[0]), sentence).split(), ""]
+    return set(zip(words, words[1:], words[2:], strict=False))
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
-    choice = {name: f"(?:{'|'.join(words)})" for name, words in WORDS.items()}
-    sentences = [p.replace(" .", r" \.").format_map(choice) for p in (OPENING, *PATTERNS)]
-    return re.compile("|".join(sentences))
+def _kinds() -> dict[str, str]:
+    """For each word of the stories that others could replace, one of its kind.
+
+    What takes "an" and what takes "a" are two kinds.
+    """
+    things, trades = lexicon.THINGS, lexicon.TRADES
+    listed: list[Sequence[str]] = [
+        lexicon.VILLAGES,
+        [person.name for person in lexicon.PEOPLE],
+        lexicon.DAYS,
+        [thing.name for thing in things if thing.name[0] not in lexicon.VOWELS],
+        [thing.name for thing in things if thing.name[0] in lexicon.VOWELS],
+        [thing.plural for thing in things],
+        *([getattr(verb, form) for thing in things for verb in thing.verbs]
+          for form in ("past", "third", "ing", "base")),
+        *([getattr(trade, part) for trade in trades] for part in ("name", "verb", "what")),
+        [word for words in lexicon.ADJECTIVES.values() for word in words if word != "old"]
+        + list(lexicon.FEELINGS),
+        lexicon.GOODS,
+        lexicon.NUMBERS,
+        lexicon.WEATHER,
+        lexicon.SEASONS,
+    ]  # fmt: skip
+    found: dict[str, str] = {}
+    for words in listed:
+        for word in words:
+            found.setdefault(word, words[0])
+    return found
 
 
 # The pictures -------------------------------------------------------------------------------------
@@ -204,10 +186,15 @@ def tail_curves(outside: Mapping[str, Sequence[float]], k: int) -> Picture:
     axis.set_ylim(1e-5, 1.5)
     axis.set_yticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["0.01 %", "0.1 %", "1 %", "10 %", "100 %"])
     axis.minorticks_off()
-    axis.set_xlabel("k, the number of likeliest words")
+    axis.set_xscale("log")
+    axis.set_xticks([1, 10, k, 100, 1000], ["1", "10", str(k), "100", "1000"])
+    axis.minorticks_off()
+    axis.set_xlabel("k, the number of likeliest tokens (each tick ten times as many)")
     axis.set_ylabel("probability outside them\n(each step ten times as much)")
-    axis.set_title(f"Behind the {k} likeliest words there is still probability")
-    axis.legend(loc="upper right", title=f"outside the {k} likeliest", fontsize=9)
+    axis.set_title(f"Behind the {k} likeliest tokens there is still probability")
+    axis.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1), title=f"outside the {k} likeliest", fontsize=9
+    )
     return from_figure(figure, "; ".join(told))
 
 
@@ -228,12 +215,12 @@ def kept_along(words: Sequence[str], kept: Sequence[int], p: float, k: int) -> P
     axis.set_xticks(range(len(words)), words, rotation=50, ha="right", rotation_mode="anchor")
     axis.set_xlim(-0.7, len(words) - 0.3)
     axis.set_ylim(0, 1.25 * max(*kept, k))
-    axis.set_xlabel("the word that came at this place")
-    axis.set_ylabel("words kept")
-    axis.set_title("top_p keeps few words where the model is sure, many where it is not")
+    axis.set_xlabel("the token that came at this place")
+    axis.set_ylabel("tokens kept")
+    axis.set_title("top_p keeps few tokens where the model is sure, many where it is not")
     axis.legend(loc="upper right", ncols=2)
     told = ", ".join(f"{word} {n}" for word, n in zip(words, kept, strict=True))
-    return from_figure(figure, f"Words kept by top_p = {p:g} (top_k keeps {k} everywhere): {told}")
+    return from_figure(figure, f"Tokens kept by top_p = {p:g} (top_k keeps {k} everywhere): {told}")
 
 
 def moving_window(words: Sequence[str], n_ctx: int, first: int) -> Picture:
@@ -284,7 +271,7 @@ def right_and_different(results: Mapping[str, tuple[float, float]]) -> Picture:
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(results) + 1.5))
     rows = range(len(results))
     right, different = zip(*results.values(), strict=True)
-    axis.hlines(rows, right, different, color="#adb5bd", linewidth=3, zorder=1)
+    axis.hlines(rows, right, different, color="#868e96", linewidth=3, zorder=1)
     for values, sign, colour, name in (
         (right, "o", BLUE, "fit the patterns"),
         (different, "D", ORANGE, "are different from each other"),
@@ -341,7 +328,7 @@ def filtered(
         kept, old, new = sum(p > 0 for p in after[most:]), sum(before[most:]), sum(after[most:])
         rows.append(_row(f"✓ {kept}" if kept else "✗", f"{others} others", old, new))
         told.append(f"{others} others, {kept} of them kept: {percent(old)} → {percent(new)}")
-    names = (("kept", "right"), ("word", "left"), ("before", "right"), ("drawn with", "left"))
+    names = (("kept", "right"), ("token", "left"), ("before", "right"), ("drawn with", "left"))
     head = "".join(
         f'<th scope="col" style="{CELL.format(side)}">{name}</th>' for name, side in names
     )

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course import attention
-from gpt2course.figures.colours import FILLS
+from gpt2course.figures.colours import BLUE, FILLS, ORANGE
 from gpt2course.figures.matrix import matrix_svg, matrix_text, value_range
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 
@@ -157,8 +157,8 @@ def saturation(sizes: Sequence[int]) -> Picture:
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.1))
     for axis, (what, label) in zip(axes, panels.items(), strict=True):
         for kind, style, marker, colour in (
-            ("raw", "-", "o", "#d9480f"),
-            ("scaled", "--", "s", "#1864ab"),
+            ("raw", "-", "o", ORANGE),
+            ("scaled", "--", "s", BLUE),
         ):
             line = [found[hs][f"{kind} {what}"] for hs in sizes]
             name = "q · k" if kind == "raw" else "q · k / √hs"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from gpt2course.figures.colours import FILLS
+from gpt2course.figures.colours import BLUE, CURVES, FILLS, ORANGE
 from gpt2course.figures.picture import Picture, from_figure, from_svg
 from gpt2course.tokenizer import merge_pair
 
@@ -262,8 +262,9 @@ def compression(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(7.5, 3.4))
-    for (name, points), style in zip(curves.items(), ("o-", "s--", "^:"), strict=False):
-        axis.plot(*zip(*points, strict=True), style, label=name, markersize=4)
+    styles = zip(("o-", "s--", "^:"), CURVES, strict=False)
+    for (name, points), (style, colour) in zip(curves.items(), styles, strict=False):
+        axis.plot(*zip(*points, strict=True), style, color=colour, label=name, markersize=4)
         axis.annotate(
             f"{points[-1][1]:.2f}", points[-1], xytext=(6, -3), textcoords="offset points"
         )
@@ -290,20 +291,18 @@ def language_chart(costs: Mapping[str, tuple[int, int, int]], whose: str) -> Pic
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(7.5, 0.62 * len(costs) + 1.2))
-    kinds = (("characters", "#ced4da", ""), ("bytes", "#74c0fc", "//"), ("tokens", "#e8590c", ""))
+    kinds = (("characters", FRAME), ("bytes", BLUE), ("tokens", ORANGE))
     for row, numbers in enumerate(costs.values()):
-        for k, ((kind, colour, hatch), number) in enumerate(zip(kinds, numbers, strict=True)):
-            label = kind if row == 0 else None
+        for k, ((kind, colour), number) in enumerate(zip(kinds, numbers, strict=True)):
             y = row + (k - 1) * 0.27
-            axis.barh(y, number, 0.25, color=colour, hatch=hatch, edgecolor="white", label=label)
-            axis.text(number, y, f" {number}", va="center", fontsize=8)
+            axis.barh(y, number, 0.25, color=colour)
+            axis.text(number, y, f" {number} {kind}", va="center", fontsize=8)
     axis.set_yticks(range(len(costs)), list(costs))
     axis.invert_yaxis()
     axis.set_xlabel("how many, for the same sentence")
-    axis.set_xlim(right=1.2 * max(max(numbers) for numbers in costs.values()))
+    axis.set_xlim(right=1.25 * max(max(numbers) for numbers in costs.values()))
     fewest, most = (f([tokens for _, _, tokens in costs.values()]) for f in (min, max))
     axis.set_title(f"The same sentence: {fewest} to {most} tokens, by language ({whose})")
-    axis.legend(loc="upper right")
     told = [
         f"{language} {c} characters, {b} bytes, {t} tokens" for language, (c, b, t) in costs.items()
     ]

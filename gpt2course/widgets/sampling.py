@@ -25,11 +25,11 @@ def sampling_desk(
     top_k: int | None = None,
     top_p: float = 1.0,
 ) -> Playable:
-    """Three sliders; the bars of the likeliest words, and which of them are kept, follow.
+    """Three sliders; the bars of the likeliest tokens, and which of them are kept, follow.
 
     Args:
-        logits: the scores of the next word after each of some beginnings, by beginning.
-        words: one for each score.
+        logits: the scores of the next token after each of some beginnings, by beginning.
+        words: the token of each score, as text.
         temperature, top_k, top_p: where the sliders stand at first; top_k None keeps all.
     """
     wide = {"layout": ipywidgets.Layout(width="480px"), "style": {"description_width": "90px"}}
@@ -40,12 +40,20 @@ def sampling_desk(
             temperature, min=0, max=3, step=0.1, description="temperature", readout_format=".1f",
             **wide,
         ),
-        "top_k": ipywidgets.IntSlider(top_k or V, min=1, max=V, description="top_k", **wide),
+        "top_k": ipywidgets.SelectionSlider(
+            options=_steps(V, top_k), value=top_k or V, description="top_k", **wide
+        ),
         "top_p": ipywidgets.FloatSlider(
             top_p, min=0, max=1, step=0.01, description="top_p", **wide
         ),
     }  # fmt: skip
     return playable(partial(_drawn, logits, words), **controls)
+
+
+def _steps(V: int, *also: int | None) -> list[int]:
+    """The values of top_k that can be set: close together where it is small, and V."""
+    steps = {*range(1, 11), *range(15, 100, 5), *range(100, 200, 10), 200, 300, 500, 1000, V}
+    return sorted(k for k in steps | {k for k in also if k} if k <= V)
 
 
 def drawn_with(
@@ -79,7 +87,7 @@ def _drawn(
     after, held = drawn_with(scores, temperature, top_k, top_p)
     order = before.argsort(descending=True, stable=True)
     n = int((after > 0).sum())
-    told = f"{n} of {len(words)} words {'is' if n == 1 else 'are'} kept"
+    told = f"{n} of {len(words)} tokens {'is' if n == 1 else 'are'} kept"
     if temperature == 0:
         said = f"{told}: temperature 0 takes the likeliest, whatever the other two say."
     else:
