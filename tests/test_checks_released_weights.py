@@ -13,6 +13,7 @@ from gpt2course.checks.attempt import expected_outcomes
 
 CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 ONE_MISSING = "a bias is missing"
+REPLACED = "puts new parameters in the place of the old"
 
 
 def test_every_property_holds_of_right_answers_and_of_the_results_that_cards_show():
@@ -75,24 +76,23 @@ def with_all_names_before_the_fault(state, model):
     return model
 
 
-def with_copies_in_the_place_of_parameters(state, model):
-    tensors = converted(state)
-    for name, fault in faults(tensors, model).items():
-        raise ValueError(f"{name} is {fault}")
-    for name, old in list(model.named_parameters()):
-        owner, _, last = name.rpartition(".")
-        new = nn.Parameter(tensors[name].detach().clone().to(old.dtype))
-        setattr(model.get_submodule(owner), last, new)
-    return model
-
-
-def with_assigned_copies(state, model):
+def with_data_of_its_own(state, model):
     tensors = converted(state)
     if found := faults(tensors, model):
         raise ValueError(f"{found}")
-    copies = {n: tensors[n].to(p.dtype, copy=True) for n, p in model.named_parameters()}
-    model.load_state_dict(copies, assign=True)
+    for name, p in model.named_parameters():
+        p.data = tensors[name].to(p.dtype, copy=True)
     return model.eval()
+
+
+def swapped_in(state, model):
+    """The same objects, with what is in them exchanged."""
+    tensors = converted(state)
+    if found := faults(tensors, model):
+        raise ValueError(f"{found}")
+    for name, p in list(model.named_parameters()):
+        torch.utils.swap_tensors(p, nn.Parameter(tensors[name].detach().to(p.dtype, copy=True)))
+    return model
 
 
 def by_way_of_numpy(state, model):
@@ -182,8 +182,8 @@ RIGHT = [
     with_an_error_of_its_own_kind,
     with_all_faults_and_all_names_in_the_message,
     with_all_names_before_the_fault,
-    with_copies_in_the_place_of_parameters,
-    with_assigned_copies,
+    with_data_of_its_own,
+    swapped_in,
     by_way_of_numpy,
     asking_for_the_names_of_hugging_face,
     asking_what_load_state_dict_reports,
@@ -484,6 +484,162 @@ def only_the_first_row_of_the_head_compared(state, model):
     return refusing(turned(sound(named)), model)
 
 
+def with_copies_in_the_place_of_parameters(state, model):
+    tensors = converted(state)
+    for name, fault in faults(tensors, model).items():
+        raise ValueError(f"{name} is {fault}")
+    for name, old in list(model.named_parameters()):
+        owner, _, last = name.rpartition(".")
+        new = nn.Parameter(tensors[name].detach().clone().to(old.dtype))
+        setattr(model.get_submodule(owner), last, new)
+    return model
+
+
+def with_assigned_copies(state, model):
+    tensors = converted(state)
+    if found := faults(tensors, model):
+        raise ValueError(f"{found}")
+    copies = {n: tensors[n].to(p.dtype, copy=True) for n, p in model.named_parameters()}
+    model.load_state_dict(copies, assign=True)
+    return model.eval()
+
+
+def the_first_axis_compared(state, model):
+    tensors, own = converted(state), dict(model.named_parameters())
+    for name in tensors.keys() ^ own.keys():
+        raise ValueError(f"{name} has no partner")
+    for name, p in own.items():
+        if len(tensors[name]) != len(p):
+            raise ValueError(f"{name} has {len(tensors[name])} rows")
+    with torch.no_grad():
+        for name, p in own.items():
+            p.copy_(tensors[name])
+    return model
+
+
+def squeezed_after_turning(state, model):
+    return refusing({name: t.squeeze() for name, t in converted(state).items()}, model)
+
+
+def unknown_biases_left_out(state, model):
+    own = dict(model.named_parameters())
+    named = {n: t for n, t in own_names(state).items() if n in own or "bias" not in n}
+    return refusing(turned(sound(named)), model)
+
+
+def unknown_attention_left_out(state, model):
+    own = dict(model.named_parameters())
+    named = {n: t for n, t in own_names(state).items() if n in own or ".attn." not in n}
+    return refusing(turned(sound(named)), model)
+
+
+def masks_known_by_their_axes(state, model):
+    named = {n: t for n, t in own_names(state).items() if not (t.ndim == 4 or t.ndim == 0)}
+    return refusing(turned(sound(named)), model)
+
+
+def a_head_that_is_near(state, model):
+    named = own_names(state)
+    head, wte = named.get("lm_head.weight"), named.get("wte.weight")
+    if head is not None and wte is not None and head.shape == wte.shape:
+        if torch.allclose(head, wte, atol=1e-2):
+            del named["lm_head.weight"]
+    return refusing(turned(sound(named)), model)
+
+
+def a_head_of_the_shape_of_wte(state, model):
+    named = own_names(state)
+    head, wte = named.get("lm_head.weight"), named.get("wte.weight")
+    if head is not None and wte is not None and head.shape == wte.shape:
+        del named["lm_head.weight"]
+    return refusing(turned(sound(named)), model)
+
+
+def the_last_part_after_the_prefix(state, model):
+    named = {name.split("transformer.")[-1]: tensor for name, tensor in state.items()}
+    return refusing(turned(sound(named)), model)
+
+
+def the_prefix_replaced(state, model):
+    named = {name.replace("transformer.", ""): tensor for name, tensor in state.items()}
+    return refusing(turned(sound(named)), model)
+
+
+def the_first_name_asked_for_the_prefix(state, model):
+    first = next(iter(state)).startswith("transformer.")
+    return refusing(turned(sound(own_names(state) if first else state)), model)
+
+
+def a_count_and_no_name(state, model):
+    tensors, own = converted(state), dict(model.named_parameters())
+    if len(tensors) != len(own):
+        raise ValueError(f"{len(tensors)} tensors, not {len(own)}")
+    return refusing(tensors, model)
+
+
+def one_of_all_is_missing(state, model):
+    tensors, own = converted(state), dict(model.named_parameters())
+    if any(name not in tensors for name in own):
+        raise ValueError(f"missing: one of {list(own)}")
+    return refusing(tensors, model)
+
+
+def asserted_name_by_name(state, model):
+    tensors = converted(state)
+    for name, _ in model.named_parameters():
+        if name not in tensors:
+            assert False, name  # noqa: B011
+    return refusing(tensors, model)
+
+
+def blocks_too_many_left_out(state, model):
+    tensors = converted(state)
+    for name in list(tensors):
+        if name.startswith("h.") and int(name.split(".")[1]) >= len(model.h):
+            del tensors[name]
+    return refusing(tensors, model)
+
+
+def paired_by_order(state, model):
+    tensors = converted(state)
+    if found := faults(tensors, model):
+        raise ValueError(f"{found}")
+    for p, tensor in zip(model.parameters(), tensors.values(), strict=True):
+        p.data.copy_(tensor)
+    return model
+
+
+def tables_turned(state, model):
+    named, own = sound(own_names(state)), dict(model.named_parameters())
+    tensors = turned(named, (*CONV1D, "wte.weight", "wpe.weight"))
+    for name in tensors.keys() ^ own.keys():
+        raise ValueError(f"{name} has no partner")
+    for name, p in own.items():
+        if tensors[name].shape != p.shape:
+            raise ValueError(f"{name}: {tuple(tensors[name].shape)}")
+    model.load_state_dict(tensors)
+    return model
+
+
+def a_model_of_float32(state, model):
+    return refusing(converted(state), model).float()
+
+
+def c_attn_bias_out_and_load_state_dict(state, model):
+    named = {n: t for n, t in own_names(state).items() if not n.endswith("attn.bias")}
+    model.load_state_dict(turned(sound(named)))
+    return model
+
+
+def c_attn_bias_out_and_load_state_dict_wrapped(state, model):
+    named = {n: t for n, t in own_names(state).items() if "attn.bias" not in n}
+    try:
+        model.load_state_dict(turned(sound(named)))
+    except RuntimeError as error:
+        raise ValueError(f"does not fit: {error}") from error
+    return model
+
+
 WRONG = [
     (square_forgotten, "leaves the square matrix as it is"),
     (turned_where_it_helps, "transposes only what does not fit"),
@@ -515,12 +671,33 @@ WRONG = [
     (the_first_block_alone, None),
     (the_first_block_in_all, None),
     (queries_and_values_exchanged, None),
-    (rounded_to_float16, None),
+    (rounded_to_float16, "rounds to 16 bits"),
     (initialised_anew_before_the_error, None),
-    (silent, None),
-    (printing_the_faults, None),
+    (silent, "raises nothing"),
+    (printing_the_faults, "raises nothing"),
     (returning_true, None),
     (returning_nothing, None),
+    (with_copies_in_the_place_of_parameters, REPLACED),
+    (with_assigned_copies, REPLACED),
+    (the_first_axis_compared, "compares the first axis alone"),
+    (squeezed_after_turning, "squeezes axes away"),
+    (unknown_biases_left_out, "leaves out more than the masks"),
+    (unknown_attention_left_out, "leaves out more than the masks"),
+    (masks_known_by_their_axes, "leaves out more than the masks"),
+    (a_head_that_is_near, "takes a near output matrix for an equal one"),
+    (a_head_of_the_shape_of_wte, "leaves out an output matrix that differs"),
+    (the_last_part_after_the_prefix, "takes the prefix out of the middle of a name"),
+    (the_prefix_replaced, "takes the prefix out of the middle of a name"),
+    (the_first_name_asked_for_the_prefix, "judges the prefix by the first name"),
+    (a_count_and_no_name, "does not say which tensor"),
+    (one_of_all_is_missing, "lists all names"),
+    (asserted_name_by_name, "raises another kind of error"),
+    (blocks_too_many_left_out, "passes over what is extra"),
+    (paired_by_order, "pairs by position"),
+    (tables_turned, "transposes every matrix"),
+    (a_model_of_float32, "turns the model into float32"),
+    (c_attn_bias_out_and_load_state_dict, "takes c attn bias for the mask"),
+    (c_attn_bias_out_and_load_state_dict_wrapped, "takes c attn bias for the mask"),
     (only_the_first_row_of_the_head_compared, "leaves out an output matrix that differs"),
 ]
 
@@ -550,11 +727,44 @@ def test_a_fault_that_is_passed_over_is_told_as_such():
     result = checks.run("load_released", silent)
     assert result.case.label == ONE_MISSING
     assert "expected 'ValueError', got 'nothing'" in result.message
-    told = dict(result.properties)
-    assert told["after an error the model is as it was"]
-    assert not told[
+
+
+def test_properties_of_a_refusal_fail_each_for_its_own_reason():
+    claims = {prop.claim: prop.holds for prop in engine.find("load_released").properties}
+    refuses = claims[
         "over a checkpoint with a fault it raises a ValueError that names a tensor at fault"
     ]
+    keeps = claims["after an error the model is as it was"]
+    assert keeps(silent) and not refuses(silent)
+    assert refuses(initialised_anew_before_the_error) and keeps(nameless)
+    assert not refuses(nameless) and not keeps(fills_first)
+
+
+def fills_first(state, model):
+    model.wte.weight.data.zero_()
+    return refusing(converted(state), model)
+
+
+def test_rounded_numbers_are_in_their_places():
+    def answer(state, model):
+        tensors = converted(state)
+        if found := faults(tensors, model):
+            raise ValueError(f"{found}")
+        model.load_state_dict({name: t.double().round(decimals=3) for name, t in tensors.items()})
+        return model
+
+    result = checks.run("load_released", answer)
+    told = dict(result.properties)
+    assert result.misconception is None
+    assert told["the matrices of the blocks are transposed, the square one too"]
+    assert told["all other tensors are as in the checkpoint"]
+    assert not told["no number is rounded more than the model's type rounds it"]
+
+
+def test_a_model_that_changes_its_type_is_told_in_words_and_not_in_equal_pictures():
+    message = checks.run("load_released", a_model_of_float32).message
+    told = message.splitlines()[-2:]
+    assert "type: float64" in told[0] and "type: float32" in told[1]
 
 
 def test_an_error_of_the_answers_own_shows_its_line_also_over_a_faulty_checkpoint():

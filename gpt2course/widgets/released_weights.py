@@ -1,0 +1,64 @@
+"""A checkpoint to leaf through, and the same file loaded in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ipywidgets
+from torch import Tensor, nn
+
+from gpt2course.figures.picture import Picture
+from gpt2course.figures.released_weights import Load, tensor_card, two_lists
+from gpt2course.weights import PREFIX
+from gpt2course.widgets.twin import Playable, playable
+
+WIDE = {"description_width": "80px"}
+
+
+def checkpoint_to_play(state: Mapping[str, Tensor], model: nn.Module) -> Playable:
+    """Choose a tensor of the file: its shapes there and in the model, and its numbers.
+
+    Args:
+        state: tensors under Hugging Face's names, with or without the prefix "transformer.".
+    """
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+
+    def draw(tensor: str) -> Picture:
+        return tensor_card(tensor, state[tensor], shapes.get(tensor.removeprefix(PREFIX)))
+
+    names = sorted(state, key=_place)
+    chosen = ipywidgets.Dropdown(
+        options=names, description="tensor:", style=WIDE, layout=ipywidgets.Layout(width="480px")
+    )
+    return playable(draw, tensor=chosen)
+
+
+def _place(name: str) -> tuple[int, int, str]:
+    """Where a tensor stands in the list: the tables, the blocks by their number, the rest."""
+    parts = name.removeprefix(PREFIX).split(".")
+    if parts[0] == "h":
+        return 1, int(parts[1]), name
+    return (0 if parts[0] in ("wte", "wpe") else 2), 0, name
+
+
+def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None = None) -> Playable:
+    """Choose a way of loading; the ten next words stand beside those of the right one.
+
+    Args:
+        after: the text that the words follow.
+        found: the ways by name, the right one first.
+        begin_with: the way that is chosen at first; the second of `found`, where none is named.
+    """
+    right = next(iter(found))
+
+    def draw(load: str) -> Picture:
+        return two_lists(after, (right, load), found[right], found[load])
+
+    others = [name for name in found if name != right]
+    chosen = ipywidgets.ToggleButtons(
+        options=others,
+        value=begin_with or others[0],
+        description="loaded:",
+        style=WIDE | {"button_width": "230px"},
+    )
+    return playable(draw, load=chosen)
