@@ -243,7 +243,8 @@ def word_map(
         for i, (name, members) in enumerate(groups.items()):
             at = places[[words.index(word) for word in members]]
             marker = MARKERS[i % len(MARKERS)]
-            axis.scatter(*at.T, marker=marker, s=46, color=CURVES[i % len(CURVES)], label=name, zorder=2)
+            colour = CURVES[i % len(CURVES)]
+            axis.scatter(*at.T, marker=marker, s=46, color=colour, label=name, zorder=2)
         axis.set_aspect("equal", adjustable="datalim")
         axis.margins(0.15)
         axis.set_xlabel("first direction")
