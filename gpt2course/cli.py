@@ -263,6 +263,11 @@ def _train(options: argparse.Namespace, device: torch.device, processes: Process
             tqdm.write(line)  # past the bar
             sys.stdout.flush()
 
+    if options.card and (options.data or options.model):
+        raise ValueError(
+            "--card must stand without --data and --model: it measures what a model has learned "
+            "from the course's own stories alone; leave it out"
+        )
     folder, settings = Path(options.out), _settings(options)
     path = folder / checkpoints.CHECKPOINT
     if (folder / weights.WEIGHTS).exists() and not path.exists():
@@ -309,13 +314,16 @@ def _train(options: argparse.Namespace, device: torch.device, processes: Process
 
 def _command(options: argparse.Namespace) -> str:
     """The command that was given, without where its result goes."""
-    given = {
-        name: value
-        for name, value in vars(options).items()
-        if name not in ("command", "run", "out", "card") and value not in (None, False)
-    }
-    rest = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
-    return f"{PROGRAM} train --out FOLDER --card{rest}"
+    said = [f"{PROGRAM} train --out FOLDER --card"]
+    for name, value in vars(options).items():
+        if name in ("command", "out", "card") or value is None:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            said.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            said.append(f"{option} {value}")
+    return " ".join(said)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -369,3 +369,22 @@ def test_options_of_a_wrong_kind_are_usage_errors(tmp_path, run, wrong):
 def test_a_folder_must_be_named(run):
     code, _, errors = run()
     assert code == cli.MISUSED and "--out" in errors
+
+
+def test_a_card_is_of_the_courses_own_stories(tmp_path, capsys):
+    text = tmp_path / "a.txt"
+    text.write_text("a robot must obey the orders given it. " * 50)
+    folder = tmp_path / "out"
+    assert cli.main(["train", "--out", str(folder), "--card", "--data", str(text)]) == 1
+    assert "without --data" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_a_card_tells_the_command_that_makes_the_model_again():
+    options = cli._parser().parse_args(
+        ["train", "--out", "x", "--card", "--n-layer", "1", "--steps", "3", "--no-compile"]
+    )
+    said = cli._command(options)
+    assert said.startswith("python -m gpt2course train --out FOLDER --card")
+    assert cli._command(cli._parser().parse_args(said.split()[3:])) == said
+    assert {"--n-layer 1", "--steps 3", "--no-compile"} <= set(re.findall(r"--\S+(?: \d+)?", said))
