@@ -98,6 +98,37 @@ def test_a_part_built_in_one_lesson_is_there_in_the_next(page, server):
     assert "yours: attention_scores; the package's: attention_weights, blend_values" in said
 
 
+def test_the_explorer_answers_the_keyboard_and_the_pointer(page, server):
+    lesson = Lesson(page, server, "00_welcome.ipynb")
+    lesson.command("notebook:run-all-cells")
+    lesson.activate(lesson.index_of("explorer(model,"))
+    panel = page.locator(f"{ACTIVE} .jupyter-widgets").first
+    panel.wait_for()
+
+    panel.locator(".noUi-handle").nth(1).focus()  # top-k
+    page.keyboard.press("Home")
+    panel.get_by_text("top-k 1").wait_for()
+    panel.get_by_text("cut off, was").first.wait_for()
+    given = panel.get_by_text("given").count()
+    panel.get_by_role("button", name="draw one").focus()
+    page.keyboard.press("Enter")
+
+    panel.get_by_role("button", name="attention", exact=True).focus()
+    page.keyboard.press("Enter")
+    panel.get_by_text(f"({given}) reads, layer 0, all heads averaged").wait_for()
+    panel.get_by_title("head 1", exact=True).click()
+    panel.get_by_text(f"({given}) reads, layer 0, head 1").wait_for()
+    panel.locator(".noUi-handle").nth(2).focus()  # the token
+    page.keyboard.press("ArrowLeft")
+    panel.get_by_text(f"({given - 1}) reads, layer 0, head 1").wait_for()
+
+    said = panel.locator(".gpt2course-read .gpt2course-lit text").first
+    assert "→" in said.text_content() and not said.is_visible()
+    panel.locator(".gpt2course-read > rect").first.hover(force=True)
+    assert said.is_visible()
+    assert [c for c in lesson.complaints if "favicon" not in c] == []
+
+
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "lessons").glob("*.ipynb"))
 
 

@@ -11,10 +11,14 @@ from answers import Answers
 from torch import nn
 
 from gpt2course import checks
+from gpt2course.block import layer_norm
 from gpt2course.checks import engine
 from gpt2course.checks.attempt import expected_outcomes
+from gpt2course.model import output_logits
 
 NAMES = ("previous_token_score", "mean_attention", "logit_lens")
+n, L, nh = 3, 4, 4  # as the cells of the lesson leave them behind
+ln_f = nn.LayerNorm(128)
 answers = Answers()
 right, wrong = answers.right, answers.wrong
 
@@ -131,6 +135,35 @@ def range_to_the_last_but_one(weights):
 @wrong("previous_token_score", "reads the first token")
 def column_zero(weights):
     return weights[:, :, 1:, 0].mean(dim=2)
+
+
+@wrong("previous_token_score", "takes n from the notebook")
+def loop_to_the_n_of_the_notebook(weights):
+    total = torch.zeros_like(weights[:, :, 0, 0])
+    for i in range(1, n):
+        total = total + weights[:, :, i, i - 1]
+    return total / (n - 1)
+
+
+@wrong("previous_token_score", "takes n from the notebook")
+def right_sum_over_the_wrong_number(weights):
+    return torch.diagonal(weights, -1, 2, 3).sum(dim=-1) / (n - 1)
+
+
+@wrong("previous_token_score", "takes L and nh from the notebook")
+def lists_over_the_notebooks_layers(weights):
+    return torch.stack(
+        [torch.stack([weights[i, h].diagonal(-1).mean() for h in range(nh)]) for i in range(L)]
+    )
+
+
+@wrong("previous_token_score", "takes L and nh from the notebook")
+def zeros_of_the_notebooks_layers(weights):
+    total = torch.zeros(L, nh)
+    T = weights.shape[-1]
+    for i in range(1, T):
+        total = total + weights[:, :, i, i - 1]
+    return total / (T - 1)
 
 
 @wrong("previous_token_score", "cuts the gradient")
@@ -381,6 +414,22 @@ def the_list_indexed(weights, queries, keys):
     return total / len(queries)
 
 
+@wrong("mean_attention", "takes L and nh from the cells")
+def zeros_of_the_cells_sizes(weights, queries, keys):
+    total = torch.zeros(L, nh, dtype=weights[0].dtype)
+    for w, q, k in zip(weights, queries, keys, strict=True):
+        total += w[:, :, q, k].sum(-1)
+    return total / len(weights)
+
+
+@wrong("mean_attention", "takes n from the cells")
+def divided_by_the_n_of_a_cell(weights, queries, keys):
+    total = 0
+    for w, q, k in zip(weights, queries, keys, strict=True):
+        total = total + w[:, :, q, k].sum(-1)
+    return total / n
+
+
 @wrong("mean_attention", "makes every mean float32")
 def zeros_of_the_default_dtype(weights, queries, keys):
     total = torch.zeros(weights[0].shape[:2])
@@ -591,6 +640,34 @@ def matmul_as_it_is(stream, weight, bias, wte):
     return torch.matmul(normed(stream) * weight + bias, wte)
 
 
+@wrong("logit_lens", "multiplies without turning wte")
+def the_parts_of_the_course_without_turning(stream, weight, bias, wte):
+    return layer_norm(stream, weight, bias) @ wte
+
+
+@wrong("logit_lens", "takes ln f from the notebook")
+def the_module_of_the_notebook(stream, weight, bias, wte):
+    return output_logits(ln_f(stream), wte)
+
+
+@wrong("logit_lens", "takes ln f from the notebook")
+def the_loop_of_the_notebook(stream, weight, bias, wte):
+    return torch.stack([layer_norm(s, ln_f.weight, ln_f.bias) @ wte.T for s in stream])
+
+
+@wrong("logit_lens", "takes ln f from the notebook")
+def all_stages_with_the_rows_of_the_notebook(stream, weight, bias, wte):
+    return output_logits(layer_norm(stream, ln_f.weight, ln_f.bias), wte)
+
+
+@wrong("logit_lens", "takes L from the notebook")
+def as_many_stages_as_the_notebook_has(stream, weight, bias, wte):
+    stages = []
+    for i in range(L + 1):
+        stages.append(output_logits(layer_norm(stream[i][None], weight, bias), wte)[0])
+    return torch.stack(stages)
+
+
 @wrong("logit_lens", "asks the last stage only")
 def minus_one(stream, weight, bias, wte):
     return (normed(stream[-1]) * weight + bias) @ wte.T
@@ -731,6 +808,18 @@ def test_the_target_names_layers_and_heads():
     message = checks.run("previous_token_score", previous_token_score).message
     assert message.startswith("○") and "head 0" in message and "layer 0" in message
     assert "0.70" in message and "0.25" in message  # (0.8 + 0.6) / 2 and (0.5 + 0) / 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_target_tells_the_numbers_of_small_arguments_and_the_shapes_of_large_ones(name):
+    exercise = engine.find(name)
+    first, large = (exercise.call_text(exercise.cases[i]) for i in (0, -1))
+    told = {
+        "previous_token_score": "previous_token_score(weights=[[[[1, 0, 0], [0.8, 0.2, 0], [0.1, ",
+        "mean_attention": "[0.7, 0.3]]]]], queries=[2, 1], keys=[[1], [0]])",
+        "logit_lens": "logit_lens(stream=[[[2, 4]], [[5, 1]]], weight=[2, 1], bias=[0, 1], wte=[[",
+    }
+    assert told[name] in first and "<(" not in first and "<(" in large
 
 
 def test_the_small_case_of_mean_attention_can_be_followed_by_hand():

@@ -88,17 +88,17 @@ def test_the_lens_table_scrolls_by_keyboard_and_is_named(lens):
 def test_stage_lines_tell_every_number():
     picture = stage_lines({"was": [1.0, 0.5], "bank": [1.0, 0.9]}, "Title", "cosine")
     assert picture.alt.startswith("Title. cosine. was: before block 0 1.00, after block 0 0.50; ")
-    assert "bank: before block 0 1.00, after block 0 0.90" in picture.alt and "<img" in picture.html
+    assert "bank: before block 0 1.00, after block 0 0.90" in picture.alt and "<svg" in picture.html
 
 
 def test_weight_and_effect_tell_every_head_and_whether_it_is_missed():
     weight = torch.tensor([[0.9, 0.1], [0.2, 0.0]])
     effect = torch.tensor([[0.5, -0.001], [-0.25, 0.01]])
     picture = weight_and_effect({"it": (weight, effect), "was": (effect.abs(), weight)})
-    assert "it, 0.0: weight 0.90, loss 0.50; it, 0.1: weight 0.10, loss 0.00" in picture.alt
-    assert "it, 1.0: weight 0.20, gain 0.25" in picture.alt
-    assert "was, 0.0: weight 0.50, loss 0.90" in picture.alt
-    assert picture.alt.count("weight 0.") == 8 and "<img" in picture.html
+    assert "it, L0·H0: weight 0.90, loss 0.50; it, L0·H1: weight 0.10, loss 0.00" in picture.alt
+    assert "it, L1·H0: weight 0.20, gain 0.25" in picture.alt
+    assert "was, L0·H0: weight 0.50, loss 0.90" in picture.alt
+    assert picture.alt.count("weight 0.") == 8 and "<svg" in picture.html
 
 
 def test_against_chance_tells_measured_and_even():
@@ -106,6 +106,15 @@ def test_against_chance_tells_measured_and_even():
     assert picture.alt == (
         "Habits. before: 0.50, even attention 0.06; first: 0.25, even attention 0.10"
     )
+
+
+def test_the_axis_of_habits_ends_where_the_data_do(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "gpt2course.figures.looking_inside.from_figure", lambda figure, alt: drawn.append(figure)
+    )
+    against_chance(["before", "first"], [0.2, 0.1], [0.06, 0.1], "Habits")
+    assert 0.2 < drawn[0].axes[0].get_xlim()[1] < 0.3
 
 
 def test_best_head_is_the_place_of_the_largest_score():
@@ -132,9 +141,16 @@ def test_the_lens_follows_text_and_token(model, tokenizer):
     assert shown.value != before
     best = lens_of(model, tokenizer.encode(TEXTS[0]))[1, 0].softmax(-1).max()
     assert f"{best:.1%}".replace("%", " %") in shown.value
-    text.value = "it"  # shorter: the slider may stand beyond its end
-    token.value = token.max
-    assert "it</b>" in shown.value or "t</b>" in shown.value
+
+
+def test_another_text_is_asked_at_its_last_token(model, tokenizer):
+    text, token, shown = lens_to_play(model, tokenizer, TEXTS, token=1).widget.children
+    for chosen in reversed(TEXTS):  # a shorter one, and a longer one again
+        ids = tokenizer.encode(chosen)
+        text.value = chosen
+        assert token.value == token.max == len(ids) - 1
+        best = lens_of(model, ids)[-1, -1].softmax(-1).max()
+        assert percent_of(best) in shown.value and shown.value.count("<b ") == 1
 
 
 def test_the_lens_begins_at_the_last_token_or_at_the_one_given(model, tokenizer):
@@ -164,11 +180,12 @@ def percent_of(prob):
 
 def test_there_is_a_switch_for_every_head_and_it_says_its_state(model, tokenizer):
     _, switches, _, _ = switches_of(heads_to_switch(model, tokenizer, TEXTS, off=((1, 2),)))
-    assert [*switches] == ["0.0", "0.1", "0.2", "1.0", "1.1", "1.2"]
-    assert switches["1.2"].description == "1.2 OFF" and switches["0.1"].description == "0.1 on"
-    switches["1.2"].value = True
-    assert switches["1.2"].description == "1.2 on"
-    assert switches["1.0"].tooltip == "layer 1, head 0"
+    assert [*switches] == ["L0·H0", "L0·H1", "L0·H2", "L1·H0", "L1·H1", "L1·H2"]
+    assert switches["L1·H2"].description == "L1·H2 OFF"
+    assert switches["L0·H1"].description == "L0·H1 on"
+    switches["L1·H2"].value = True
+    assert switches["L1·H2"].description == "L1·H2 on"
+    assert switches["L1·H0"].tooltip == "layer 1, head 0"
 
 
 def test_switching_a_head_off_shows_what_is_left_beside_what_was(model, tokenizer):
@@ -177,24 +194,29 @@ def test_switching_a_head_off_shows_what_is_left_beside_what_was(model, tokenize
     whole = next_probs(model, tokenizer, TEXTS[0])
     assert played.twin.html == shown.value and percent_of(whole.max()) in shown.value
     assert ", was" not in shown.value
-    switches["0.1"].value = False
+    assert "all heads on" in shown.value and shown.value.count("<table") == 1
+    switches["L0·H1"].value = False
     with without_heads(model, [(0, 1)]):
-        left = next_probs(model, tokenizer, TEXTS[0])[whole.argmax()]
-    assert f"{percent_of(left)}, was {percent_of(whole.max())}" in shown.value
-    assert "off (layer.head): 0.1" in shown.value
+        now = next_probs(model, tokenizer, TEXTS[0])
+    left, instead = shown.value.split("the likeliest without L0·H1")
+    assert f"{percent_of(now[whole.argmax()])}, was {percent_of(whole.max())}" in left
+    assert "without L0·H1: what is left" in left
+    for likely in now.topk(5).indices:
+        assert f"{percent_of(now[likely])}, was {percent_of(whole[likely])}" in instead
+    assert left.count("</tr>") == 12 and instead.count("</tr>") == 7  # a head, the words, the rest
     all_on.click()
-    assert shown.value == played.twin.html and switches["0.1"].value
+    assert shown.value == played.twin.html and switches["L0·H1"].value
 
 
 def test_another_text_is_asked_with_the_same_heads_off(model, tokenizer):
     text, switches, _, shown = switches_of(heads_to_switch(model, tokenizer, TEXTS, off=((0, 0),)))
     text.value = TEXTS[1]
-    assert "“it”; off (layer.head): 0.0" in shown.value and not switches["0.0"].value
+    assert "“it” without L0·H0" in shown.value and not switches["L0·H0"].value
 
 
 def test_the_model_is_whole_again_after_every_redraw(model, tokenizer):
     before = next_probs(model, tokenizer, TEXTS[0])
     _, switches, _, _ = switches_of(heads_to_switch(model, tokenizer, TEXTS, off=((0, 0),)))
-    switches["1.1"].value = False
+    switches["L1·H1"].value = False
     assert torch.equal(next_probs(model, tokenizer, TEXTS[0]), before)
     assert not any(module._forward_pre_hooks for module in model.modules())

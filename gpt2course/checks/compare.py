@@ -23,6 +23,8 @@ def short_repr(value: Any) -> str:
     try:
         if isinstance(value, Tensor):
             dtype = str(value.dtype).removeprefix("torch.")
+            if value.ndim == 0:
+                return f"{_number(value)}, a {dtype} tensor of shape ()"
             return f"a {dtype} tensor of shape {tuple(value.shape)}"
         return _short.repr(value)
     except Exception as error:

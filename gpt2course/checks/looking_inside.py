@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpt2course import inspection
+from gpt2course.block import layer_norm
 from gpt2course.checks.exercise import Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 
@@ -15,6 +19,34 @@ from gpt2course.checks.inputs import normal, strided
 def _of_tensor(holds):
     """The same question of a result, not asked where the card shows gradients."""
     return lambda got, *args: not isinstance(got, Tensor) or holds(got, *args)
+
+
+@dataclass(eq=False)
+class Told(Exercise):
+    """An exercise whose small arguments are told by their numbers, so that one can follow them."""
+
+    def call_text(self, case: Case) -> str:
+        if any(tensor.numel() > SHOWN_NUMBERS for arg in case.args for tensor in _tensors_of(arg)):
+            return super().call_text(case)
+        named = zip(self.parameter_names(), map(_numbers, case.args), strict=True)
+        return f"{self.name}({', '.join(f'{name}={value}' for name, value in named)})"
+
+
+SHOWN_NUMBERS = 18
+
+
+def _tensors_of(value: Any) -> list[Tensor]:
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, Tensor)]
+
+
+def _numbers(value: Any) -> str:
+    """A value as nested lists, its numbers without the noise of float32."""
+    if isinstance(value, Tensor):
+        return _numbers(value.tolist())
+    if isinstance(value, list):
+        return f"[{', '.join(map(_numbers, value))}]"
+    return f"{value:.3g}"
 
 
 def _weights(L: int, nh: int, T: int, seed: int, dtype=torch.float32) -> Tensor:
@@ -36,7 +68,7 @@ _BY_HAND = torch.tensor([[[[1.0, 0.0, 0.0], [0.8, 0.2, 0.0], [0.1, 0.6, 0.3]],
 
 # previous_token_score ---------------------------------------------------------------------------
 
-previous_token_score = Exercise(
+previous_token_score = Told(
     inspection.previous_token_score,
     lesson="15_looking_inside",
     cases=[
@@ -113,7 +145,7 @@ def _below(weights: Tensor) -> Tensor:
 
 
 @previous_token_score.misconception(
-    "The diagonal above the main one was taken: the weight of each token to the one *after* it, "
+    "The diagonal above the main one was taken: the weight of each token to the one after it, "
     "which the mask made 0. Row = the token that reads, column = the token that is read; the one "
     "before lies one column to the left: `offset=-1`."
 )
@@ -330,6 +362,69 @@ def puts_heads_before_layers(weights):
     return _below(weights).mean(-1).T
 
 
+# The names that the lesson's cells leave behind, with their values there.
+_N, _L, _NH = 3, 4, 4
+_LN_F = nn.LayerNorm(128)
+
+
+@previous_token_score.misconception(
+    "It works for three tokens alone: `n` is the name of a cell further up, where it is 3. Take "
+    "the number of tokens from what the function is given: `weights.shape[-1]`."
+)
+def takes_n_from_the_notebook(weights):
+    return sum(weights[:, :, i, i - 1] for i in range(1, _N)) / (_N - 1)
+
+
+@previous_token_score.variant(takes_n_from_the_notebook)
+def divides_by_the_n_of_the_notebook(weights):
+    return _below(weights).sum(-1) / (_N - 1)
+
+
+@previous_token_score.variant(takes_n_from_the_notebook)
+def walks_to_its_own_end_and_divides_by_n(weights):
+    return sum(weights[:, :, i, i - 1] for i in range(1, weights.shape[-1])) / (_N - 1)
+
+
+@previous_token_score.variant(takes_n_from_the_notebook)
+def averages_the_first_n(weights):
+    return torch.stack([weights[:, :, i, i - 1] for i in range(1, _N)]).mean(0)
+
+
+@previous_token_score.misconception(
+    "It works for 4 layers of 4 heads alone: `L` and `nh` are names of a cell further up, the "
+    "course model's. Take them from what the function is given: `L, nh = weights.shape[:2]`."
+)
+def takes_L_and_nh_from_the_notebook(weights):
+    found = torch.zeros(_L, _NH, dtype=weights.dtype)
+    for layer in range(_L):
+        for head in range(_NH):
+            found[layer, head] = weights[layer, head].diagonal(-1).mean()
+    return found
+
+
+@previous_token_score.variant(takes_L_and_nh_from_the_notebook)
+def stacks_the_heads_of_the_notebook(weights):
+    layers = [[weights[i, h].diagonal(-1).mean() for h in range(_NH)] for i in range(_L)]
+    return torch.stack([torch.stack(heads) for heads in layers])
+
+
+@previous_token_score.variant(takes_L_and_nh_from_the_notebook)
+def adds_into_zeros_of_the_notebooks_size(weights):
+    total = torch.zeros(_L, _NH)
+    for i in range(1, weights.shape[-1]):
+        total += weights[:, :, i, i - 1]
+    return total / (weights.shape[-1] - 1)
+
+
+@previous_token_score.variant(takes_L_and_nh_from_the_notebook)
+def writes_into_zeros_of_the_notebooks_size(weights):
+    found = torch.zeros(_L, _NH, dtype=weights.dtype)
+    for layer in range(weights.shape[0]):
+        for head in range(weights.shape[1]):
+            found[layer, head] = weights[layer, head].diagonal(-1).mean()
+    return found
+
+
 @previous_token_score.also_right
 def two_ranges_of_positions(weights):
     query = torch.arange(1, weights.shape[-1])
@@ -377,7 +472,7 @@ _TWO_SENTENCES = [
     torch.tensor([[[[1.0, 0.0], [0.2, 0.8]], [[1.0, 0.0], [0.7, 0.3]]]]),
 ]
 
-mean_attention = Exercise(
+mean_attention = Told(
     inspection.mean_attention,
     lesson="15_looking_inside",
     cases=[
@@ -568,7 +663,7 @@ def asks_the_last_token_always(weights, queries, keys):
 
 
 @mean_attention.misconception(
-    "The token before the query was asked. The model says the next word *at* the query itself, "
+    "The token before the query was asked. The model says the next word at the query itself, "
     "whose row is `sentence[:, :, query]`: no - 1."
 )
 def asks_the_token_before(weights, queries, keys):
@@ -785,6 +880,42 @@ def puts_the_heads_before_the_layers(weights, queries, keys):
     return _mean([row.sum(-1) for row in _rows(weights, queries, keys)]).T
 
 
+@mean_attention.misconception(
+    "It works for 4 layers of 4 heads alone: `L` and `nh` are names of a cell further up, the "
+    "course model's. Begin with zeros of the right size and dtype: "
+    "`torch.zeros_like(weights[0][:, :, 0, 0])`."
+)
+def takes_L_and_nh_from_the_cells(weights, queries, keys):
+    total = torch.zeros(_L, _NH)
+    for sentence, query, positions in zip(weights, queries, keys, strict=True):
+        for key in positions:
+            total += sentence[:, :, query, key]
+    return total / len(weights)
+
+
+@mean_attention.variant(takes_L_and_nh_from_the_cells)
+def walks_through_the_heads_of_the_cells(weights, queries, keys):
+    found = torch.zeros(_L, _NH, dtype=weights[0].dtype)
+    for layer in range(_L):
+        for head in range(_NH):
+            pairs = zip(weights, queries, keys, strict=True)
+            found[layer, head] = sum(w[layer, head, q, k].sum() for w, q, k in pairs) / len(weights)
+    return found
+
+
+@mean_attention.misconception(
+    "It works for three sentences alone: `n` is the name of a cell further up, where it is 3. "
+    "There are as many sentences as the list has entries: `len(weights)`."
+)
+def takes_n_from_the_cells(weights, queries, keys):
+    return torch.stack([row.sum(-1) for row in _rows(weights, queries, keys)]).sum(0) / _N
+
+
+@mean_attention.variant(takes_n_from_the_cells)
+def walks_through_n_sentences(weights, queries, keys):
+    return sum(weights[s][:, :, queries[s], keys[s]].sum(-1) for s in range(_N)) / _N
+
+
 @mean_attention.also_right
 def a_running_total(weights, queries, keys):
     total = torch.zeros_like(weights[0][:, :, 0, 0])
@@ -848,7 +979,7 @@ _LENS_BY_HAND = (
 )
 _SMALL = _lens(3, 4, 5, 7, seed=81)
 
-logit_lens = Exercise(
+logit_lens = Told(
     inspection.logit_lens,
     lesson="15_looking_inside",
     cases=[
@@ -1116,6 +1247,64 @@ def norms_over_the_stages(stream, weight, bias, wte):
 )
 def multiplies_without_turning_wte(stream, weight, bias, wte):
     return _norm(stream, weight, bias) @ wte
+
+
+def _norm_by_hand(stream, weight, bias):
+    """The same numbers by plain arithmetic; its result lies otherwise in memory."""
+    centred = stream - stream.mean(-1, keepdim=True)
+    variance = (centred**2).mean(-1, keepdim=True)
+    return centred / torch.sqrt(variance + 1e-5) * weight + bias
+
+
+@logit_lens.variant(multiplies_without_turning_wte)
+def multiplies_its_own_norm_without_turning_wte(stream, weight, bias, wte):
+    return _norm_by_hand(stream, weight, bias) @ wte
+
+
+@logit_lens.variant(multiplies_without_turning_wte)
+def multiplies_the_parts_norm_without_turning_wte(stream, weight, bias, wte):
+    return layer_norm(stream, weight, bias) @ wte
+
+
+@logit_lens.misconception(
+    "`ln_f` is a name of a cell further up: the course model's final LayerNorm, 128 numbers wide. "
+    "The function gets a `weight` and a `bias` of its own, as wide as its stream; use these."
+)
+def takes_ln_f_from_the_notebook(stream, weight, bias, wte):
+    return _LN_F(stream) @ wte.T
+
+
+@logit_lens.variant(takes_ln_f_from_the_notebook)
+def gives_the_rows_of_ln_f_to_layer_norm(stream, weight, bias, wte):
+    return layer_norm(stream, _LN_F.weight, _LN_F.bias) @ wte.T
+
+
+@logit_lens.variant(takes_ln_f_from_the_notebook)
+def gives_the_rows_of_ln_f_to_torchs_layer_norm(stream, weight, bias, wte):
+    return _norm(stream, _LN_F.weight, _LN_F.bias) @ wte.T
+
+
+@logit_lens.variant(takes_ln_f_from_the_notebook)
+def norms_each_stage_with_ln_f(stream, weight, bias, wte):
+    return torch.stack([_LN_F(stage) @ wte.T for stage in stream])
+
+
+@logit_lens.variant(takes_ln_f_from_the_notebook)
+def norms_each_stage_with_the_rows_of_ln_f(stream, weight, bias, wte):
+    return torch.stack([layer_norm(x, _LN_F.weight, _LN_F.bias) @ wte.T for x in stream])
+
+
+@logit_lens.misconception(
+    "It works for a model of 4 layers alone: `L` is a name of a cell further up. Take the number "
+    "of stages from the stream (`len(stream)`), or treat all stages at once."
+)
+def takes_L_from_the_notebook(stream, weight, bias, wte):
+    return torch.stack([_norm(stream[s], weight, bias) @ wte.T for s in range(_L + 1)])
+
+
+@logit_lens.variant(takes_L_from_the_notebook)
+def takes_the_stages_before_the_last_block(stream, weight, bias, wte):
+    return torch.stack([_norm(stream[s], weight, bias) @ wte.T for s in range(_L)])
 
 
 @logit_lens.misconception(

@@ -8,7 +8,7 @@ from html import escape
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.colours import fill_for, ink_on
+from gpt2course.figures.colours import BLUE, CURVES, fill_for, ink_on
 from gpt2course.figures.explorer import percent
 from gpt2course.figures.picture import Picture, from_figure
 from gpt2course.figures.tokens import MONO, piece_text
@@ -108,7 +108,9 @@ def stage_lines(
     stages = stage_names(len(next(iter(curves.values()))))
     figure, axis = plt.subplots(figsize=(8, 3.4))
     for i, (name, values) in enumerate(curves.items()):
-        axis.plot(values, marker=MARKERS[i % 8], linestyle=LINES[i % 4], label=name)
+        axis.plot(
+            values, marker=MARKERS[i % 8], linestyle=LINES[i % 4], color=CURVES[i % 6], label=name
+        )
     axis.set_xticks(range(len(stages)), [s.replace(" block", "\nblock") for s in stages])
     axis.set_ylim(min(low, *(min(v) for v in curves.values())), 1.04)
     axis.set_ylabel(label)
@@ -127,8 +129,8 @@ def weight_and_effect(
     """Every head as a point: how much it looks at a word, and what is lost without the head.
 
     Args:
-        panels: by the name of a question the mean weight on the word that decides, and the
-            probability of the right words that goes when the head is taken out.
+        panels: by the name of a question the mean weight on the word that decides, and what goes
+            of a measure between 0 and 1 when the head is taken out.
     """
     import matplotlib.pyplot as plt
 
@@ -139,28 +141,29 @@ def weight_and_effect(
     for axis, (title, (weight, effect)) in zip(axes[0], panels.items(), strict=True):
         middle, named = weight.median().item(), []
         for layer, (x, y) in enumerate(zip(weight.tolist(), effect.tolist(), strict=True)):
-            axis.scatter(x, y, s=55, marker=MARKERS[layer % 8], label=f"layer {layer}", zorder=2)
+            axis.scatter(x, y, s=55, marker=MARKERS[layer % 8], color=CURVES[layer % 6],
+                         label=f"layer {layer}", zorder=2)  # fmt: skip
             for head, place in enumerate(zip(x, y, strict=True)):
                 told.append(f"{title}, {_head_alt(layer, head, *place)}")
                 if max(place[0] - middle, abs(place[1])) >= FAR:
-                    named.append((place, f"{layer}.{head}"))
+                    named.append((place, head_name(layer, head)))
         for i, (place, name) in enumerate(sorted(named)):  # above and below by turns
             axis.annotate(name, place, xytext=(5, -14 if i % 2 else 6),
                           textcoords="offset points", fontsize=9)  # fmt: skip
         axis.axhline(0, color="#868e96", linewidth=1, zorder=1)
-        axis.margins(0.14)
+        axis.margins(0.2)
         axis.set_xlabel("mean weight on the word that decides")
         axis.set_title(title)
-    axes[0][0].set_ylabel("probability of the right words\nthat is lost without the head")
+    axes[0][0].set_ylabel("lost without the head")
     axes[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    figure.suptitle("Where a head looks, and whether it matters (layer.head)")
+    figure.suptitle("Where a head looks, and whether it matters (L layer · H head)")
     figure.tight_layout()
     return from_figure(figure, "Every head, weight and loss. " + "; ".join(told))
 
 
 def _head_alt(layer: int, head: int, weight: float, effect: float) -> str:
     change = f"loss {effect:.2f}" if effect > -0.005 else f"gain {-effect:.2f}"
-    return f"{layer}.{head}: weight {weight:.2f}, {change.replace('-0.00', '0.00')}"
+    return f"{head_name(layer, head)}: weight {weight:.2f}, {change.replace('-0.00', '0.00')}"
 
 
 def against_chance(
@@ -171,15 +174,15 @@ def against_chance(
 
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(names) + 1.3))
     rows = range(len(names))
-    axis.barh(rows, values, color="#4dabf7", label="measured")
-    axis.scatter(chances, rows, marker="|", s=260, linewidths=3, color="#d9480f",
+    axis.barh(rows, values, color=BLUE, label="measured")
+    axis.scatter(chances, rows, marker="|", s=260, linewidths=3, color="black",
                  label="even attention", zorder=2)  # fmt: skip
     for row, value in enumerate(values):
         axis.annotate(f"{value:.2f}", (max(value, chances[row]), row), xytext=(6, 0),
                       textcoords="offset points", va="center")  # fmt: skip
     axis.set_yticks(rows, names)
     axis.set_ylim(len(names) - 0.4, -0.6)
-    axis.set_xlim(0, 1.08)
+    axis.set_xlim(0, 1.15 * max(*values, *chances))  # room for the numbers behind the bars
     axis.set_xlabel("mean weight")
     axis.set_title(title)
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
@@ -188,6 +191,15 @@ def against_chance(
         for name, value, even in zip(names, values, chances, strict=True)
     ]
     return from_figure(figure, f"{title}. " + "; ".join(told))
+
+
+def head_name(layer: int, head: int) -> str:
+    """A head as it is called in pictures and tables, so that it can't be read as a number.
+
+    >>> head_name(0, 3)
+    'L0·H3'
+    """
+    return f"L{layer}·H{head}"
 
 
 def best_head(scores: Float[Tensor, "L nh"]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gpt2course.figures.attention_maps import labels_of
 from gpt2course.figures.explorer import Candidate, next_tokens
-from gpt2course.figures.looking_inside import stage_names
+from gpt2course.figures.looking_inside import head_name, stage_names
 from gpt2course.figures.picture import Picture
 from gpt2course.figures.tokens import piece_text
 from gpt2course.inspection import activations, logit_lens, without_heads
@@ -21,6 +21,7 @@ from gpt2course.tokenizer import Tokenizer
 from gpt2course.widgets.twin import Playable, playable
 
 TOP = 4  # words shown for each stage
+BEFORE, NOW = 10, 5  # likeliest words of the whole model, and of the one without some heads
 FULL = 150  # pixels of a bar that stands for 100 %
 
 
@@ -37,29 +38,34 @@ def lens_to_play(
 ) -> Playable:
     """Choose a text and a token; the likeliest next ones at every stage follow.
 
+    Another text is asked at its last token, until the slider moves.
+
     Args:
         token: the place to begin with, from 0; None is the last of the first text.
     """
     read = {text: tokenizer.encode(text) for text in texts}
     lenses: dict[str, Tensor] = {}
-    longest = max(map(len, read.values()))
 
     def draw(text: str, token: int) -> Picture:
         if text not in lenses:
             lenses[text] = lens_of(model, read[text])
-        place = min(token, len(read[text]) - 1)
+        place = min(token, len(read[text]) - 1)  # the slider follows the text a moment later
         pieces = [tokenizer.token_bytes(i) for i in read[text]]
         return _stages(pieces, place, lenses[text][:, place], tokenizer)
 
-    first = len(read[texts[0]]) - 1 if token is None else token
+    last = len(read[texts[0]]) - 1
     style, wide = {"description_width": "50px"}, {"width": "560px"}
-    return playable(
-        draw,
-        text=ipywidgets.Dropdown(options=texts, description="text:", layout=wide, style=style),
-        token=ipywidgets.IntSlider(
-            first, 0, longest - 1, description="token:", layout=wide, style=style
-        ),
+    chosen = ipywidgets.Dropdown(options=texts, description="text:", layout=wide, style=style)
+    slider = ipywidgets.IntSlider(
+        last if token is None else token, 0, last, description="token:", layout=wide, style=style
     )
+
+    def move_to_the_last(change: dict) -> None:
+        slider.max = slider.value = len(read[change["new"]]) - 1
+
+    played = playable(draw, text=chosen, token=slider)
+    chosen.observe(move_to_the_last, names="value")
+    return played
 
 
 def _stages(
@@ -91,7 +97,10 @@ def _stages(
 def heads_to_switch(
     model: GPT2, tokenizer: Tokenizer, texts: list[str], off: tuple[tuple[int, int], ...] = ()
 ) -> Playable:
-    """A switch for every head; the ten likeliest next tokens follow, beside those of the whole.
+    """A switch for every head; the likeliest next tokens with and without them follow.
+
+    One table has the ten likeliest of the whole model and what is left of each, the other the
+    likeliest of the model without the heads that are off.
 
     Args:
         off: the heads, as (layer, head), that are switched off at the start.
@@ -103,20 +112,16 @@ def heads_to_switch(
     def draw(text: str, silent: frozenset) -> Picture:
         with without_heads(model, sorted(silent)):
             now = _next_probs(model, tokenizer, text)
-        order = whole[text].argsort(descending=True, stable=True)[:10].tolist()
-        before = whole[text] if silent else None
-        candidates = [
-            Candidate(
-                i,
-                tokenizer.token_bytes(i),
-                now[i].item(),
-                None if before is None else before[i].item(),
-            )
-            for i in order
-        ]
-        named = ", ".join(f"{layer}.{head}" for layer, head in sorted(silent)) or "none"
-        said = f"after “{text}”; off (layer.head): {named}"
-        return next_tokens(candidates, said)
+        if not silent:
+            said = f"after “{text}”, all heads on"
+            return next_tokens(_candidates(tokenizer, whole[text], now, BEFORE, None), said)
+        named = ", ".join(head_name(*place) for place in sorted(silent))
+        left = _candidates(tokenizer, whole[text], now, BEFORE, whole[text])
+        instead = _candidates(tokenizer, now, now, NOW, whole[text])
+        return _side_by_side(
+            next_tokens(left, f"after “{text}” without {named}: what is left of the likeliest"),
+            next_tokens(instead, f"the likeliest without {named}"),
+        )
 
     chosen = ipywidgets.Dropdown(
         options=texts, description="text:", layout={"width": "560px"},
@@ -127,7 +132,7 @@ def heads_to_switch(
             value=place not in off,
             description=_switch_text(place, place not in off),
             tooltip=f"layer {place[0]}, head {place[1]}",
-            layout={"width": "92px"},
+            layout={"width": "108px"},
         )
         for place in places
     }
@@ -135,7 +140,26 @@ def heads_to_switch(
 
 
 def _switch_text(place: tuple[int, int], is_on: bool) -> str:
-    return f"{place[0]}.{place[1]} {'on' if is_on else 'OFF'}"
+    return f"{head_name(*place)} {'on' if is_on else 'OFF'}"
+
+
+def _candidates(
+    tokenizer: Tokenizer,
+    order_of: Float[Tensor, " V"],
+    probs: Float[Tensor, " V"],
+    most: int,
+    before: Float[Tensor, " V"] | None,
+) -> list[Candidate]:
+    """The tokens that are likeliest by `order_of`, with their probabilities now and before."""
+    order = order_of.argsort(descending=True, stable=True)[:most].tolist()
+    was = {} if before is None else {i: before[i].item() for i in order}
+    return [Candidate(i, tokenizer.token_bytes(i), probs[i].item(), was.get(i)) for i in order]
+
+
+def _side_by_side(*pictures: Picture) -> Picture:
+    drawn = "".join(f"<div>{picture.html}</div>" for picture in pictures)
+    html = f'<div style="display:flex;gap:26px;flex-wrap:wrap">{drawn}</div>'
+    return Picture(html, "\n".join(picture.alt for picture in pictures))
 
 
 @torch.no_grad()
