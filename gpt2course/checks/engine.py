@@ -40,7 +40,9 @@ LESSONS = (  # one module of exercises each, in course order
     "output_projection",
     "sampling",
     "kv_cache",
+    "training",
     "released_weights",
+    "looking_inside",
 )
 # Files whose lines are not the learner's: ours, the standard library's, the installed packages'.
 NOT_THEIRS = (

@@ -1,0 +1,943 @@
+# %% [markdown]
+# # 13 · Training
+#
+# Everything from text to logits has been built, and all of it runs on numbers that dice have drawn: a fresh
+# model knows nothing. Nobody writes better numbers into it by hand. **How do weights come to know a language,
+# from nothing but text?**
+#
+# - **In:** a long row of token ids (N,), and a model with random weights.
+# - **Out:** the same model, with weights that predict the next token.
+# - **Time:** about 110 minutes. Three exercises: `next_token_batch`, `next_token_loss` and `learning_rate`.
+
+# %% [markdown]
+# First the tools. `GPT2` and `generate` are yours if you have passed them in lessons 10 and 11; the line below the
+# cell says whose they are.
+
+# %%
+import math
+import re
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from gpt2course import check, corpus, workbook
+from gpt2course import model as package
+from gpt2course.config import GPT2Config
+from gpt2course.figures.matrix import matrices
+from gpt2course.figures.pipeline import pipeline
+from gpt2course.figures.training import curves, moment_of, shifted, stacked
+from gpt2course.inspection import activations, find
+from gpt2course.mine import GPT2, generate
+from gpt2course.text_data import TextData
+from gpt2course.weights import TOKENIZER, load_tokenizer
+from gpt2course.widgets.training import moments_to_play, schedule_to_play
+
+# %% [markdown]
+# No box is lit this time: training concerns all of them. The picture shows one way, from text to the next token.
+# Training runs it, measures how wrong the result was, and goes the whole way back, to find out for every weight
+# in every box in which direction it should have been different.
+
+# %%
+pipeline("13_training")
+
+# %% [markdown]
+# ## 1. The text
+#
+# GPT-2 learned from 40 GB of pages. A laptop has minutes, so the course brings a text of its own: small stories,
+# written by a program, about people and things. In this world every thing is known by what it does: robots
+# beep, kettles whistle, and no verb belongs to two of them. Some stories are **held out**: the model never
+# learns from them, so they can show later what it has understood and what it has only learned by heart.
+
+# %%
+stories, unseen = corpus.training_documents(), corpus.heldout_documents()
+print(f"{len(stories):,} stories to learn from, {len(unseen):,} held out. The first:\n\n{stories[0]}")
+
+# %% [markdown]
+# To learn all of that takes a quarter of an hour; the course model has done so. To see it happen within a minute,
+# the stories are made shorter: the first sentence, the last, and between them only those in which *it* does
+# something. Stories that have none are left out.
+
+# %%
+def sentences(text: str) -> list[str]:
+    return re.split(r'(?<=[.!?"]) (?=[A-Z"])', text)
+
+
+def shortened(stories: list[str]) -> list[str]:
+    """Of each story the first and the last sentence, and those in which *it* does something."""
+    short = []
+    for first, *middle, last in map(sentences, stories):
+        told = [s for s in middle if re.match(r'[^"]* (because|how|when|although) it ', s)]
+        if told:
+            short.append(" ".join([first, *told, last]))
+    return short
+
+
+short_stories, short_unseen = shortened(stories), shortened(unseen)
+print(f"{len(short_stories):,} are left to learn from, {len(short_unseen):,} held out. Two:\n")
+print(*short_stories[:2], sep="\n\n")
+
+# %% [markdown]
+# As ids they stand in one long row, `<|endoftext|>` between any two. The tokenizer is the course's own, made
+# from the stories as in lesson 02. How many characters will a token of its vocabulary of 2,048 stand for?
+
+# %%
+tokenizer = load_tokenizer("course")
+data = TextData.from_split(short_stories, short_unseen, tokenizer)
+ids, heldout = data.train.long(), data.heldout.long()
+V, characters = tokenizer.vocab_size, sum(map(len, short_stories))
+print(f"{V:,} tokens in the vocabulary; {characters:,} characters are {len(ids):,} tokens")
+print(f"held out: {len(heldout):,} tokens, which begin {tokenizer.decode(heldout[:12].tolist())!r}")
+
+# %% [markdown]
+# ## 2. What is asked: inputs and targets
+#
+# The running example has eight words, each taken as one token. Cut out a row of four **inputs**. For each of
+# them there is a right answer, the word that follows it: the **target**. So the targets are the same text, cut
+# one place later. Follow the lines: each leads from an input to its target.
+
+# %%
+words = "a robot must obey the orders given it".split()
+shifted(words, start=2, n_ctx=4)
+
+# %% [markdown]
+# By hand, with made-up ids for the words (their places in the alphabet). The model reads up to *must* and is
+# asked for *obey*, reads up to *obey* and is asked for *the*: four questions in one row, as lesson 06 counted
+# them.
+
+# %%
+alphabet = sorted(words)
+text = torch.tensor([alphabet.index(word) for word in words])  # (N,) = (8,)
+row, asked = text[2:6], text[3:7]
+for i, j in zip(row.tolist(), asked.tolist(), strict=True):
+    print(f"after {alphabet[i]:7} ({i}) comes {alphabet[j]:7} ({j})")
+
+# %% [markdown]
+# **Predict.** A row of four inputs and their targets is to be cut from these eight words. How many places are
+# there to begin?
+#
+# <details><summary>A. Eight: a row may begin at any word</summary>
+# A row that begins at the last word has no second one. There must be enough text behind a start.
+# </details>
+# <details><summary>B. Five: 8 - 4 + 1</summary>
+# There are five ways to cut four neighbours out of eight. But the last of them has no target for its last
+# input: a row and its targets take <i>five</i> words.
+# </details>
+# <details><summary>C. Four: 8 - 4</summary>
+# Yes: 0, 1, 2 and 3. Each row takes n_ctx + 1 tokens, and len(ids) - n_ctx places leave room for that.
+# </details>
+
+# %% [markdown]
+# A loop over all the starts, one row for each. The row that begins at 2 is the one from above:
+
+# %%
+n_ctx = 4
+rows = [(text[s : s + n_ctx], text[s + 1 : s + n_ctx + 1]) for s in range(len(text) - n_ctx)]
+all_inputs, all_targets = (torch.stack(part) for part in zip(*rows, strict=True))
+assert torch.equal(all_inputs[2], row) and torch.equal(all_targets[2], asked)
+matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)])
+
+# %% [markdown]
+# The stories together have hundreds of thousands of starts, too many to use at once. Each step of training takes a **batch**, a few rows whose starts are drawn by chance. Any start must be
+# possible, so that a token is seen now at the beginning of a row, with nothing before it, and now at its end.
+#
+# ## Exercise: `next_token_batch`
+#
+# Draw `batch_size` starts, independently of each other (the same start may come twice), each of the possible ones
+# equally likely; return the inputs and the targets, both `(batch_size, n_ctx)`, as a tuple. Whatever is
+# random comes from `generator`, so that a run can be repeated (`None` is torch's own). The trap lies at the
+# two ends of the text.
+#
+# <details><summary>Hint 1</summary>
+# <code>torch.randint(high, size, generator=generator)</code> draws whole numbers from 0 to high - 1. The number of
+# starts was counted above.
+# </details>
+# <details><summary>Hint 2</summary>
+# Adding a column of starts to the row <code>torch.arange(n_ctx + 1)</code> gives a whole table of places.
+# </details>
+# <details><summary>Hint 3</summary>
+# <code>ids[places]</code> has the shape of <code>places</code>. The inputs are all columns but the last, the targets
+# all but the first.
+# </details>
+
+# %%
+def next_token_batch(
+    ids: Int[Tensor, " N"], batch_size: int, n_ctx: int, generator: torch.Generator | None
+) -> tuple[Int[Tensor, "B n_ctx"], Int[Tensor, "B n_ctx"]]:
+    """Rows cut out of a long text anywhere, and for each of their tokens the one that follows."""
+    ### BEGIN SOLUTION
+    starts = torch.randint(len(ids) - n_ctx, (batch_size, 1), generator=generator)
+    cut = ids[starts + torch.arange(n_ctx + 1)]  # (B, n_ctx + 1)
+    return cut[:, :-1], cut[:, 1:]
+    ### END SOLUTION
+
+# %%
+next_token_batch = check(next_token_batch)
+### BEGIN HIDDEN TESTS
+from gpt2course import require_passed
+
+require_passed("next_token_batch")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# A batch of the stories. What must hold between the two, whatever was drawn? Say it before you read the second
+# line of the code.
+
+# %%
+dice = torch.Generator().manual_seed(1)
+idx, targets = next_token_batch(ids, 3, 12, dice)  # (B, T) each
+assert torch.equal(idx[:, 1:], targets[:, :-1])  # a target is the input one place later
+for read, last in zip(idx, targets[:, -1], strict=True):
+    print(repr(tokenizer.decode(read.tolist())), "→", repr(tokenizer.decode([last.item()])))
+
+# %% [markdown]
+# ## 3. How wrong it was: the loss
+#
+# Now a model, yours, and small: two blocks of four heads, 64 numbers for each token. Its weights are drawn anew, as
+# normal numbers. GPT-2 draws them with a deviation of 0.02, which suits its width of 768; a narrow model sums
+# up fewer of them and needs larger ones: 0.05 in the two tables, 0.1 in the blocks.
+
+# %%
+config = GPT2Config(n_layer=2, n_head=4, n_embd=64, n_ctx=64, vocab_size=V)
+
+
+def fresh_model() -> nn.Module:
+    """A GPT2 of that size whose matrices are drawn anew, the same ones at every call."""
+    torch.manual_seed(0)
+    model = GPT2(config)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            nn.init.normal_(parameter, std=0.05 if name.startswith("w") else 0.1)
+    return model
+
+
+model = fresh_model()
+print(f"{sum(p.numel() for p in model.parameters()):,} weights; logits {tuple(model(idx).shape)}")
+
+# %% [markdown]
+# At every position a score for each of the 2,048 tokens. Take one position: the softmax makes probabilities of
+# its scores, and one of them belongs to the target. The loss is minus its natural logarithm, in *nats* (lesson 01):
+# 0 where the target got all of it, and more the less it got. The loss of a batch is the **mean over all its
+# tokens**, all positions of all rows. By hand for the first, then for all in a loop:
+
+# %%
+logits = model(idx).detach()  # (B, T, V)
+first = logits[0, 0].softmax(dim=-1)[targets[0, 0]]
+print(f"the first target has a probability of {first:.6f}: {-math.log(first):.3f} nats")
+nats = [
+    -math.log(logits[b, t].softmax(dim=-1)[targets[b, t]]) for b in range(3) for t in range(12)
+]
+assert nats[0] == -math.log(first)
+loss_by_hand = sum(nats) / len(nats)
+print(f"{len(nats)} tokens, from {min(nats):.2f} to {max(nats):.2f} nats, mean {loss_by_hand:.4f}")
+print(f"if all {V:,} tokens were alike: ln {V:,} = {math.log(V):.4f} nats")
+
+# %% [markdown]
+# A fresh model lies near ln V, as it should: it is not wrong, it knows nothing. A number far above that would say
+# that the first weights are too large, so that it is *sure* of nonsense.
+#
+# ### Why not exactly like this
+#
+# The loop goes through the softmax and takes a logarithm after it. Scores in training can be large. Try it with the
+# scores 1000, 0 and -1000, and the second token as the target. What should the loss be? By 1000 nats the first
+# token is ahead.
+
+# %%
+scores = torch.tensor([1000.0, 0.0, -1000.0])
+print("e raised to the scores:    ", torch.exp(scores).tolist())
+print("-ln of the softmax:        ", -scores.softmax(dim=-1)[1].log().item())
+print("-log_softmax, taken at once:", -scores.log_softmax(dim=-1)[1].item())
+
+# %% [markdown]
+# The probability is too small for a number in the computer and becomes 0, and its logarithm infinite. `log_softmax`
+# never holds the probability: ln of (eˢ / sum) is s - ln(sum), and the largest score is taken out of the sum first.
+#
+# ## Exercise: `next_token_loss`
+#
+# From logits `(B, T, V)` and targets `(B, T)` to one number, a tensor of shape `()`: the mean of -ln of the
+# probability of each target. Scores of ±1000 must not spoil it. You may use `torch.nn.functional.cross_entropy`,
+# which does softmax, logarithm and mean in one; its trap is that it looks for the vocabulary on axis 1.
+#
+# <details><summary>Hint 1</summary>
+# <code>cross_entropy(scores, targets)</code> takes <code>(N, V)</code> and <code>(N,)</code>. Every position of every
+# row is one of the N.
+# </details>
+# <details><summary>Hint 2</summary>
+# <code>flatten(0, 1)</code> joins the first two axes. (<code>view</code> would ask that the numbers lie in one piece
+# in memory, and targets that were cut from rows do not.)
+# </details>
+# <details><summary>Hint 3</summary>
+# Without it: <code>log_softmax(dim=-1)</code>, then <code>gather(-1, targets[..., None])</code> picks at every
+# position the one that counts; minus, mean.
+# </details>
+
+# %%
+def next_token_loss(
+    logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """Mean nats per token: -ln of the probability that each target was given."""
+    ### BEGIN SOLUTION
+    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    ### END SOLUTION
+
+# %%
+next_token_loss = check(next_token_loss)
+### BEGIN HIDDEN TESTS
+from gpt2course import require_passed
+
+require_passed("next_token_loss")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. Which way is better: the gradient
+#
+# Take a single weight. Make it larger by a hair, run the model again, and see whether the loss has become larger or
+# smaller. The quotient says how much the loss changes for each unit of this weight: its **gradient**. To find all of
+# them like this takes two runs for every weight. `loss.backward()` goes through the model once, from the
+# loss back to the weights, and finds all of them together. Do both agree? (The first line compares your loss with
+# the loop.)
+
+# %%
+assert abs(next_token_loss(logits, targets).item() - loss_by_hand) < 1e-4
+model = fresh_model().double()  # 16 digits, so that a hair can be small
+next_token_loss(model(idx), targets).backward()
+weight, at, hair = model.wte.weight, (idx[0, 0].item(), 5), 1e-5
+around = []
+for nudge in (hair, -hair):
+    with torch.no_grad():
+        weight[at] += nudge
+        around.append(next_token_loss(model(idx), targets).item())
+        weight[at] -= nudge
+by_nudging = (around[0] - around[1]) / (2 * hair)
+assert abs(by_nudging - weight.grad[at].item()) < 1e-6
+print(f"by nudging {by_nudging:.8f}, by backward {weight.grad[at]:.8f}")
+
+# %% [markdown]
+# Where the gradient is positive, a smaller weight makes the loss smaller. So one **step** is: subtract from every weight
+# its gradient, times a small number, the **learning rate**. How large may that be? From the same start,
+# one step with each of five rates. Predict what happens at the largest.
+
+# %%
+for rate in (0.01, 0.1, 1.0, 10.0, 100.0):
+    model = fresh_model()
+    before = next_token_loss(model(idx), targets)
+    before.backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= rate * parameter.grad
+        after = next_token_loss(model(idx), targets)
+    print(f"learning rate {rate:6}: loss {before:.3f} → {after:.3f}")
+
+# %% [markdown]
+# The gradient is only true for small steps. A small rate wastes time, a large one jumps over the valley to a place that is
+# worse than before. This is gradient descent. GPT-2 was trained with a refinement of it.
+#
+# ## 5. AdamW, by hand
+#
+# One rate for all weights is a poor fit: some gradients are a thousand times larger than others. **Adam** keeps
+# two running means for every weight: `m` of its gradient g, and `v` of the gradient's square. It moves the weight
+# by m/√v, times the learning rate. If the gradients all point the same way, the quotient is about 1; if their signs
+# change, m is small and so is the move. The W of **AdamW** is a *decay*: in each step the weight also
+# shrinks by a small share of itself.
+#
+# The means start at 0, so at first they are too small; dividing by 1 - βᵗ sets that right. One weight of 1.0,
+# its first gradient 0.5:
+
+# %%
+lr, beta1, beta2, eps, decay = 0.1, 0.9, 0.95, 1e-8, 0.1
+w, g = 1.0, 0.5
+m = (1 - beta1) * g  # the running mean was 0
+v = (1 - beta2) * g**2
+m_hat, v_hat = m / (1 - beta1), v / (1 - beta2)  # after one step they are g and g²
+w_after_one = w - lr * decay * w - lr * m_hat / (math.sqrt(v_hat) + eps)
+print(f"m {m:.3f}, v {v:.4f}, m̂ {m_hat:.3f}, v̂ {v_hat:.3f}: from {w} to {w_after_one:.4f}")
+
+# %% [markdown]
+# (ε, here `eps`, only keeps the division alive where v is 0.) Five steps in a loop, with gradients that change their mind.
+# In which step will the weight move least?
+
+# %%
+def adamw_by_hand(w: float, gradients: list[float], decay: float) -> list[float]:
+    """The weight before and after each of its steps."""
+    m = v = 0.0
+    path = [w]
+    for t, g in enumerate(gradients, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        w = w - lr * decay * w - lr * m_hat / (math.sqrt(v_hat) + eps)
+        path.append(w)
+    return path
+
+
+gradients = [0.5, 0.4, -0.6, 0.1, 0.5]
+path = adamw_by_hand(1.0, gradients, decay)
+assert path[1] == w_after_one
+print("   ".join(f"{w:.4f}" for w in path))
+
+# %% [markdown]
+# Torch's own must take the same path:
+
+# %%
+def adamw_by_torch(w: float, gradients: list[float], decay: float) -> list[float]:
+    weight = nn.Parameter(torch.tensor(w, dtype=torch.float64))
+    optimizer = torch.optim.AdamW([weight], lr, (beta1, beta2), eps, weight_decay=decay)
+    path = [w]
+    for g in gradients:
+        weight.grad = torch.tensor(g, dtype=torch.float64)
+        optimizer.step()
+        path.append(weight.item())
+    return path
+
+
+by_torch = adamw_by_torch(1.0, gradients, decay)
+assert torch.allclose(torch.tensor(path), torch.tensor(by_torch), atol=1e-12)
+
+# %% [markdown]
+# **Predict.** All five gradients become a thousand times larger, and the decay is off. How far does the weight
+# move?
+#
+# <details><summary>A. A thousand times as far</summary>
+# So it would in section 4. Here m becomes a thousand times larger, but so does √v.
+# </details>
+# <details><summary>B. As far as before</summary>
+# Yes: m/√v does not know in which unit the gradient is counted. Remember this for section 9: some mistakes hide
+# behind it.
+# </details>
+# <details><summary>C. Less far, since large gradients are cut off</summary>
+# Cutting them is another matter (section 7), and nobody has done it here.
+# </details>
+
+# %%
+small, large = (adamw_by_hand(1.0, [k * g for g in gradients], decay=0.0) for k in (1, 1000))
+assert max(abs(a - b) for a, b in zip(small, large, strict=True)) < 1e-6
+print("   ".join(f"{w:.4f}" for w in large))
+
+# %% [markdown]
+# The decay belongs to matrices alone. It asks of each weight to be worth its size; a bias, or the scale of a
+# LayerNorm, is one number for a whole column and has no reason to be small. So the **optimizer**, as torch calls what
+# moves the weights, gets two groups:
+
+# %%
+def make_optimizer(model: nn.Module, max_lr: float) -> torch.optim.AdamW:
+    """AdamW with decay on the matrices alone."""
+    matrices_of_it = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices_of_it, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=max_lr, betas=(0.9, 0.99))
+
+
+for group in make_optimizer(fresh_model(), 1e-3).param_groups:
+    numbers = sum(p.numel() for p in group["params"])
+    print(f"decay {group['weight_decay']}: {len(group['params'])} tensors, {numbers:,} numbers")
+
+# %% [markdown]
+# ## 6. How fast: warm-up and cosine
+#
+# The learning rate is not the same in all steps. At first the means of Adam rest on few gradients, and those of a
+# random model are large and point anywhere: so the rate rises over some steps, the **warm-up**. In the
+# end the weights only tremble around a good place, and smaller steps let them settle: so the rate falls, along
+# half a wave of the cosine. With 4 steps of warm-up, from `max_lr` 0.8 down to `min_lr` 0.1 at step 8:
+
+# %%
+for step in range(4):
+    print(f"step {step}: 0.8 · {step + 1} / 4 = {0.8 * (step + 1) / 4:.3f}")
+for step in range(4, 9):
+    share = (step - 4) / (8 - 4)  # of the way down
+    height = (1 + math.cos(math.pi * share)) / 2  # from 1 to 0
+    print(f"step {step}: share {share:.2f}, height {height:.3f}: {0.1 + (0.8 - 0.1) * height:.3f}")
+
+# %% [markdown]
+# ## Exercise: `learning_rate`
+#
+# The rate at a step, a Python float. For `step < warmup_steps` it is max_lr · (step + 1) / warmup_steps: the
+# very first step has one part already, and the last of the warm-up has `max_lr`. From there half a cosine
+# leads down to `min_lr` at `max_steps`, and after that it stays. `warmup_steps` may be 0. The traps: where the cosine
+# begins to count, and what it does when it is not stopped.
+#
+# <details><summary>Hint 1</summary>
+# Three cases, three returns: in the warm-up, after the end, in between.
+# </details>
+# <details><summary>Hint 2</summary>
+# The share of the way down is 0 at <code>warmup_steps</code> and 1 at <code>max_steps</code>.
+# </details>
+# <details><summary>Hint 3</summary>
+# <code>(1 + math.cos(math.pi * share)) / 2</code> goes from 1 to 0. Scale it to the distance between the two
+# rates, and add the lower one.
+# </details>
+
+# %%
+def learning_rate(
+    step: int, max_lr: float, min_lr: float, warmup_steps: int, max_steps: int
+) -> float:
+    """Up in a straight line to max_lr, down along half a cosine to min_lr; steps count from 0."""
+    ### BEGIN SOLUTION
+    if step < warmup_steps:
+        return max_lr * (step + 1) / warmup_steps
+    if step >= max_steps:
+        return min_lr
+    share = (step - warmup_steps) / (max_steps - warmup_steps)  # of the way down
+    return min_lr + (max_lr - min_lr) * (1 + math.cos(math.pi * share)) / 2
+    ### END SOLUTION
+
+# %%
+learning_rate = check(learning_rate)
+### BEGIN HIDDEN TESTS
+from gpt2course import require_passed
+
+require_passed("learning_rate")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Move the sliders to their ends. What becomes of the curve without warm-up, and with `min_lr / max_lr` at 1?
+
+# %%
+schedule_to_play(learning_rate)
+
+# %% [markdown]
+# ## 7. Two more habits: clipping, and a batch in pieces
+#
+# Now and then a batch has a gradient far longer than usual, and one such step can undo a hundred. **Clipping** takes the
+# gradients of all weights together as one long arrow: if it is longer than a limit, all are scaled down by the same
+# factor. The direction stays. By hand, and by torch (which also returns the length before):
+
+# %%
+model = fresh_model()
+next_token_loss(model(idx), targets).backward()
+arrow = torch.cat([p.grad.flatten() for p in model.parameters()])
+limit = 1.0
+by_hand = arrow * min(1.0, limit / arrow.norm().item())
+length = nn.utils.clip_grad_norm_(model.parameters(), limit)
+clipped = torch.cat([p.grad.flatten() for p in model.parameters()])
+assert torch.allclose(clipped, by_hand, atol=1e-6)
+print(f"length {length:.3f} before, {clipped.norm():.3f} after")
+
+# %% [markdown]
+# And what if a large batch does not fit into memory? Then it goes through in pieces. `backward` *adds* to the
+# gradients that are there, so after all pieces they hold a sum. The loss is a mean, so each piece's is
+# divided by the number of pieces. Twelve rows at once, and in three pieces: is it the same?
+
+# %%
+twelve, their_targets = next_token_batch(ids, 12, 32, dice)
+arrows = []
+for n_pieces in (1, 3):
+    model = fresh_model().double()
+    for piece, asked_of_it in zip(twelve.chunk(n_pieces), their_targets.chunk(n_pieces), strict=True):
+        (next_token_loss(model(piece), asked_of_it) / n_pieces).backward()
+    arrows.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+assert torch.allclose(*arrows, atol=1e-12)
+f"largest difference of {len(arrows[0]):,} gradients: {(arrows[0] - arrows[1]).abs().max():.1e}"
+
+# %% [markdown]
+# That `backward` adds is a gift here and a trap elsewhere: between two steps the gradients have to be set back, by
+# `zero_grad`.
+#
+# ## 8. The run
+#
+# What should the model learn? That *the* follows *on* is a matter of counting. The interesting question is one
+# like this, from sentences that were held out. The course calls such a question a **probe**:
+
+# %%
+probes = [probe for probe in corpus.probes("it", 500) if len(sentences(probe.text)) == 2][:50]
+for probe in probes[:3]:
+    print(f"{probe.text} …\n    {' / '.join(probe.answers)}, since it is the {probe.clue}\n")
+
+# %% [markdown]
+# The next word hangs on what *it* stands for. Other things are often named in the same sentence, so counting which
+# word follows which does not help: the model has to look back from *it* to the right noun, with a head of its
+# attention. Two numbers watch for that. **Right answers:** in how many probes is the likeliest next token a right
+# one? **The look back:** for every head, how much of its weight goes from *it* to the noun, averaged
+# over the probes?
+#
+# All questions go through the model in one batch. They have different lengths; the shorter ones are filled up at their
+# end, and the mask of lesson 06 keeps that from being read.
+
+# %%
+END = tokenizer.end_of_text
+questions = [[END, *tokenizer.encode(probe.text)] for probe in probes]
+longest = max(map(len, questions))
+filled = torch.tensor([q + [END] * (longest - len(q)) for q in questions])  # (B, T)
+verbs = [{tokenizer.encode(" " + word)[0] for word in probe.answers} for probe in probes]
+found = [find(probe, tokenizer) for probe in probes]  # where "it" and the noun stand
+places = [(it + 1, [n + 1 for n in noun]) for it, noun in found]  # + 1: <|endoftext|> in front
+tuple(filled.shape)
+
+# %% [markdown]
+# To read the weights of attention, the package's class stands in for yours, since it can be looked into
+# (`activations`, as in lesson 12): it is given the same weights under the same names.
+
+# %%
+def in_the_packages_class(model: nn.Module) -> package.GPT2:
+    """The same weights in the package's GPT2."""
+    state, copy = model.state_dict(), package.GPT2(config)
+    copy.load_state_dict({name: state[name] for name in copy.state_dict()})
+    return copy
+
+
+@torch.no_grad()
+def look_back(model: nn.Module) -> tuple[float, Float[Tensor, "L nh"]]:
+    """The share of right answers, and every head's mean weight from *it* to its noun."""
+    seen = activations(in_the_packages_class(model), filled)
+    said = [seen.logits[b, it].argmax().item() for b, (it, _) in enumerate(places)]
+    right = sum(token in good for token, good in zip(said, verbs, strict=True))
+    maps = torch.stack([block.weights for block in seen.blocks])  # (L, B, nh, T, T)
+    to_nouns = [maps[:, b, :, it, noun].sum(dim=-1) for b, (it, noun) in enumerate(places)]
+    return right / len(probes), torch.stack(to_nouns).mean(dim=0)
+
+# %% [markdown]
+# One step of training, with everything that you have built. Read it line by line: nothing in it is new.
+
+# %%
+MAX_STEPS, PAUSE, BATCH, MAX_LR, WARMUP = 700, 200, 16, 5e-3, 50
+
+
+def take_step(model, optimizer, step: int, generator: torch.Generator) -> float:
+    """Move the weights once, and return the loss of the batch before."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(step, MAX_LR, MAX_LR / 10, WARMUP, MAX_STEPS)
+    idx, targets = next_token_batch(ids, BATCH, config.n_ctx, generator)
+    loss = next_token_loss(model(idx), targets)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+# %% [markdown]
+# Every 25 steps the run looks at held-out text, at the same rows each time, and at the probes. At five moments it keeps
+# what the model writes and what it would say to the first question.
+
+# %%
+log = {name: [] for name in ("loss", "held out", "right", "heads", "moments")}
+held_idx, held_targets = next_token_batch(heldout, 64, config.n_ctx, torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def look(model: nn.Module, step: int) -> None:
+    """Put down what the model can do after so many steps."""
+    loss = next_token_loss(model(held_idx), held_targets).item()
+    right, weights = look_back(model)
+    for name, value in (("held out", loss), ("right", right), ("heads", weights)):
+        log[name].append((step, value))
+    if step in (0, 50, PAUSE, 350, MAX_STEPS):
+        seen = moment_of(model, tokenizer, generate, probes[0].text, step, loss, weights)
+        log["moments"].append(seen)
+
+# %% [markdown]
+# The first part of the run; it takes some seconds. (One thread, since matrices as small as these gain little
+# from more.) Before you start it: with which loss will it begin?
+
+# %%
+def run(model, optimizer, generator: torch.Generator, up_to: int) -> None:
+    """Train from the step that the log has reached, and look now and then."""
+    with tqdm(range(len(log["loss"]), up_to), unit="step") as bar:
+        for step in bar:
+            if step % 25 == 0:
+                look(model, step)
+            loss = take_step(model, optimizer, step, generator)
+            log["loss"].append((step, loss))
+            bar.set_postfix(loss=f"{loss:.2f}", refresh=False)
+
+
+torch.set_num_threads(1)
+for kept in log.values():
+    kept.clear()
+student, generator = fresh_model(), torch.Generator().manual_seed(0)
+optimizer = make_optimizer(student, MAX_LR)
+run(student, optimizer, generator, up_to=PAUSE)
+losses = {"training": log["loss"], "held out": log["held out"]}
+curves(losses, "The loss falls from ln V", "loss (nats per token)", {"ln V": math.log(V)})
+
+# %% [markdown]
+# From ln V it falls steeply: the model learns which words there are and which follow which. Held-out text costs
+# as much as the text it learns from, so nothing is learned by heart. Now the probes, at this moment:
+
+# %%
+share, to_nouns = look_back(student)
+f"{share:.0%} of the answers are right; the best head looks back with {to_nouns.max():.0%} of its weight"
+
+# %% [markdown]
+# **Predict.** Most of the way down is done, and the model has hardly an idea what *it* stands for. What will become of the
+# right answers in the steps to come?
+#
+# <details><summary>A. Not much: the curve gets flat, so the model has learned what it can</summary>
+# The curve is a mean over all tokens, and few of them come after an <i>it</i>. A model may go from guessing to knowing
+# there, and the curve hardly shows it.
+# </details>
+# <details><summary>B. They rise little by little, as the loss falls</summary>
+# A reasonable guess, and how most words are learned. But here two things are needed together: a head that looks at
+# the noun, and something that turns the noun into its verb. One without the other is worth almost nothing.
+# </details>
+# <details><summary>C. Nothing for a while, and then nearly all of them within a few hundred steps</summary>
+# Yes. As soon as both halves are there a little, each makes the other worth improving.
+# </details>
+
+# %%
+run(student, optimizer, generator, up_to=MAX_STEPS)
+if log["heads"][-1][0] < MAX_STEPS:
+    look(student, MAX_STEPS)
+best = log["heads"][-1][1].flatten().topk(2).indices.tolist()
+heads = {
+    f"head {h} of layer {layer}": [(step, w[layer, h].item()) for step, w in log["heads"]]
+    for layer, h in (divmod(i, config.n_head) for i in best)
+}
+found_it = {"right answers": log["right"], **heads}
+stacked(
+    curves(losses, "The loss has nearly stopped falling", "nats per token", {"ln V": math.log(V)}),
+    curves(found_it, "when it finds its noun, and heads look there", "share", y_range=(0, 1.05)),
+)
+
+# %% [markdown]
+# Below, curves that rise together: the right answers, and the weight that some heads give from *it* to the noun. Above,
+# at the same steps: would you have seen it there? When did it happen, and what did the loss say meanwhile?
+
+# %%
+share_in_the_end, its_heads = look_back(student)
+assert share_in_the_end >= 0.9 and its_heads.max() >= 0.5
+half = next(step for step, right in log["right"] if right >= 0.5)
+at = dict(log["held out"])
+print(f"half of the answers are right from step {half} on, and {share_in_the_end:.0%} in the end")
+print(f"held-out loss at step {half}: {at[half]:.2f}; 100 steps before: {at[max(0, half - 100)]:.2f}")
+
+# %% [markdown]
+# ### Five moments
+#
+# Move the slider from the first moment to the last. Above, what the model writes from nothing; below, what
+# it would say after a held-out question, and all of its heads. In which order does it learn letters, words,
+# sentences and sense?
+
+# %%
+moments_to_play(log["moments"], probes[0].text, probes[0].answers)
+
+# %% [markdown]
+# Words come first, then sentences; the sense of *it* comes last. And at the end the stories still are not
+# good: people come and go. To keep them together from one sentence to the next takes more layers, more text
+# and more time.
+#
+# ### The head at work
+#
+# One row of the table of weights: what that head reads when it stands on *it*, in one of the probes. Only
+# the last twelve tokens are drawn.
+
+# %%
+layer, head = divmod(int(its_heads.argmax()), config.n_head)
+with torch.no_grad():
+    seen = activations(in_the_packages_class(student), torch.tensor([questions[2]]))
+its_row = seen.blocks[layer].weights[0, head, -1, -12:]
+tokens = [tokenizer.decode([i]).strip() for i in questions[2][-12:]]
+matrices([(f"head {head} of layer {layer} reads", its_row[None])], ["it"], tokens, scale=(0.0, 1.0))
+
+# %% [markdown]
+# Nobody told it what a noun is, or that *it* stands for one. All of this was worth something for predicting the next
+# token, and for no other reason it is there.
+#
+# ### Keep it
+#
+# Your model goes into your workbook's folder, in the same format as the released ones; lesson 15 shows it
+# beside the course model.
+
+# %%
+folder = workbook.folder() / "trained"
+in_the_packages_class(student).save_pretrained(folder)
+tokenizer.save(folder / TOKENIZER)
+again = package.GPT2.from_pretrained(folder)
+assert torch.allclose(again(filled), student(filled), atol=1e-4)
+print(*sorted(path.name for path in folder.iterdir()), sep="\n")
+
+# %% [markdown]
+# ## 9. The break-it lab
+#
+# Training runs on, whatever you have done wrong: no error, and mostly the loss falls. So one has to know how a
+# loss curve *should* look. A smaller model, 150 steps, and every mistake by itself. (It is the package's model, so
+# that nothing of yours is spoilt.)
+
+# %%
+TINY, TINY_STEPS = GPT2Config(n_layer=2, n_head=2, n_embd=32, n_ctx=32, vocab_size=V), 150
+
+
+def tiny_model() -> package.GPT2:
+    torch.manual_seed(0)
+    return package.GPT2(TINY)
+
+
+def tiny_run(
+    bar, model, optimizer_of=make_optimizer, loss_of=next_token_loss, zero=True, shift=True, seed=0
+):
+    """The losses of a tiny model's training, and the model."""
+    optimizer, dice, losses = optimizer_of(model, 1e-2), torch.Generator().manual_seed(seed), []
+    for step in range(TINY_STEPS):
+        idx, targets = next_token_batch(ids, 16, TINY.n_ctx, dice)
+        loss = loss_of(model(idx), targets if shift else idx)
+        if zero:
+            optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append((step, loss.item()))
+        bar.update()
+    return losses, model
+
+# %% [markdown]
+# Four mistakes:
+#
+# - **not shifted**: the targets are the inputs themselves;
+# - **no zero_grad**: the gradients of all steps so far add up;
+# - **softmax first**: probabilities go into a loss that takes a softmax itself;
+# - **plain list**: the blocks are kept in a Python list and not in an `nn.ModuleList`, so the optimizer
+#   never hears of their weights.
+#
+# **Predict:** which of them has the lowest loss in the end, and which cannot get below some floor?
+
+# %%
+unlisted = tiny_model()
+blocks = list(unlisted.h)
+del unlisted.h
+unlisted.h = blocks  # nn.Module does not look into a list
+with tqdm(total=5 * TINY_STEPS, unit="step") as bar:
+    broken = {
+        "as it should be": tiny_run(bar, tiny_model()),
+        "not shifted": tiny_run(bar, tiny_model(), shift=False),
+        "no zero_grad": tiny_run(bar, tiny_model(), zero=False),
+        "softmax first": tiny_run(
+            bar, tiny_model(), loss_of=lambda s, t: next_token_loss(s.softmax(dim=-1), t)
+        ),
+        "plain list": tiny_run(bar, unlisted),
+    }
+of_each = {name: losses for name, (losses, _) in broken.items()}
+curves(of_each, "Each mistake has its own look", "nats per token", {"ln V": math.log(V)})
+
+# %% [markdown]
+# The **honest** number is the next-token loss on held-out text. Beside it, how many weights the optimizer knows:
+
+# %%
+def honest_loss(model: nn.Module) -> float:
+    idx, targets = next_token_batch(heldout, 128, TINY.n_ctx, torch.Generator().manual_seed(1))
+    return next_token_loss(model(idx), targets).item()
+
+
+print("                 training loss   next-token loss   weights that learn")
+for name, (curve, model_of_it) in broken.items():
+    known = sum(p.numel() for p in model_of_it.parameters())
+    print(f"{name:16} {curve[-1][1]:13.3f}   {honest_loss(model_of_it):15.3f}   {known:18,}")
+print(f"softmax first: no lower than {math.log(math.e + V - 1) - 1:.3f}, ln V is {math.log(V):.3f}")
+
+# %% [markdown]
+# - **Not shifted** looks like a triumph. Its loss is close to 0, because copying the input is all that is
+#   asked; the honest loss is far above ln V. *Too good* is a warning.
+# - **Softmax first** is stuck at the top: even a perfect model gives probabilities of 1 and 0, and as *scores* they
+#   are e against 1. The last line computes the floor that follows from it.
+# - **No zero_grad** learns at first and then swings to and fro. The sum of all gradients so far is a ball that never
+#   loses speed: it rolls through every valley.
+# - **Plain list** is the quiet one: a decent curve, for a while even a better one. The tables learn, around blocks
+#   that stay random. The number of weights gives it away, and one should know that number beforehand (lesson 10).
+#
+# ### And those that do not show
+#
+# Three more, which people make just as often. Their numbers differ a little from the right one; but so does a run
+# that is right and has drawn other rows. Which of these lines would you have noticed?
+
+# %%
+def decay_on_everything(model, max_lr):
+    return torch.optim.AdamW(model.parameters(), max_lr, betas=(0.9, 0.99), weight_decay=0.1)
+
+
+def four_times_too_large(logits, targets):
+    return 4 * next_token_loss(logits, targets)
+
+
+ways = {
+    "decay on everything": {"optimizer_of": decay_on_everything},
+    "a loss 4 times too large": {"loss_of": four_times_too_large},
+    "right, other rows drawn": {"seed": 1},
+}
+trained = {"right": broken["as it should be"][1].eval()}
+with tqdm(total=3 * TINY_STEPS, unit="step") as bar:
+    trained |= {name: tiny_run(bar, tiny_model(), **how)[1] for name, how in ways.items()}
+for name, model_of_it in trained.items():
+    print(f"{name:24}  next-token loss {honest_loss(model_of_it):.3f}")
+print(f"evaluated in train mode   next-token loss {honest_loss(trained['right'].train()):.3f}")
+
+# %% [markdown]
+# - **Decay on everything** hardly matters in 150 steps; in 100,000 it holds back every bias and every LayerNorm.
+# - A **loss that is too large** (forgotten: dividing by the number of pieces) is no more than chance away: section 5, Adam
+#   does not know the unit. With clipping, which counts in that unit, it would be another run.
+# - **Evaluated in train mode** is exactly the same, because this model has no dropout. In a model that has,
+#   the loss would be too high, and would tremble.
+#
+# No curve finds these. A test does: compare one step with the same step written by hand, as in section 5.
+#
+# **Before you go:** your own run starts at a loss of 7.6 with 2,048 tokens in the vocabulary, and stays there, whatever
+# the learning rate. Which of these can it not be?
+#
+# <details><summary>A. The optimizer was given the parameters of another model</summary>
+# It can: then nothing that the loss sees ever moves. (It happens when a model is made anew in a notebook, and the
+# optimizer's cell is not run again.)
+# </details>
+# <details><summary>B. A detach() or .item() between model and loss</summary>
+# An <code>.item()</code> would raise at <code>backward</code>, but a <code>detach</code> in the middle of the model cuts
+# off all that lies before it, and in the worst case that is nearly everything. It can.
+# </details>
+# <details><summary>C. The targets are not shifted</summary>
+# Right, that one it cannot be: then the loss would fall to nearly 0.
+# </details>
+
+# %% [markdown]
+# ## 10. "At most 512 tokens are processed in training"
+#
+# You may read this about GPT-2. The paper says: *a larger batchsize of 512 is used*, and that the context grew
+# from 512 to 1024 tokens. 512 is the number of **rows** in a batch, and each of them has 1024 tokens:
+
+# %%
+gpt2 = GPT2Config()
+print(f"tokens in one step of GPT-2: 512 · {gpt2.n_ctx:,} = {512 * gpt2.n_ctx:,}")
+print(f"tokens in one step of yours: {BATCH} · {config.n_ctx} = {BATCH * config.n_ctx:,}")
+
+# %% [markdown]
+# ## 11. The same as a command
+#
+# What you have run is the whole idea. The package's `training.train` does the same with what a longer run needs: it writes
+# checkpoints, so that a run that was killed goes on where it was; it looks at held-out text; it cuts a step into
+# pieces; on a GPU it computes in bfloat16. It is one command (in a terminal; text to try, it takes
+# minutes):
+#
+# ```
+# python -m gpt2course train --out my_model
+# python -m gpt2course train --out novels --data a.txt b.txt
+# ```
+#
+# The first makes the course model, the second learns from files of your own. On several processors, or several GPUs,
+# `torchrun` starts one process for each. Each takes its share of the rows of every batch, and before the step they average
+# their gradients: the batch in pieces from section 7, the pieces at the same time.
+#
+# ```
+# torchrun --nproc-per-node 2 -m gpt2course train --out my_model
+# ```
+
+# %% [markdown]
+# ## What you have
+#
+# `next_token_batch` makes questions out of text, `next_token_loss` says how wrong the answers were, and
+# `learning_rate` how far to move. With them, your model went from ln V to stories in which *it* finds its
+# noun, and you saw a head learn to look there. What the loss curve tells is little, and what it hides is much: measure
+# what you care about.
+#
+# The numbers of this stage in the smallest GPT-2:
+
+# %%
+n = package.count_parameters(gpt2)
+print(f"loss of a fresh model: ln {gpt2.vocab_size:,} = {math.log(gpt2.vocab_size):.2f} nats per token")
+print(f"numbers held in training: {n:,} weights, as many gradients, m and v: "
+      f"{4 * n * 4 / 1e9:.1f} GB in float32")
+print(f"multiply-adds in a step of 512 · 1024 tokens, one forward and two backward for each weight: "
+      f"about {3 * n * 512 * 1024:.1e}")
+
+# %% [markdown]
+# **Sources.** Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, section 2.3 (batch of
+# 512, context of 1024, 50,257 tokens); Radford et al. 2018, *Improving Language Understanding by Generative
+# Pre-Training*, section 4.1 (Adam, warm-up over 2,000 steps, cosine to 0, decay on all weights that are no bias or
+# gain; GPT-2's learning rates were tuned by hand and not published); Kingma and Ba 2014, *Adam*, algorithm 1; Loshchilov and Hutter 2019,
+# *Decoupled Weight Decay Regularization*, algorithm 2; Loshchilov and Hutter 2017, *SGDR*, section 3 (the cosine);
+# Pascanu, Mikolov and Bengio 2013, *On the difficulty of training recurrent neural networks*, section 3.2 (clipping).
+#
+# **Next:** somebody has trained GPT-2 on 40 GB and given the weights away. Lesson 14 puts them into your model, name
+# by name.
