@@ -16,6 +16,7 @@
 # %%
 import math
 import re
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -251,7 +252,8 @@ print("-log_softmax, taken at once:", -scores.log_softmax(dim=-1)[1].item())
 
 # %% [markdown]
 # The probability is too small for a number in the computer and becomes 0, and its logarithm infinite. `log_softmax`
-# never holds the probability: ln of (eˢ / sum) is s - ln(sum), and the largest score is taken out of the sum first.
+# never holds the probability: ln of (eˢ / sum) is s - ln(sum). And the sum is taken of e raised to the *distances* from
+# the largest score of its row, here 0, -1000 and -2000, so that no power is too large; the largest is added again.
 #
 # ## Exercise: `next_token_loss`
 #
@@ -341,8 +343,9 @@ for rate in (0.01, 0.1, 1.0, 10.0, 100.0):
 # change, m is small and so is the move. The W of **AdamW** is a *decay*: in each step the weight also
 # shrinks by a small share of itself.
 #
-# The means start at 0, so at first they are too small; dividing by 1 - βᵗ sets that right. One weight of 1.0,
-# its first gradient 0.5:
+# β, a number a little below 1, says how much of an old mean stays in each step. The means start at 0, so at first they
+# are too small; after t steps, dividing by 1 - βᵗ sets that right and gives m̂ and v̂. One weight of 1.0, its
+# first gradient 0.5:
 
 # %%
 lr, beta1, beta2, eps, decay = 0.1, 0.9, 0.95, 1e-8, 0.1
@@ -374,10 +377,12 @@ def adamw_by_hand(w: float, gradients: list[float], decay: float) -> list[float]
 gradients = [0.5, 0.4, -0.6, 0.1, 0.5]
 path = adamw_by_hand(1.0, gradients, decay)
 assert path[1] == w_after_one
-print("   ".join(f"{w:.4f}" for w in path))
+print("path: ", "   ".join(f"{w:.4f}" for w in path))
+print("moves:", "   ".join(f"{abs(b - a):.4f}" for a, b in pairwise(path)))
 
 # %% [markdown]
-# Torch's own must take the same path:
+# The third: a gradient of -0.6 against what the first two have left in m nearly makes it 0. In the fourth, the
+# gradient is smallest, but m is not. Torch's own must take the same path:
 
 # %%
 def adamw_by_torch(w: float, gradients: list[float], decay: float) -> list[float]:
@@ -415,7 +420,8 @@ assert max(abs(a - b) for a, b in zip(small, large, strict=True)) < 1e-6
 print("   ".join(f"{w:.4f}" for w in large))
 
 # %% [markdown]
-# The decay belongs to matrices alone. It asks of each weight to be worth its size; a bias, or the scale of a
+# The decay belongs to matrices alone. A weight that no gradient holds up shrinks away, so that only those stay large
+# that are needed; a bias, or the scale of a
 # LayerNorm, is one number for a whole column and has no reason to be small. So the **optimizer**, as torch calls what
 # moves the weights, gets two groups:
 
@@ -491,6 +497,11 @@ require_passed("learning_rate")
 
 # %% [markdown]
 # Move the sliders to their ends. What becomes of the curve without warm-up, and with `min_lr / max_lr` at 1?
+#
+# <details><summary>What to see</summary>
+# Without warm-up the first step already has the full rate. With the ratio at 1 there is no way down: after the warm-up
+# the curve is a level line.
+# </details>
 
 # %%
 schedule_to_play(learning_rate)
@@ -586,7 +597,8 @@ def look_back(model: nn.Module) -> tuple[float, Float[Tensor, "L nh"]]:
     return right / len(probes), torch.stack(to_nouns).mean(dim=0)
 
 # %% [markdown]
-# One step of training, with everything that you have built. Read it line by line: nothing in it is new.
+# One step of training, with everything that you have built. Read it line by line. New is only how
+# the optimizer is told its learning rate: it stands in each of its groups, under `"lr"`.
 
 # %%
 MAX_STEPS, PAUSE, BATCH, MAX_LR, WARMUP = 700, 200, 16, 5e-3, 50
@@ -704,14 +716,14 @@ print(f"held-out loss at step {half}: {at[half]:.2f}; 100 steps before: {at[max(
 # ### Five moments
 #
 # Move the slider from the first moment to the last. Above, what the model writes from nothing; below, what
-# it would say after a held-out question, and all of its heads. In which order does it learn letters, words,
+# it would say after a held-out question, and all of its heads. In which order does it learn words,
 # sentences and sense?
 
 # %%
 moments_to_play(log["moments"], probes[0].text, probes[0].answers)
 
 # %% [markdown]
-# Words come first, then sentences; the sense of *it* comes last. And at the end the stories still are not
+# Words come first, then sentences in which any thing does anything; the sense of *it* comes last. And at the end the stories still are not
 # good: people come and go. To keep them together from one sentence to the next takes more layers, more text
 # and more time.
 #
@@ -824,7 +836,7 @@ print(f"softmax first: no lower than {math.log(math.e + V - 1) - 1:.3f}, ln V is
 # %% [markdown]
 # - **Not shifted** looks like a triumph. Its loss is close to 0, because copying the input is all that is
 #   asked; the honest loss is far above ln V. *Too good* is a warning.
-# - **Softmax first** is stuck at the top: even a perfect model gives probabilities of 1 and 0, and as *scores* they
+# - **Softmax first** is stuck at the top, and its next-token loss is worse than knowing nothing: even a perfect model gives probabilities of 1 and 0, and as *scores* they
 #   are e against 1. The last line computes the floor that follows from it.
 # - **No zero_grad** learns at first and then swings to and fro. The sum of all gradients so far is a ball that never
 #   loses speed: it rolls through every valley.
@@ -897,7 +909,8 @@ print(f"tokens in one step of yours: {BATCH} · {config.n_ctx} = {BATCH * config
 #
 # What you have run is the whole idea. The package's `training.train` does the same with what a longer run needs: it writes
 # checkpoints, so that a run that was killed goes on where it was; it looks at held-out text; it cuts a step into
-# pieces; on a GPU it computes in bfloat16. It is one command (in a terminal; text to try, it takes
+# pieces; on a GPU it computes in bfloat16, numbers of 16 bits
+# that reach as far as those of 32 and are coarser. It is one command (in a terminal; text to try, it takes
 # minutes):
 #
 # ```
@@ -928,7 +941,8 @@ n = package.count_parameters(gpt2)
 print(f"loss of a fresh model: ln {gpt2.vocab_size:,} = {math.log(gpt2.vocab_size):.2f} nats per token")
 print(f"numbers held in training: {n:,} weights, as many gradients, m and v: "
       f"{4 * n * 4 / 1e9:.1f} GB in float32")
-print(f"multiply-adds in a step of 512 · 1024 tokens, one forward and two backward for each weight: "
+print(f"multiply-adds in a step of 512 · 1024 tokens, for each weight one forward and two backward "
+      f"(towards its input, and for its own gradient): "
       f"about {3 * n * 512 * 1024:.1e}")
 
 # %% [markdown]

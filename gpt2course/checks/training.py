@@ -1004,6 +1004,24 @@ def gives_each_text_its_loss(logits, targets):
 
 
 @next_token_loss.misconception(
+    "The largest score of the whole batch was taken out. Where a row's own largest lies far below "
+    "that, all of its powers become 0, and their logarithm infinite. Take out the largest of each "
+    "row: amax(dim=-1, keepdim=True), or log_softmax, which does."
+)
+def takes_the_largest_of_the_whole_batch_out(logits, targets):
+    powers = (logits - logits.max()).exp()
+    probs = powers / powers.sum(dim=-1, keepdim=True)
+    return -probs.gather(-1, targets[..., None]).log().mean()
+
+
+@next_token_loss.variant(takes_the_largest_of_the_whole_batch_out)
+def takes_the_largest_of_the_whole_batch_out_and_subtracts_a_logarithm(logits, targets):
+    shifted = logits - logits.max()
+    log_sum = shifted.exp().sum(dim=-1, keepdim=True).log()
+    return -(shifted - log_sum).gather(-1, targets[..., None]).mean()
+
+
+@next_token_loss.misconception(
     "The loss stands in a tensor of shape (1,) or the like. One number is a tensor of shape (): "
     ".mean() over everything gives that."
 )
@@ -1351,6 +1369,18 @@ def cuts_off_large_scores(logits, targets):
 @next_token_loss.variant(cuts_off_large_scores)
 def cuts_off_scores_beyond_fifty(logits, targets):
     return _nll(logits.clamp(-50, 50), targets).mean()
+
+
+@next_token_loss.variant(cuts_off_large_scores)
+def cuts_off_scores_beyond_thirty(logits, targets):
+    return _nll(logits.clamp(-30, 30), targets).mean()
+
+
+@next_token_loss.variant(cuts_off_large_scores)
+def cuts_off_scores_beyond_eighty_for_a_softmax_of_its_own(logits, targets):
+    powers = logits.clamp(-80, 80).exp()
+    probs = powers / powers.sum(dim=-1, keepdim=True)
+    return -probs.gather(-1, targets[..., None]).log().mean()
 
 
 @next_token_loss.misconception(
