@@ -47,17 +47,18 @@ def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None 
     Args:
         after: the text that the words follow.
         found: the ways by name, the right one first.
-        begin_with: the way that is chosen at first; the second of `found`, where none is named.
+        begin_with: the way that comes first and is chosen at first; the second of `found`, where
+            none is named.
     """
     right = next(iter(found))
 
     def draw(load: str) -> Picture:
         return two_lists(after, (right, load), found[right], found[load])
 
-    others = [name for name in found if name != right]
+    others = sorted((name for name in found if name != right), key=lambda name: name != begin_with)
     chosen = ipywidgets.ToggleButtons(
         options=others,
-        value=begin_with or others[0],
+        value=others[0],
         description="loaded:",
         style=WIDE | {"button_width": "230px"},
     )
