@@ -385,13 +385,6 @@ def exercises_of(path: Path) -> list[str]:
     return [name for name, e in engine.exercises().items() if e.lesson == path.stem]
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_an_untouched_lesson_runs_twice_in_one_kernel(path, workbook_folder):
-    notebook = work_through(path, {}, times=2)
-    assert shown(notebook, "not started") + shown(notebook, "is the package's own here") > 0
-    assert not list(workbook_folder.rglob("*.py"))
-
-
 def test_a_learner_with_answers_of_her_own_carries_them_all_to_the_end(workbook_folder):
     for path in LESSONS:
         notebook = work_through(path, ANSWERS)
