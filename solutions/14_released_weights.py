@@ -32,13 +32,7 @@ from gpt2course.corpus import heldout_documents
 from gpt2course.figures.matrix import matrices
 from gpt2course.figures.output_projection import next_words
 from gpt2course.figures.pipeline import pipeline
-from gpt2course.figures.released_weights import (
-    Load,
-    file_shares,
-    four_matrices,
-    loads,
-    surprise_text,
-)
+from gpt2course.figures.released_weights import Load, file_shares, four_matrices, loads, surprise_text
 from gpt2course.figures.tokens import piece_text
 from gpt2course.mine import GPT2, causal_mask, generate, perplexity
 from gpt2course.model import count_parameters, parameter_table

@@ -524,7 +524,11 @@ def right_of_two(model: GPT2, batch: Tensor, last: Tensor, right: Tensor) -> flo
     probs = next_probs(model, batch, last)
     return ((probs * right).sum(dim=-1) / probs[:, two].sum(dim=-1)).mean().item()
 
+# %% [markdown]
+# Both for the whole model, then without the head that looks most at the subject, then without the one whose
+# loss harms the number most:
 
+# %%
 others = [p for p in probes("agreement", 400) if len(p.text) < 170][:50]
 ends, subjects = zip(*(find(p, tokenizer) for p in others))
 maps_of_others = [head_weights(model, ids_of(p.text)) for p in others]
