@@ -282,7 +282,10 @@ def test_a_config_that_is_no_config_is_refused(folder, text):
     [
         ("gpt2-mediun", "no model 'gpt2-mediun': did you mean 'gpt2-medium'"),
         ("gtp2", "did you mean 'gpt2'"),
-        ("no/such/folder", "no model 'no/such/folder': The package has .course.; the released ones are gpt2, gpt2-medium"),
+        (
+            "no/such/folder",
+            "no model 'no/such/folder': The package has .course.; the released ones are gpt2, gpt2-medium",
+        ),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(name, message):
