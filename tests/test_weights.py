@@ -284,7 +284,7 @@ def test_a_config_that_is_no_config_is_refused(folder, text):
         ("gtp2", "did you mean 'gpt2'"),
         (
             "no/such/folder",
-            "no model 'no/such/folder': The package has .course.; the released ones are gpt2, gpt2-medium",
+            "The package has 'course'; the released ones are gpt2, gpt2-medium",
         ),
     ],
 )
