@@ -11,7 +11,7 @@ import torch
 
 from gpt2course import checks
 from gpt2course.checks.card import Card
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.drawing.pipeline import pipeline
 from gpt2course.files import write_whole
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 
 # What a notebook needs, loaded when first asked for, so that importing a component stays quick.
-_WHERE = {"check": "gpt2course.notebook", "require_passed": "gpt2course.notebook"}
+_WHERE = {"check": "gpt2course.learner.notebook", "require_passed": "gpt2course.learner.notebook"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 import sys
 
-from gpt2course.cli import main
+from gpt2course.tools.cli import main
 
 sys.exit(main())

@@ -45,10 +45,9 @@ import torch
 from gpt2course import check
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import TRAINING_STORIES, documents
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.lessons.welcome import GrowingText, explorer, next_logits_of, pipeline
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
-from gpt2course.widgets.explorer import GrowingText, explorer, next_logits_of
 
 # %% [markdown]
 # ## The whole of GPT-2

@@ -26,15 +26,12 @@ from torch import Tensor
 from gpt2course import check
 from gpt2course.bigram import Words, bigram_nll, bigram_probs
 from gpt2course.config import RELEASED, GPT2Config
-from gpt2course.figures.explorer import Candidate, next_tokens
-from gpt2course.figures.language_models import (
-    Model, circle, model_sizes, robot_text, smoothing_curves,
+from gpt2course.lessons.language_models import (
+    Candidate, Model, circle, keyboard, matrices, model_sizes, next_tokens, pipeline, robot_text,
+    smoothing_curves,
 )
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
 from gpt2course.mine import shift_targets
 from gpt2course.model import count_parameters
-from gpt2course.widgets.language_models import keyboard
 
 # %% [markdown]
 # In this picture of GPT-2 nothing is lit: the lesson is about its two ends, the text that goes in and

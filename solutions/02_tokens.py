@@ -20,13 +20,12 @@ import sys
 
 from gpt2course import check
 from gpt2course.config import GPT2Config
-from gpt2course.figures.pipeline import pipeline
-from gpt2course.figures.tokens import (
-    STORY, boxes, compression, cuts, language_chart, merge_steps, merge_tree, piece_table, token_boxes,
+from gpt2course.lessons.tokens import (
+    STORY, boxes, compression, cuts, language_chart, merge_slider, merge_steps, merge_tree,
+    piece_table, pipeline, token_boxes,
 )
 from gpt2course.model import count_parameters
 from gpt2course.tokenizer import Tokenizer, split_text, to_gpt2_ids
-from gpt2course.widgets.tokens import merge_slider
 
 # %% [markdown]
 # This is where we are in GPT-2: at the very front. Everything that comes later sees ids and nothing else.

@@ -23,12 +23,9 @@ from torch.nn import functional as F
 from gpt2course import check
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
-from gpt2course.figures import embeddings as figures
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.lessons.embeddings import figures, matrices, neighbours_to_play, pipeline
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
-from gpt2course.widgets.embeddings import neighbours_to_play
 
 # %% [markdown]
 # The lit box is this lesson. What it hands on is what every later box works with.

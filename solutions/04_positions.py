@@ -24,15 +24,14 @@ from torch.nn import functional as F
 
 from gpt2course import check, embedding
 from gpt2course.config import RELEASED
-from gpt2course.figures.embeddings import Panel, loss_lines, side_by_side
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
-from gpt2course.figures.positions import clocks, wavelengths, waves
+from gpt2course.lessons.positions import (
+    Panel, clocks, loss_lines, matrices, pipeline, position_slider, side_by_side, wavelengths,
+    waves,
+)
 from gpt2course.mine import (
     attention_scores, attention_weights, blend_values, embed_tokens, masked_attention,
 )  # fmt: skip
 from gpt2course.model import count_parameters
-from gpt2course.widgets.positions import position_slider
 
 # %% [markdown]
 # The lit box is this lesson. Its arrow meets the one of lesson 03 in a plus sign: keep an eye on it.

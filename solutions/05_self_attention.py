@@ -19,11 +19,8 @@ from torch import Tensor
 
 from gpt2course import check
 from gpt2course.config import GPT2Config
-from gpt2course.figures import self_attention as figures
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, pipeline
 from gpt2course.model import count_parameters
-from gpt2course.widgets.self_attention import cabinet_to_play
 
 torch.manual_seed(5);
 

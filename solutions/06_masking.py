@@ -23,11 +23,10 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from gpt2course import check
-from gpt2course.figures.masking import loss_curves, training_examples, two_losses
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.lessons.masking import (
+    loss_curves, mask_switch, matrices, pipeline, training_examples, two_losses, weights_of,
+)
 from gpt2course.mine import attention_scores, attention_weights, blend_values
-from gpt2course.widgets.masking import mask_switch, weights_of
 
 # %% [markdown]
 # This is where we are in GPT-2: inside the attention of every block. The mask is a small thing, and

@@ -23,13 +23,9 @@ from tqdm.auto import tqdm
 
 from gpt2course import check, multihead
 from gpt2course.config import GPT2Config
-from gpt2course.figures import multi_head as figures
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.lessons.multi_head import figures, head_switch, matrices, pipeline, weights_of
 from gpt2course.mine import masked_attention
 from gpt2course.model import count_parameters
-from gpt2course.widgets.masking import weights_of
-from gpt2course.widgets.multi_head import head_switch
 
 # %% [markdown]
 # The lit box, heads, stands below those of lessons 05 and 06, in the same frame. It works around the

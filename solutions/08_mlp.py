@@ -24,13 +24,10 @@ from torch import Tensor, nn
 from gpt2course import check
 from gpt2course import mlp as package
 from gpt2course.config import GPT2Config
-from gpt2course.figures import mlp as figures
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
 from gpt2course.inspection import activations
+from gpt2course.lessons.mlp import figures, gelu_slider, matrices, pipeline, unit_slider
 from gpt2course.mine import masked_attention
 from gpt2course.model import GPT2, parameter_table
-from gpt2course.widgets.mlp import gelu_slider, unit_slider
 
 # %% [markdown]
 # The lit box is the other half of every block. "C → 4C → C" is its whole plan: widen, bend, come back.

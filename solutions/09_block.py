@@ -23,14 +23,13 @@ from torch.nn import functional as F
 
 from gpt2course import check
 from gpt2course.config import GPT2Config
-from gpt2course.figures.block import learning_curves, norm_steps, through_depth, wiring
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
 from gpt2course.inspection import activations
+from gpt2course.lessons.block import (
+    blocks_to_play, learning_curves, matrices, norm_steps, pipeline, through_depth, wiring,
+)
 from gpt2course.mine import MLP, CausalSelfAttention, attention_scores, attention_weights
 from gpt2course.mine import blend_values, causal_mask, merge_heads, split_heads
 from gpt2course.model import GPT2, count_parameters
-from gpt2course.widgets.block import blocks_to_play
 
 torch.set_num_threads(1);  # such small matrices gain nothing from more
 

@@ -26,12 +26,12 @@ from gpt2course import check
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents, training_documents
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.output_projection import next_words, parameter_bars, row_against_table
-from gpt2course.figures.pipeline import pipeline
+from gpt2course.lessons.output_projection import (
+    matrices, next_words, parameter_bars, pipeline, row_against_table, scores_to_play,
+    sizes_to_play,
+)
 from gpt2course.mine import Block, embed
 from gpt2course.weights import load_tokenizer
-from gpt2course.widgets.output_projection import scores_to_play, sizes_to_play
 
 torch.set_num_threads(1);  # such small matrices gain nothing from more
 

@@ -25,16 +25,13 @@ from torch import Tensor
 from gpt2course import check, sampling
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import documents, heldout_documents
-from gpt2course.figures.explorer import Candidate, next_tokens
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
-from gpt2course.figures.sampling import (
-    dice_strip, fits, judged, kept_along, known_patterns, moving_window, outside_first,
-    right_and_different, sentences_of, tail_curves,
+from gpt2course.lessons.sampling import (
+    Candidate, dice_strip, fits, judged, kept_along, known_patterns, matrices, moving_window,
+    next_tokens, outside_first, pipeline, right_and_different, sampling_desk, sentences_of,
+    tail_curves,
 )
 from gpt2course.mine import GPT2
 from gpt2course.weights import load_model, load_tokenizer
-from gpt2course.widgets.sampling import sampling_desk
 
 # %% [markdown]
 # This is where we are in GPT-2: at the very end, where scores become a token, and on the long arrow

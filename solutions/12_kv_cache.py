@@ -29,16 +29,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from gpt2course import check, kv_cache
 from gpt2course.attention import attention_scores, attention_weights, blend_values
 from gpt2course.config import RELEASED, GPT2Config
-from gpt2course.figures.kv_cache import costs, differences, last_path, runs
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
 from gpt2course.inspection import activations
 from gpt2course.kv_cache import KVCache
+from gpt2course.lessons.kv_cache import (
+    cache_slider, costs, differences, last_path, matrices, pipeline, runs,
+)
 from gpt2course.mine import causal_mask, embed, masked_attention, merge_heads, split_heads
 from gpt2course.model import GPT2, count_parameters, output_logits
 from gpt2course.multihead import CausalSelfAttention
 from gpt2course.weights import load_tokenizer
-from gpt2course.widgets.kv_cache import cache_slider
 
 # %% [markdown]
 # A **cache** is a store for results that will be needed again. Read the line at the bottom of the picture:

@@ -23,17 +23,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gpt2course import check, corpus, workbook
+from gpt2course import check, corpus
+from gpt2course.learner import workbook
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
-from gpt2course.figures.training import curves, moment_of, shifted, stacked
 from gpt2course.inspection import activations, find
+from gpt2course.lessons.training import (
+    curves, matrices, moment_of, moments_to_play, pipeline, schedule_to_play, shifted, stacked,
+)
 from gpt2course.mine import GPT2, generate
-from gpt2course.text_data import TextData
+from gpt2course.training.text_data import TextData
 from gpt2course.weights import TOKENIZER, load_tokenizer
-from gpt2course.widgets.training import moments_to_play, schedule_to_play
 
 # %% [markdown]
 # No box is lit this time: training concerns all of them. The picture shows one way, from text to the next token.

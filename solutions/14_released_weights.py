@@ -29,15 +29,13 @@ from gpt2course import check
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.output_projection import next_words
-from gpt2course.figures.pipeline import pipeline
-from gpt2course.figures.released_weights import Load, file_shares, four_matrices, loads, surprise_text
-from gpt2course.figures.tokens import piece_text
+from gpt2course.lessons.released_weights import (
+    Load, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
+    next_words, piece_text, pipeline, surprise_text,
+)
 from gpt2course.mine import GPT2, causal_mask, generate, perplexity
 from gpt2course.model import count_parameters, parameter_table
 from gpt2course.weights import TOKENIZER, load_tokenizer, locate, read_config
-from gpt2course.widgets.released_weights import checkpoint_to_play, loads_to_play
 
 # %% [markdown]
 # No box is lit this time: the weights belong to all of them.

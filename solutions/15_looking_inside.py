@@ -20,19 +20,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, workbook
+from gpt2course import check
+from gpt2course.learner import workbook
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import Probe, heldout_documents, probes
-from gpt2course.figures import looking_inside as figures
-from gpt2course.figures.attention_maps import attention_lines, head_grid
-from gpt2course.figures.matrix import matrices
-from gpt2course.figures.pipeline import pipeline
 from gpt2course.inspection import activations, find, head_weights, without_heads
+from gpt2course.lessons.looking_inside import (
+    attention_lines, attention_to_play, figures, head_grid, heads_to_switch, lens_to_play,
+    matrices, pipeline,
+)
 from gpt2course.mine import layer_norm, output_logits
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
-from gpt2course.widgets.attention_maps import attention_to_play
-from gpt2course.widgets.looking_inside import heads_to_switch, lens_to_play
 
 # %% [markdown]
 # No box is lit this time: the lesson is about the whole road from text to next word, with the lid off.

@@ -17,7 +17,7 @@ def workbook_folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def no_answers_in_memory():
     """No test sees what another one checked or loaded."""
-    from gpt2course import notebook, workbook
+    from gpt2course.learner import notebook, workbook
 
     for memory in (notebook._last, workbook._loaded, workbook._in_session):
         memory.clear()

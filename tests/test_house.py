@@ -76,7 +76,7 @@ def test_authoring_needs_nothing_of_the_model():
     ("statement", "unwanted"),
     [
         ("import gpt2course", "torch"),
-        ("import gpt2course.authoring", "torch"),
+        ("import gpt2course.tools.authoring", "torch"),
         ("from gpt2course.model import GPT2", "matplotlib"),
         ("from gpt2course import check", "matplotlib"),
     ],

@@ -18,7 +18,7 @@ from gpt2course.checks.result import (
     sign,
     values_text,
 )
-from gpt2course.figures.matrix import matrix_svg, value_range
+from gpt2course.drawing.matrix import matrix_svg, value_range
 
 COLOURS = {
     "passed": "#2b8a3e",

@@ -24,26 +24,9 @@ from gpt2course.checks.sandbox import (
     Ran,
     run_limited,
 )
+from gpt2course.lessons import LESSONS
 from gpt2course.linear import one_torch_thread
 
-LESSONS = (  # one module of exercises each, in course order
-    "welcome",
-    "language_models",
-    "tokens",
-    "embeddings",
-    "positions",
-    "self_attention",
-    "masking",
-    "multi_head",
-    "mlp",
-    "block",
-    "output_projection",
-    "sampling",
-    "kv_cache",
-    "training",
-    "released_weights",
-    "looking_inside",
-)
 # Files whose lines are not the learner's: ours, the standard library's, the installed packages'.
 NOT_THEIRS = (
     str(Path(__file__).parents[1]),
@@ -55,7 +38,7 @@ NOT_THEIRS = (
 @cache
 def exercises() -> dict[str, Exercise]:
     """Every exercise by name, in course order."""
-    modules = (import_module(f"gpt2course.checks.{stem}") for stem in LESSONS)
+    modules = (import_module(f"gpt2course.lessons.{stem}.exercises") for stem in LESSONS)
     return {e.name: e for module in modules for e in module.EXERCISES}
 
 

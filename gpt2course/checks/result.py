@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpt2course.checks.compare import difference, short_repr, wrong_entries
 from gpt2course.checks.exercise import Case, Exercise
-from gpt2course.figures.matrix import as_matrix, entry_text, matrix_text
+from gpt2course.drawing.matrix import as_matrix, entry_text, matrix_text
 
 HEADINGS = {
     "passed": ("✓", "passed"),

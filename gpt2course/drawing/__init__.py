@@ -1,1 +1,1 @@
-"""Pictures: one function each, every one with a text alternative."""
+"""The visual language: tokens, matrices, curves, the pipeline, attention maps, the Explorer."""

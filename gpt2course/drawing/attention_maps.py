@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from gpt2course.figures.colours import NEUTRAL, VIRIDIS, blend, fill_for, ink_on
-from gpt2course.figures.explorer import CELL, percent
-from gpt2course.figures.picture import Picture, from_svg
-from gpt2course.figures.tokens import INK, MONO, piece_text
+from gpt2course.drawing.colours import NEUTRAL, VIRIDIS, blend, fill_for, ink_on
+from gpt2course.drawing.explorer import CELL, percent
+from gpt2course.drawing.picture import Picture, from_svg
+from gpt2course.drawing.tokens import INK, MONO, piece_text
 
 LINE, LIT = "#1c7ed6", "#e8590c"  # a line, and the one under the pointer; on dark and on light
 WARM = ("#ffffff", "#ffd8a8", "#ff922b")  # a token's fill, from not read to read alone

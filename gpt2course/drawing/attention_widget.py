@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt2course.figures.attention_maps import (
+from gpt2course.drawing.attention_maps import (
     MEAN,
     attention_heat,
     attention_lines,
@@ -19,10 +19,10 @@ from gpt2course.figures.attention_maps import (
     head_grid,
     labels_of,
 )
-from gpt2course.figures.picture import Picture
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable
 from gpt2course.inspection import head_weights
 from gpt2course.model import GPT2
-from gpt2course.widgets.twin import Playable
 
 MOST = 256  # tokens whose attention is shown; a map of more is no longer read
 LABEL = {"description_width": "70px"}

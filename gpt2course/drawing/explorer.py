@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from gpt2course.figures.colours import FILLS
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.tokens import INK, MONO, boxes, piece_text
+from gpt2course.drawing.colours import FILLS
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.tokens import INK, MONO, boxes, piece_text
 
 BAR = 260  # pixels of a bar that stands for 100 %
 SHOWN = 128  # tokens of a long text that are drawn, the last ones

@@ -11,7 +11,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gpt2course.figures.explorer import (
+from gpt2course.drawing.attention_widget import (
+    AttentionPanel,
+    Coder,
+    choice,
+    device_of,
+    has_attention,
+    ids_of,
+    weights_in_view,
+)
+from gpt2course.drawing.explorer import (
     BAR,
     Candidate,
     bar,
@@ -24,20 +33,11 @@ from gpt2course.figures.explorer import (
     text_so_far,
     text_table,
 )
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.tokens import piece_text
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.tokens import piece_text
+from gpt2course.drawing.twin import Playable
 from gpt2course.model import GPT2
 from gpt2course.sampling import apply_temperature, keep_top_k
-from gpt2course.widgets.attention_maps import (
-    AttentionPanel,
-    Coder,
-    choice,
-    device_of,
-    has_attention,
-    ids_of,
-    weights_in_view,
-)
-from gpt2course.widgets.twin import Playable
 
 NextLogits = Callable[[list[int]], Float[Tensor, " V"]]
 TOP = 10

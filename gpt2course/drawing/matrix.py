@@ -7,8 +7,8 @@ from html import escape
 
 from torch import Tensor
 
-from gpt2course.figures.colours import fill_for, ink_on
-from gpt2course.figures.picture import Picture
+from gpt2course.drawing.colours import fill_for, ink_on
+from gpt2course.drawing.picture import Picture
 
 MOST = 12  # rows and columns that are drawn; a larger matrix shows its first ones
 CELL_HEIGHT = 28

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from gpt2course.figures.picture import Picture, from_svg
+from gpt2course.drawing.picture import Picture, from_svg
 
 LIT, UNLIT, FRAME = "#ffd43b", "#e7f0fa", "#5c7cfa"
 INK = "#1b1b1b"

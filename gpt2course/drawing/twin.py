@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
-from gpt2course.figures.picture import Picture
+from gpt2course.drawing.picture import Picture
 
 # Hides every static twin; it stands inside the live widgets, so it works only where they do.
 HIDE_TWINS = "<style>.gpt2course-twin {display: none}</style>"

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gpt2course import workbook
 from gpt2course.checks import engine
 from gpt2course.checks.card import Card
 from gpt2course.checks.compare import short_repr
 from gpt2course.checks.result import Result
+from gpt2course.learner import workbook
 
 _last: dict[str, Result] = {}
 

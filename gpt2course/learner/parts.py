@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from gpt2course import workbook
 from gpt2course.checks import engine
+from gpt2course.learner import workbook
 
 _asked: dict[str, bool] = {}  # name: is it the learner's? Since the last cell
 _reports: list[str] = []

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gpt2course.answer_source import NoSource, NotSelfContained, compose
 from gpt2course.checks import engine
 from gpt2course.files import write_whole
+from gpt2course.learner.answer_source import NoSource, NotSelfContained, compose
 
 CHECKED = "# checked: "
 _loaded: dict[str, tuple[bytes, Any]] = {}  # name: the file's bytes, what it defines
@@ -40,7 +40,7 @@ def folder() -> Path:
     if named := os.environ.get("GPT2COURSE_WORKBOOK"):
         return Path(named).expanduser()
     here = Path.cwd()
-    roots = [here, *here.parents, Path(__file__).resolve().parents[1]]
+    roots = [here, *here.parents, Path(__file__).resolve().parents[2]]
     root = next((r for r in roots if (r / "lessons").is_dir()), here)
     return root / "my_gpt2"
 

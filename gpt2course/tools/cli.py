@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import torch
 
     from gpt2course.model import GPT2
-    from gpt2course.processes import Processes
-    from gpt2course.settings import Settings
     from gpt2course.tokenizer import Tokenizer
+    from gpt2course.training.processes import Processes
+    from gpt2course.training.settings import Settings
 
 PROGRAM = "python -m gpt2course"
 FAILED, MISUSED = 1, 2  # exit codes, as other programs have them
@@ -234,7 +234,7 @@ def train(options: argparse.Namespace) -> int:
     """Train a model on the course's text or the user's, and write all that it is to a folder."""
     import torch
 
-    from gpt2course import processes
+    from gpt2course.training import processes
 
     own = options.device in (None, "cuda")  # of several GPUs, each process takes one
     try:
@@ -255,8 +255,9 @@ def train(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace, device: torch.device, processes: Processes) -> None:
     from tqdm.auto import tqdm
 
-    from gpt2course import checkpoints, training, weights
-    from gpt2course.text_data import TextData
+    from gpt2course import training, weights
+    from gpt2course.training import checkpoints
+    from gpt2course.training.text_data import TextData
 
     def say(line: str) -> None:
         if processes.first:
@@ -303,7 +304,7 @@ def _train(options: argparse.Namespace, device: torch.device, processes: Process
         history.save(folder / checkpoints.HISTORY)
     say(f"done       in {history.seconds:.0f} s: {history.heldout[-1].loss:.4f} nats per token")
     if processes.first and options.card:
-        from gpt2course import model_card
+        from gpt2course.tools import model_card
 
         say("card       is being measured")
         made = model_card.made_by(_command(options), settings, model.config.n_ctx, data, history)
@@ -352,7 +353,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
     """What to learn from, and what is held out: of the user's files, or the course's own text."""
     if files:
-        from gpt2course.text_data import read_texts, split_documents
+        from gpt2course.training.text_data import read_texts, split_documents
 
         return split_documents(read_texts(files))
     from gpt2course.corpus import heldout_documents, training_documents
@@ -425,7 +426,7 @@ def _plan(settings: Settings, n_ctx: int, device: torch.device, processes: Proce
 
 def doctor(options: argparse.Namespace) -> int:
     """Test the environment, a line for each check."""
-    from gpt2course.doctor import examine
+    from gpt2course.tools.doctor import examine
 
     return FAILED if examine() else 0
 

@@ -101,7 +101,7 @@ def _install(name: str, *options: str) -> str:
 
 def _reinstall() -> str:
     """Install the course again: from its folder, where there is one."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     from_folder = ["-e", str(root)] if (root / "pyproject.toml").exists() else ["gpt2course"]
     return _pip("--force-reinstall", *from_folder)
 
@@ -268,7 +268,7 @@ def workbook() -> Iterator[Finding]:
     if _torch_fault():  # which has its own line and remedy
         yield Finding(NOTE, "the folder of your answers: not tested, since torch does not work")
         return
-    from gpt2course.workbook import folder
+    from gpt2course.learner.workbook import folder
 
     answers = folder()
     remedy = "set GPT2COURSE_WORKBOOK to a folder of your own that can be written"

@@ -1,4 +1,4 @@
-"""Every misconception run as an answer, as a table: `python -m gpt2course.checks.kill_table FILE`.
+"""Every misconception run as an answer, as a table: `python -m gpt2course.tools.kill_table FILE`.
 
 A mistake is caught where it does not pass, and named where the card gives its own name.
 """
@@ -56,7 +56,7 @@ def as_markdown(found: list[Row]) -> str:
     lines = [
         "# What the checks catch",
         "",
-        "Made by `python -m gpt2course.checks.kill_table tests/kill_table.md`; a test keeps it so.",
+        "Made by `python -m gpt2course.tools.kill_table tests/kill_table.md`; a test keeps it so.",
         "",
         f"{len(engine.names())} exercises. Of {len(caught)} known mistakes "
         f"{sum(row.status != 'passed' for row in caught)} are caught and "
@@ -86,7 +86,7 @@ def _yes(holds: bool) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the table to the file named, or to the terminal; 1 where a row is not as wanted."""
-    parser = argparse.ArgumentParser("python -m gpt2course.checks.kill_table", description=__doc__)
+    parser = argparse.ArgumentParser("python -m gpt2course.tools.kill_table", description=__doc__)
     parser.add_argument("file", nargs="?", metavar="FILE", help="where the table goes (terminal)")
     file = parser.parse_args(argv).file
     found = rows()

@@ -22,9 +22,9 @@ from gpt2course.files import write_whole
 from gpt2course.inspection import find, head_weights, mean_attention
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.sampling import generate_batch
-from gpt2course.text_data import TextData
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training import History, Settings
+from gpt2course.training.text_data import TextData
 
 CARD, FIGURES = "README.md", "card.json"
 PROBES = 200  # of each kind

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import checkpoints
-from gpt2course.checkpoints import CHECKPOINT, Heldout, History, Step
-from gpt2course.chunked_loss import loss_of_hidden
 from gpt2course.model import GPT2
-from gpt2course.processes import Processes, asked_to_stop, join_processes
-from gpt2course.settings import Settings
-from gpt2course.text_data import TextData
+from gpt2course.training import checkpoints
+from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
+from gpt2course.training.chunked_loss import loss_of_hidden
+from gpt2course.training.processes import Processes, asked_to_stop, join_processes
+from gpt2course.training.settings import Settings
+from gpt2course.training.text_data import TextData
 
 
 def next_token_batch(

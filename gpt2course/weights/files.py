@@ -29,7 +29,7 @@ HEAD = "lm_head.weight"
 MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")  # constants that older files carry
 CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 COURSE_MODEL = "course"  # the name of the small trained model that lies inside the package
-COURSE_FOLDER = Path(__file__).parent / "course_model"
+COURSE_FOLDER = Path(__file__).parents[1] / "course_model"
 HUB_OWNER = "openai-community"  # of the four released models
 TOKENIZER = "gpt2course-tokenizer.json"  # tokenizer.json is another format, transformers'
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
@@ -198,7 +198,7 @@ def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
 
 
 def _from_hub(repo_id: str) -> tuple[Path, list[Path]]:
-    from gpt2course import hub
+    from gpt2course.weights import hub
 
     config, weights = hub.download(repo_id, [CONFIG, WEIGHTS])
     return config, [weights]

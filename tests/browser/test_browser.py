@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from browser import ACTIVE, CHROMIUM, FLAGS, SHOWN, Lesson, Server
+from lab import ACTIVE, CHROMIUM, FLAGS, SHOWN, Lesson, Server
 
 pytestmark = [
     pytest.mark.browser,
@@ -129,7 +129,7 @@ def test_the_explorer_answers_the_keyboard_and_the_pointer(page, server):
     assert [c for c in lesson.complaints if "favicon" not in c] == []
 
 
-LESSONS = sorted((Path(__file__).resolve().parents[1] / "lessons").glob("*.ipynb"))
+LESSONS = sorted((Path(__file__).resolve().parents[2] / "lessons").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", [path.name for path in LESSONS])

@@ -15,19 +15,19 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from gpt2course.config import COURSE, GPT2Config
-from gpt2course.figures import attention_maps as figures
-from gpt2course.figures.colours import NEUTRAL, fill_for
-from gpt2course.figures.explorer import percent
-from gpt2course.inspection import activations
-from gpt2course.model import GPT2
-from gpt2course.tokenizer import Tokenizer
-from gpt2course.widgets.attention_maps import (
+from gpt2course.drawing import attention_maps as figures
+from gpt2course.drawing.attention_widget import (
     MOST,
     AttentionPanel,
     attention_to_play,
     has_attention,
     weights_in_view,
 )
+from gpt2course.drawing.colours import NEUTRAL, fill_for
+from gpt2course.drawing.explorer import percent
+from gpt2course.inspection import activations
+from gpt2course.model import GPT2
+from gpt2course.tokenizer import Tokenizer
 
 PIECES = [b"The", b" kettle", b" boils", b" it"]
 WEIGHTS = torch.tensor(

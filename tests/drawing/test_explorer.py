@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from gpt2course.bigram import Words, bigram_probs, count_bigrams
 from gpt2course.config import GPT2Config
-from gpt2course.figures.explorer import (
+from gpt2course.drawing.explorer import (
     BAR,
     SHOWN,
     Candidate,
@@ -22,10 +22,7 @@ from gpt2course.figures.explorer import (
     text_so_far,
     text_table,
 )
-from gpt2course.inspection import head_weights
-from gpt2course.model import GPT2
-from gpt2course.tokenizer import Tokenizer
-from gpt2course.widgets.explorer import (
+from gpt2course.drawing.explorer_widget import (
     DRAWS,
     TOP,
     GrowingText,
@@ -33,6 +30,9 @@ from gpt2course.widgets.explorer import (
     next_logits_of,
     translate,
 )
+from gpt2course.inspection import head_weights
+from gpt2course.model import GPT2
+from gpt2course.tokenizer import Tokenizer
 
 TEXT = "robot must obey orders . robot must obey . kettle must boil ."
 WORDS = Words(TEXT)

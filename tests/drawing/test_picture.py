@@ -5,8 +5,8 @@ import re
 import matplotlib.pyplot as plt
 import pytest
 
-from gpt2course.figures.colours import CURVES
-from gpt2course.figures.picture import from_figure
+from gpt2course.drawing.colours import CURVES
+from gpt2course.drawing.picture import from_figure
 
 
 def drawing(numbers=(1, 3, 2), name="a curve", **text):

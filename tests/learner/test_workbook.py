@@ -10,8 +10,9 @@ import time
 import pytest
 import torch
 
-from gpt2course import mine, notebook, workbook
+from gpt2course import mine
 from gpt2course.checks import engine
+from gpt2course.learner import notebook, workbook
 
 IMPORTS = "import torch\nfrom torch import Tensor\nfrom jaxtyping import Bool, Float\n"
 RIGHT = """

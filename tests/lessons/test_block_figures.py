@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gpt2course.attention import causal_mask
-from gpt2course.figures.block import (
+from gpt2course.lessons.block.figures import (
     WIRINGS,
     learning_curves,
     norm_steps,
@@ -15,7 +15,7 @@ from gpt2course.figures.block import (
     who_moves,
     wiring,
 )
-from gpt2course.widgets.block import blocks_to_play
+from gpt2course.lessons.block.widgets import blocks_to_play
 
 OWN, OTHER = ["robot", "must", "obey"], ["ein", "Roboter"]
 ALONE, CROSS = "decoder-only", "decoder with cross-attention"

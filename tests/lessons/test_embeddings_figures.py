@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gpt2course.embedding import nearest_tokens
-from gpt2course.figures.embeddings import (
+from gpt2course.lessons.embeddings.figures import (
     Panel,
     _label,
     arrows,
@@ -20,7 +20,7 @@ from gpt2course.figures.embeddings import (
     similarities,
     word_map,
 )
-from gpt2course.widgets.embeddings import neighbours_to_play
+from gpt2course.lessons.embeddings.widgets import neighbours_to_play
 
 WORDS = ["cat", "dog", "axe", "on", "in"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpt2course.bigram import Words, bigram_probs, count_bigrams
-from gpt2course.figures.language_models import (
+from gpt2course.lessons.language_models.figures import (
     HABITS,
     Model,
     circle,
@@ -18,7 +18,7 @@ from gpt2course.figures.language_models import (
     smoothing_curves,
     suggestion_row,
 )
-from gpt2course.widgets.language_models import AT_ONCE, going_round, keyboard
+from gpt2course.lessons.language_models.widgets import AT_ONCE, going_round, keyboard
 
 STORY = robot_text(400)
 WORDS = Words(STORY)

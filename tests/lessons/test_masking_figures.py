@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from gpt2course.attention import attention_scores, masked_attention
-from gpt2course.figures.colours import DIVERGING, VIRIDIS, fill_for, ink_on
-from gpt2course.figures.masking import loss_curves, training_examples, two_losses
-from gpt2course.figures.matrix import matrices, matrix_svg, matrix_text
-from gpt2course.figures.pipeline import BLOCK, LIT, STAGES, pipeline
-from gpt2course.widgets.masking import mask_switch, weights_of
-from gpt2course.widgets.twin import HIDE_TWINS
+from gpt2course.drawing.colours import DIVERGING, VIRIDIS, fill_for, ink_on
+from gpt2course.lessons.masking.figures import loss_curves, training_examples, two_losses
+from gpt2course.drawing.matrix import matrices, matrix_svg, matrix_text
+from gpt2course.drawing.pipeline import BLOCK, LIT, STAGES, pipeline
+from gpt2course.lessons.masking.widgets import mask_switch, weights_of
+from gpt2course.drawing.twin import HIDE_TWINS
 
 WORDS = ["robot", "must", "obey", "orders"]
 
@@ -146,7 +146,7 @@ def test_the_switch_redraws_weights_and_losses(qk):
 
 def test_a_playable_shows_its_twin_and_the_widget_that_hides_it(qk, monkeypatch):
     shown = []
-    monkeypatch.setattr("gpt2course.widgets.twin.display", lambda *a, **kw: shown.append(a[0]))
+    monkeypatch.setattr("gpt2course.drawing.twin.display", lambda *a, **kw: shown.append(a[0]))
     losses = {"causal": (1.0, 1.0)}
     playable = mask_switch({"causal": masked_attention}, *qk, WORDS, losses, 1.1)
     playable._ipython_display_()

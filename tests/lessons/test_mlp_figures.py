@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gpt2course.figures import mlp as figures
+from gpt2course.lessons.mlp import figures
 from gpt2course.mlp import gelu
-from gpt2course.widgets.mlp import MOST, fit_units, gelu_slider, unit_slider
+from gpt2course.lessons.mlp.widgets import MOST, fit_units, gelu_slider, unit_slider
 
 WORDS = ["robot", "must", "obey", "orders"]
 PLACES = {"robot": (1.0, 0.0), "must": (0.0, 0.0), "obey": (0.0, 1.0), "orders": (1.0, 1.0)}

@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from gpt2course.figures import multi_head as figures
-from gpt2course.figures.colours import FILLS, fill_for
+from gpt2course.lessons.multi_head import figures
+from gpt2course.drawing.colours import FILLS, fill_for
 from gpt2course.multihead import split_heads
-from gpt2course.widgets.multi_head import head_switch
+from gpt2course.lessons.multi_head.widgets import head_switch
 
 WORDS = ["robot", "must", "obey", "orders"]
 # Each number says where it stands: 23 is the third column of the second word.

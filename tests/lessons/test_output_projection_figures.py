@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gpt2course.config import RELEASED, GPT2Config
-from gpt2course.figures.output_projection import (
+from gpt2course.lessons.output_projection.figures import (
     GROUPS,
     next_words,
     parameter_bars,
@@ -15,7 +15,7 @@ from gpt2course.figures.output_projection import (
     row_against_table,
 )
 from gpt2course.model import GPT2, count_parameters
-from gpt2course.widgets.output_projection import scores_to_play, sizes_to_play
+from gpt2course.lessons.output_projection.widgets import scores_to_play, sizes_to_play
 
 VOCABULARY, COLUMNS = ["robot", "obey", "."], ["thing", "action"]
 WTE = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-1.0, -1.0]])

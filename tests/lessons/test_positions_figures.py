@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gpt2course.embedding import sinusoidal_positions
-from gpt2course.figures.positions import RADIUS, clocks, row_of_both, wavelengths, waves
-from gpt2course.widgets.positions import position_slider
+from gpt2course.lessons.positions.figures import RADIUS, clocks, row_of_both, wavelengths, waves
+from gpt2course.lessons.positions.widgets import position_slider
 
 
 @pytest.fixture

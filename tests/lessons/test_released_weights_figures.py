@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gpt2course.config import GPT2Config
-from gpt2course.figures.colours import fill_for
-from gpt2course.figures.released_weights import (
+from gpt2course.drawing.colours import fill_for
+from gpt2course.lessons.released_weights.figures import (
     BAR,
     BINS,
     GROUPS,
@@ -24,7 +24,7 @@ from gpt2course.figures.released_weights import (
 )
 from gpt2course.model import GPT2
 from gpt2course.weights import MASK_BUFFERS
-from gpt2course.widgets.released_weights import checkpoint_to_play, loads_to_play
+from gpt2course.lessons.released_weights.widgets import checkpoint_to_play, loads_to_play
 
 SMALL = GPT2Config(n_layer=11, n_head=2, n_embd=6, n_ctx=5, vocab_size=9)
 RIGHT = Load([" obey", "."], [0.6, 0.3], perplexity=4.0, difference=0.0)

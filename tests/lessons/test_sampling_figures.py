@@ -9,8 +9,8 @@ import torch
 from torch.testing import assert_close
 
 from gpt2course.corpus import documents, heldout_documents
-from gpt2course.figures.explorer import percent
-from gpt2course.figures.sampling import (
+from gpt2course.drawing.explorer import percent
+from gpt2course.lessons.sampling.figures import (
     BAR,
     dice_strip,
     filtered,
@@ -26,7 +26,7 @@ from gpt2course.figures.sampling import (
     word_at,
 )
 from gpt2course.sampling import keep_top_k, keep_top_p
-from gpt2course.widgets.sampling import drawn_with, sampling_desk
+from gpt2course.lessons.sampling.widgets import drawn_with, sampling_desk
 
 FOUR = ["orders", "the", "nobody", "cheese"]
 PROBS = [0.6, 0.25, 0.14, 0.01]

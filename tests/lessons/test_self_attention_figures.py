@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from gpt2course.figures import self_attention as figures
-from gpt2course.widgets.self_attention import BY_HAND, cabinet_to_play, polar, turned
+from gpt2course.lessons.self_attention import figures
+from gpt2course.lessons.self_attention.widgets import BY_HAND, cabinet_to_play, polar, turned
 
 WORDS = ["robot", "must", "obey", "orders"]
 Q = torch.tensor([[-1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]])

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gpt2course.figures.tokens import (
+from gpt2course.lessons.tokens.figures import (
     STORY,
     boxes,
     compression,
@@ -18,7 +18,7 @@ from gpt2course.figures.tokens import (
     token_boxes,
 )
 from gpt2course.tokenizer import Tokenizer, split_text, train_merges
-from gpt2course.widgets.tokens import merge_slider, tokens_after
+from gpt2course.lessons.tokens.widgets import merge_slider, tokens_after
 
 ABC = [(97, 98), (256, 99)]  # 256 = ab, 257 = abc
 MERGES = train_merges(split_text(STORY), 120)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from gpt2course import checks
 from gpt2course.checks import engine
-from gpt2course.checks import training as lesson
+from gpt2course.lessons.training import exercises as lesson
 from gpt2course.checks.compare import difference
 from gpt2course.checks.mistakes import fresh
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gpt2course.config import GPT2Config
-from gpt2course.figures.training import (
+from gpt2course.lessons.training.figures import (
     LEFT,
     PLOT_HEIGHT,
     PLOT_WIDTH,
@@ -22,7 +22,7 @@ from gpt2course.figures.training import (
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training import learning_rate
-from gpt2course.widgets.training import moments_to_play, schedule_to_play
+from gpt2course.lessons.training.widgets import moments_to_play, schedule_to_play
 
 WORDS = "a robot must obey the orders given it".split()
 

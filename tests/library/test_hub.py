@@ -21,10 +21,10 @@ from hub_server import Fault, Hub, git_hash, is_large
 from huggingface_hub import constants
 from safetensors.numpy import load_file, save
 
-from gpt2course import hub as module
 from gpt2course.config import GPT2Config
-from gpt2course.hub import download
 from gpt2course.model import GPT2
+from gpt2course.weights import hub as module
+from gpt2course.weights.hub import download
 
 REPO, CONFIG, WEIGHTS = "owner/name", "config.json", "model.safetensors"
 BOTH = [CONFIG, WEIGHTS]
@@ -104,7 +104,7 @@ def assert_nothing_false_is_kept(hub, cache):
 
 CHILD = f"""
 import json, resource, sys
-from gpt2course.hub import download
+from gpt2course.weights.hub import download
 limit = int(sys.argv[1])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -161,7 +161,7 @@ def test_huggingface_hub_finds_what_is_fetched_here_and_the_other_way_round(hub,
     code = f"""
 import json
 from huggingface_hub import hf_hub_download, scan_cache_dir
-from gpt2course.hub import download
+from gpt2course.weights.hub import download
 hf_hub_download({REPO!r}, {CONFIG!r})
 ours = [str(path) for path in download({REPO!r}, {BOTH!r})]
 theirs = [hf_hub_download({REPO!r}, name, local_files_only=True) for name in {BOTH!r}]

@@ -16,22 +16,25 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gpt2course import checkpoints, chunked_loss, processes, training
-from gpt2course.checkpoints import CHECKPOINT, Heldout, History, Step
+from gpt2course import training
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
-from gpt2course.processes import ALONE, Processes, own_device
-from gpt2course.settings import Settings
-from gpt2course.text_data import TextData, read_texts, split_documents
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training import (
+    checkpoints,
+    chunked_loss,
     heldout_loss,
     learning_rate,
     next_token_batch,
     next_token_loss,
     parameter_groups,
+    processes,
     train,
 )
+from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
+from gpt2course.training.processes import ALONE, Processes, own_device
+from gpt2course.training.settings import Settings
+from gpt2course.training.text_data import TextData, read_texts, split_documents
 
 TINY = GPT2Config(n_layer=2, n_head=3, n_embd=12, n_ctx=7, vocab_size=23)
 QUICK = Settings(max_steps=6, batch_size=4, warmup_steps=2, eval_every=3, checkpoint_every=2)

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt2course import cli, corpus, weights
-from gpt2course.checkpoints import CHECKPOINT, HISTORY, History
+from gpt2course import corpus, weights
 from gpt2course.config import GPT2Config
 from gpt2course.evaluation import evaluate
 from gpt2course.model import GPT2
-from gpt2course.text_data import split_documents
 from gpt2course.tokenizer import Tokenizer
+from gpt2course.tools import cli
 from gpt2course.training import COURSE_SETTINGS
+from gpt2course.training.checkpoints import CHECKPOINT, HISTORY, History
+from gpt2course.training.text_data import split_documents
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STORIES = [
     f"The {noun} is {colour}. It has {n} wheels, and the {noun} likes them."
     for noun in ("robot", "cart", "train", "toy", "lorry")
@@ -61,11 +62,11 @@ def tensors_of(folder):
 KILLER = """
 import json, os, random, signal, sys, time
 import torch
-from gpt2course import checkpoints
+from gpt2course.training import checkpoints
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
-from gpt2course.settings import Settings
-from gpt2course.text_data import TextData
+from gpt2course.training.settings import Settings
+from gpt2course.training.text_data import TextData
 from gpt2course.training import train
 
 torch.set_num_threads(1)

@@ -12,12 +12,13 @@ import torch
 from nbclient import NotebookClient
 from torch.testing import assert_close
 
-from gpt2course import mine, workbook
+from gpt2course import mine
 from gpt2course.checks import engine
 from gpt2course.config import GPT2Config
+from gpt2course.learner import workbook
 from gpt2course.model import GPT2
 
-LESSONS = sorted((Path(__file__).resolve().parents[1] / "lessons").glob("*.ipynb"))
+LESSONS = sorted((Path(__file__).resolve().parents[2] / "lessons").glob("*.ipynb"))
 
 # Right answers of a learner's own: other ways than the package's.
 ANSWERS = {

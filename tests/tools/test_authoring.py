@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpt2course.authoring import command
-from gpt2course.authoring.cells import Cell, notebook_cells, read_cells, write_text
-from gpt2course.authoring.command import build, main
-from gpt2course.authoring.leaks import size
-from gpt2course.authoring.lesson import STUB, cell_ids, parse
+from gpt2course.tools.authoring import command
+from gpt2course.tools.authoring.cells import Cell, notebook_cells, read_cells, write_text
+from gpt2course.tools.authoring.command import build, main
+from gpt2course.tools.authoring.leaks import size
+from gpt2course.tools.authoring.lesson import STUB, cell_ids, parse
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = Path("solutions/05_sample.py")
 SOLUTION, LESSON = SOURCE.with_suffix(".ipynb"), Path("lessons/05_sample.ipynb")
 
@@ -635,7 +635,8 @@ def test_an_edited_source_is_found(course, capsys):
     err = capsys.readouterr().err
     for path in (SOLUTION, LESSON):
         assert (
-            f"{path}: stale, not what {SOURCE} gives; run `python -m gpt2course.authoring`" in err
+            f"{path}: stale, not what {SOURCE} gives; run `python -m gpt2course.tools.authoring`"
+            in err
         )
     assert main([]) == 0
     assert main(["--check"]) == 0
@@ -652,7 +653,7 @@ def test_an_edit_of_an_answer_alone_leaves_the_lesson_as_it_is(course, capsys):
 def test_a_missing_notebook_is_found(course, capsys, path):
     path.unlink()
     assert main(["--check"]) == 1
-    assert f"{path}: missing; run `python -m gpt2course.authoring`" in capsys.readouterr().err
+    assert f"{path}: missing; run `python -m gpt2course.tools.authoring`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["solutions", "lessons"])
@@ -747,7 +748,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(course, monkeypatch)
 def test_the_command_runs_as_a_module_exits_with_1_on_a_fault_and_loads_no_torch(course):
     LESSON.unlink()
     run = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "gpt2course.authoring", "--check"],
+        [sys.executable, "-X", "importtime", "-m", "gpt2course.tools.authoring", "--check"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -755,7 +756,7 @@ def test_the_command_runs_as_a_module_exits_with_1_on_a_fault_and_loads_no_torch
     assert run.returncode == 1
     assert f"{LESSON}: missing" in run.stderr and ", 1 faults" in run.stdout
     modules = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
-    assert "gpt2course.authoring.command" in modules and "jupytext" in modules
+    assert "gpt2course.tools.authoring.command" in modules and "jupytext" in modules
     assert not modules & {"torch", "numpy", "matplotlib", "transformers"}
 
 

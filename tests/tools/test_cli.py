@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt2course import cli, weights
+from gpt2course import weights
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.evaluation import evaluate
 from gpt2course.model import GPT2
 from gpt2course.sampling import check_sampling, stream_text
 from gpt2course.tokenizer import Tokenizer
+from gpt2course.tools import cli
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECITED = "größer: 🤖🤖 日本\n\tund Schluss"  # of 1, 2, 3 and 4 bytes a character
 BYTES = GPT2Config(n_layer=1, n_head=2, n_embd=64, n_ctx=48, vocab_size=257)  # a token is a byte
 
@@ -309,7 +310,8 @@ def test_on_a_terminal_control_characters_become_pictures(tmp_path):
 
 def test_help_answers_at_once_and_without_torch():
     code = (
-        "import sys, time; from gpt2course.cli import main; code = main(['generate', '--help']);"
+        "import sys, time; from gpt2course.tools.cli import main;"
+        "code = main(['generate', '--help']);"
         "print(code, 'torch' in sys.modules, 'numpy' in sys.modules, time.process_time())"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -640,5 +642,5 @@ def test_ctrl_c_outside_of_a_text_ends_the_line_and_is_no_error(run, untrained, 
 
 def test_doctor_exits_with_1_where_something_is_at_fault(run, monkeypatch):
     for faults, code in [(0, 0), (1, 1), (3, 1)]:
-        monkeypatch.setattr("gpt2course.doctor.examine", lambda faults=faults: faults)
+        monkeypatch.setattr("gpt2course.tools.doctor.examine", lambda faults=faults: faults)
         assert run("doctor") == (code, "", "")

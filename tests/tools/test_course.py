@@ -31,7 +31,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 fcntl = pytest.importorskip("fcntl", reason="these tests send the signals of POSIX systems")
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 BACKEND = """
 import os, time, zipfile
 from pathlib import Path

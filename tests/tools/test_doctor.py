@@ -17,8 +17,8 @@ import pytest
 import requests
 import torch
 
-from gpt2course import doctor
-from gpt2course.doctor import FAULT, FINE, NOTE, Finding
+from gpt2course.tools import doctor
+from gpt2course.tools.doctor import FAULT, FINE, NOTE, Finding
 
 
 def found(check):
@@ -188,7 +188,7 @@ def test_a_course_that_is_not_installed_is_named(monkeypatch):
         finding = only(check)
         assert finding.mark == FAULT and "is not installed" in finding.text
         assert finding.remedy == doctor._reinstall()
-        assert str(Path(doctor.__file__).parents[1]) in finding.remedy
+        assert str(Path(doctor.__file__).parents[2]) in finding.remedy
 
 
 def test_a_missing_package_of_a_package_is_named(monkeypatch):

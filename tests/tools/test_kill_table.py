@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gpt2course.checks import engine, kill_table
+from gpt2course.checks import engine
+from gpt2course.tools import kill_table
 
 TABLE = Path(__file__).with_name("kill_table.md")
 

@@ -10,7 +10,8 @@ import torch
 from gpt2course import corpus
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.model import GPT2
-from gpt2course.model_card import (
+from gpt2course.tokenizer import Tokenizer
+from gpt2course.tools.model_card import (
     Measured,
     card_text,
     it_attention,
@@ -19,7 +20,6 @@ from gpt2course.model_card import (
     unknown_words,
     write_card,
 )
-from gpt2course.tokenizer import Tokenizer
 from gpt2course.weights import COURSE_FOLDER, load_tokenizer
 
 CARD = json.loads((COURSE_FOLDER / "card.json").read_text())

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gpt2course import corpus, weights
-from gpt2course.cli import main
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
+from gpt2course.tools.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT.parent / "shared" / "tiktoken-cache"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = [re.sub(r"^  ", "", code, flags=re.M) if code.startswith("  ") else code

@@ -9,8 +9,8 @@ from html import escape
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.colours import CURVES, FILLS
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import CURVES, FILLS
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course.figures.colours import CURVES
-from gpt2course.figures.matrix import matrix_svg, matrix_text, value_range
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import CURVES
+from gpt2course.drawing.matrix import matrix_svg, matrix_text, value_range
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.embeddings import neighbour_bars
-from gpt2course.figures.picture import Picture
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.lessons.embeddings.figures import neighbour_bars
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, playable
 
 MEASURES = ("cosine", "dot product")
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from gpt2course.figures.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 NEW, AGAIN, KEPT = FILLS[0], FILLS[6], FILLS[1]  # every cell also says which it is

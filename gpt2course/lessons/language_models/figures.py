@@ -8,9 +8,9 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
-from gpt2course.figures.colours import CURVES, FILLS
-from gpt2course.figures.explorer import percent
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import CURVES, FILLS
+from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 FONT = 'font-family="system-ui, sans-serif" font-size="14"'

@@ -8,10 +8,10 @@ from html import escape
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.colours import BLUE, CURVES, fill_for, ink_on
-from gpt2course.figures.explorer import percent
-from gpt2course.figures.picture import Picture, from_figure
-from gpt2course.figures.tokens import MONO, piece_text
+from gpt2course.drawing.colours import BLUE, CURVES, fill_for, ink_on
+from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.picture import Picture, from_figure
+from gpt2course.drawing.tokens import MONO, piece_text
 
 MARKERS = "osD^vPX*"
 LINES = ("-", "--", "-.", ":")

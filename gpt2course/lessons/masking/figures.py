@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from gpt2course.figures.colours import BLUE, CURVES, FILLS, ORANGE
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, CURVES, FILLS, ORANGE
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY, READ, ASKED = "#1b1b1b", "#868e96", FILLS[2], FILLS[0]
 

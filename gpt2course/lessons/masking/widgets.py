@@ -8,9 +8,9 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from gpt2course.figures.matrix import matrix_svg, matrix_text
-from gpt2course.figures.picture import Picture
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.matrix import matrix_svg, matrix_text
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, playable
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 

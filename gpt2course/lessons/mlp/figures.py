@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
-from gpt2course.figures.matrix import matrix_svg, matrix_text, value_range
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
+from gpt2course.drawing.matrix import matrix_svg, matrix_text, value_range
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 SIDE = 300  # a drawn plane or chart, in pixels

@@ -8,9 +8,9 @@ from html import escape
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from gpt2course.figures.colours import BLUE, FILLS, GREEN, ORANGE, fill_for, ink_on
-from gpt2course.figures.matrix import entry_text, matrix_text, value_range
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, FILLS, GREEN, ORANGE, fill_for, ink_on
+from gpt2course.drawing.matrix import entry_text, matrix_text, value_range
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK = "#1b1b1b"
 WIDE, HIGH = 34, 26  # one block, in pixels

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.config import GPT2Config
-from gpt2course.figures.colours import FILLS
-from gpt2course.figures.matrix import matrix_svg, value_range
-from gpt2course.figures.picture import Picture, from_svg
+from gpt2course.drawing.colours import FILLS
+from gpt2course.drawing.matrix import matrix_svg, value_range
+from gpt2course.drawing.picture import Picture, from_svg
 from gpt2course.model import output_logits, parameter_table
 
 INK, GREY = "#1b1b1b", "#868e96"

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.config import GPT2Config
-from gpt2course.figures.output_projection import parameter_map, row_against_table
-from gpt2course.figures.picture import Picture
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.lessons.output_projection.figures import parameter_map, row_against_table
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, playable
 
 
 def scores_to_play(

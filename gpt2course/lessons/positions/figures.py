@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.embedding import sinusoidal_positions
-from gpt2course.figures.matrix import matrix_svg, matrix_text
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.matrix import matrix_svg, matrix_text
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 RADIUS, STEP = 46, 190  # of one clock, and from one clock to the next, in pixels

@@ -6,9 +6,9 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.positions import row_of_both
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.picture import Picture
+from gpt2course.lessons.positions.figures import row_of_both
+from gpt2course.drawing.twin import Playable, playable
 
 
 def position_slider(

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gpt2course.figures.colours import FILLS, fill_for, ink_on
-from gpt2course.figures.matrix import matrix_svg, matrix_text
-from gpt2course.figures.picture import Picture, from_svg
-from gpt2course.figures.tokens import MONO, piece_text
+from gpt2course.drawing.colours import FILLS, fill_for, ink_on
+from gpt2course.drawing.matrix import matrix_svg, matrix_text
+from gpt2course.drawing.picture import Picture, from_svg
+from gpt2course.drawing.tokens import MONO, piece_text
 
 INK, GREY = "#1b1b1b", "#868e96"
 BAR, OTHER = "#4dabf7", "#ffa94d"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import ipywidgets
 from torch import Tensor, nn
 
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.released_weights import Load, tensor_card, two_lists
+from gpt2course.drawing.picture import Picture
+from gpt2course.lessons.released_weights.figures import Load, tensor_card, two_lists
 from gpt2course.weights import PREFIX
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, playable
 
 WIDE = {"description_width": "80px"}
 

@@ -9,9 +9,9 @@ from functools import cache
 from html import escape
 
 from gpt2course.corpus import lexicon
-from gpt2course.figures.colours import FILLS
-from gpt2course.figures.explorer import CELL, percent
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import FILLS
+from gpt2course.drawing.explorer import CELL, percent
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 BLUE, ORANGE = "#1c7ed6", "#e8590c"

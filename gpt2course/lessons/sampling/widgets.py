@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.explorer import percent
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.sampling import filtered
+from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.picture import Picture
+from gpt2course.lessons.sampling.figures import filtered
 from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, playable
 
 
 def sampling_desk(

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course import attention
-from gpt2course.figures.colours import BLUE, FILLS, ORANGE
-from gpt2course.figures.matrix import matrix_svg, matrix_text, value_range
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, FILLS, ORANGE
+from gpt2course.drawing.matrix import matrix_svg, matrix_text, value_range
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
 
 INK, GREY = "#1b1b1b", "#868e96"
 STROKES = ("#e8590c", "#2f9e44", "#1c7ed6", "#ae3ec9")  # one for each word, on dark and light

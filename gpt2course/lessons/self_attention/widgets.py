@@ -9,9 +9,9 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.self_attention import LONGEST, cabinet
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.picture import Picture
+from gpt2course.lessons.self_attention.figures import LONGEST, cabinet
+from gpt2course.drawing.twin import Playable, playable
 
 BY_HAND = "by hand"
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from gpt2course.figures.colours import BLUE, CURVES, FILLS, ORANGE
-from gpt2course.figures.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, CURVES, FILLS, ORANGE
+from gpt2course.drawing.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.tokens import FRAME, INK, MONO, is_text, piece_table, piece_text
 from gpt2course.tokenizer import merge_pair
 
-INK, FRAME = "#1b1b1b", "#868e96"
-MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"}
 COLUMN = 38  # width of one byte where rows of tokens stand under one another
 
 # A small text to train on: few words, in many forms.
@@ -44,81 +42,6 @@ full, and ten robots were standing in a row, waiting. The eleventh robot was ask
 why it boiled. "It boils because it is hot," said the people. "But who ordered it to be hot?" \
 asked Number Eleven, and nobody in the whole house had an answer to that.
 """
-
-
-def piece_table(merges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The bytes that every id stands for: 256 bytes, then one piece for each merge."""
-    pieces = [bytes([byte]) for byte in range(256)]
-    for left, right in merges:
-        pieces.append(pieces[left] + pieces[right])
-    return pieces
-
-
-def piece_text(piece: bytes) -> str:
-    """A piece as it can be drawn: blanks as signs, bytes that are no whole character as hex."""
-    try:
-        text = piece.decode()
-    except UnicodeDecodeError:
-        return piece.hex(" ")
-    return "".join(SIGNS.get(c, c if c.isprintable() else f"U+{ord(c):04X}") for c in text)
-
-
-def is_text(piece: bytes) -> bool:
-    """Whether the piece consists of whole characters."""
-    return "\ufffd" not in piece.decode(errors="replace") or piece == "\ufffd".encode()
-
-
-def token_boxes(
-    ids: Sequence[int], merges: Sequence[tuple[int, int]] = (), title: str = "", most: int = 400
-) -> Picture:
-    """Tokens as boxes in a line that wraps: the piece of text, and its id under it.
-
-    Args:
-        ids: the tokens, as `encode_chunk` numbers them.
-        merges: what made them.
-        most: how many are drawn.
-    """
-    pieces = piece_table(merges)
-    return boxes([pieces[i] for i in ids], [str(i) for i in ids], ids, title, most)
-
-
-def boxes(
-    pieces: Sequence[bytes],
-    below: Sequence[str] = (),
-    colours: Sequence[int] = (),
-    title: str = "",
-    most: int = 400,
-) -> Picture:
-    """Pieces of text as boxes in a line that wraps, with a small text under each.
-
-    Args:
-        below: what stands under the pieces; nothing without it.
-        colours: a number for each piece; equal numbers have equal fills. By place without it.
-    """
-    below, colours = below or [""] * len(pieces), colours or range(len(pieces))
-    drawn = "".join(map(_box, pieces[:most], below, colours))
-    told = " ".join(
-        piece_text(p) + (f" ({b})" if b else "") for p, b in zip(pieces, below, strict=True)
-    )
-    left = f"<div>… and {len(pieces) - most:,} more</div>" if len(pieces) > most else ""
-    heading = f'<div style="font-weight:600;margin-bottom:4px">{escape(title)}</div>' * bool(title)
-    row = f'<div style="display:flex;flex-wrap:wrap;gap:4px 3px">{drawn}</div>'
-    alt = f"{title}: {told}" if title else told
-    return Picture(
-        f'<div role="figure" aria-label="{escape(alt)}" style="margin:8px 0;max-width:62em">'
-        f"{heading}{row}{left}</div>",
-        alt,
-    )
-
-
-def _box(piece: bytes, below: str, colour: int) -> str:
-    frame = f"1px solid {FRAME}" if is_text(piece) else f"2px dashed {INK}"
-    small = f'<div style="font-size:10px;line-height:1.2">{escape(below)}</div>' if below else ""
-    return (
-        f'<div style="background:{FILLS[colour % len(FILLS)]};color:{INK};border:{frame};'
-        f"border-radius:4px;padding:1px 5px;text-align:center;font-family:{MONO};font-size:13px;"
-        f'line-height:1.45;white-space:pre">{escape(piece_text(piece))}{small}</div>'
-    )
 
 
 def merge_steps(

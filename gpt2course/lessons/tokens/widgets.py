@@ -7,10 +7,10 @@ from html import escape
 
 import ipywidgets
 
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.tokens import piece_table, piece_text, token_boxes
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.tokens import piece_table, piece_text, token_boxes
 from gpt2course.tokenizer import GPT2_PATTERN, apply_merges, split_text
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, playable
 
 Merges = Sequence[tuple[int, int]]
 

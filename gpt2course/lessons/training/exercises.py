@@ -21,7 +21,7 @@ from torch import Tensor
 from gpt2course import training
 from gpt2course.checks.exercise import Answer, Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
-from gpt2course.checks.sampling import Drawing, Seed, _fits, _without_chance
+from gpt2course.lessons.sampling.exercises import Drawing, Seed, _fits, _without_chance
 
 # What can be said of a batch ----------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from html import escape
 import torch
 from torch import Tensor, nn
 
-from gpt2course.figures.colours import FILLS
-from gpt2course.figures.matrix import matrix_svg, matrix_text
-from gpt2course.figures.picture import Picture, from_svg
+from gpt2course.drawing.colours import FILLS
+from gpt2course.drawing.matrix import matrix_svg, matrix_text
+from gpt2course.drawing.picture import Picture, from_svg
 from gpt2course.tokenizer import Tokenizer
 
 INK, GREY = "#1b1b1b", "#868e96"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets
 
-from gpt2course.figures.picture import Picture
-from gpt2course.figures.training import Moment, curves, moment_picture
-from gpt2course.widgets.twin import Playable, playable
+from gpt2course.drawing.picture import Picture
+from gpt2course.lessons.training.figures import Moment, curves, moment_picture
+from gpt2course.drawing.twin import Playable, playable
 
 WIDE = {"layout": ipywidgets.Layout(width="430px"), "style": {"description_width": "120px"}}
 Schedule = Callable[[int, float, float, int, int], float]

@@ -1,9 +1,9 @@
 """Build the notebooks of the course from their text: solutions/NN_stem.py, jupytext's py:percent.
 
-    python -m gpt2course.authoring                       build every notebook
-    python -m gpt2course.authoring solutions/05_x.py     build the notebooks of one source
-    python -m gpt2course.authoring --check               fail on what is stale, leaking or malformed
-    python -m gpt2course.authoring --from-notebook solutions/05_x.ipynb
+    python -m gpt2course.tools.authoring                build every notebook
+    python -m gpt2course.tools.authoring solutions/05_x.py     build the notebooks of one source
+    python -m gpt2course.tools.authoring --check        fail on what is stale, leaking or malformed
+    python -m gpt2course.tools.authoring --from-notebook solutions/05_x.ipynb
                                                          bring an edit made in JupyterLab back
 
 A source gives two notebooks: solutions/NN_stem.ipynb, solved, and lessons/NN_stem.ipynb. In the

@@ -1,7 +1,7 @@
-"""python -m gpt2course.authoring"""
+"""python -m gpt2course.tools.authoring"""
 
 import sys
 
-from gpt2course.authoring.command import main
+from gpt2course.tools.authoring.command import main
 
 sys.exit(main())

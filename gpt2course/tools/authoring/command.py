@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpt2course.authoring.cells import (
+from gpt2course.files import write_whole
+from gpt2course.tools.authoring.cells import (
     LAYOUT,
     Cell,
     notebook_cells,
@@ -18,11 +19,10 @@ from gpt2course.authoring.cells import (
     read_text,
     write_text,
 )
-from gpt2course.authoring.leaks import leaks
-from gpt2course.authoring.lesson import ALLOW, digest, inspect, notebook_text
-from gpt2course.files import write_whole
+from gpt2course.tools.authoring.leaks import leaks
+from gpt2course.tools.authoring.lesson import ALLOW, digest, inspect, notebook_text
 
-COMMAND = "python -m gpt2course.authoring"
+COMMAND = "python -m gpt2course.tools.authoring"
 SOLUTIONS, LESSONS, NAME = Path("solutions"), Path("lessons"), r"\d\d_\w+"
 
 

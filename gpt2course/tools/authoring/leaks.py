@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from textwrap import dedent
 
-from gpt2course.authoring.cells import Cell
-from gpt2course.authoring.lesson import answer, bodies, lesson_source, parse
+from gpt2course.tools.authoring.cells import Cell
+from gpt2course.tools.authoring.lesson import answer, bodies, lesson_source, parse
 
 WHOLE, PART, RENAMED = 3, 10, 12  # nodes from which a piece of an answer counts as given away
 UNCOUNTED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)

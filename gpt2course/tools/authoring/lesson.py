@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 
-from gpt2course.authoring.cells import KERNEL, LAYOUT, Cell, Region
+from gpt2course.tools.authoring.cells import KERNEL, LAYOUT, Cell, Region
 
 STUB = 'raise NotImplementedError("your turn")  # replace this line'
 ALLOW = "shows_solution"

@@ -1,0 +1,1 @@
+"""The learner's side: the workbook of kept answers, `check`, and whose part is whose."""

@@ -1,0 +1,19 @@
+"""What the notebook of lesson 15 shows and lets you play with."""
+
+from gpt2course.drawing.attention_maps import attention_lines, head_grid
+from gpt2course.drawing.attention_widget import attention_to_play
+from gpt2course.drawing.matrix import matrices
+from gpt2course.drawing.pipeline import pipeline
+from gpt2course.lessons.looking_inside import figures
+from gpt2course.lessons.looking_inside.widgets import heads_to_switch, lens_to_play
+
+__all__ = [
+    "attention_lines",
+    "attention_to_play",
+    "figures",
+    "head_grid",
+    "heads_to_switch",
+    "lens_to_play",
+    "matrices",
+    "pipeline",
+]

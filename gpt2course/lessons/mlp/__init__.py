@@ -1,0 +1,14 @@
+"""What the notebook of lesson 08 shows and lets you play with."""
+
+from gpt2course.drawing.matrix import matrices
+from gpt2course.drawing.pipeline import pipeline
+from gpt2course.lessons.mlp import figures
+from gpt2course.lessons.mlp.widgets import gelu_slider, unit_slider
+
+__all__ = [
+    "figures",
+    "gelu_slider",
+    "matrices",
+    "pipeline",
+    "unit_slider",
+]

@@ -1,0 +1,27 @@
+"""What the notebook of lesson 02 shows and lets you play with."""
+
+from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tokens import boxes, piece_table, token_boxes
+from gpt2course.lessons.tokens.figures import (
+    STORY,
+    compression,
+    cuts,
+    language_chart,
+    merge_steps,
+    merge_tree,
+)
+from gpt2course.lessons.tokens.widgets import merge_slider
+
+__all__ = [
+    "STORY",
+    "boxes",
+    "compression",
+    "cuts",
+    "language_chart",
+    "merge_slider",
+    "merge_steps",
+    "merge_tree",
+    "piece_table",
+    "pipeline",
+    "token_boxes",
+]

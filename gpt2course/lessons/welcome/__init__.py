@@ -1,0 +1,11 @@
+"""What the notebook of lesson 00 shows and lets you play with."""
+
+from gpt2course.drawing.explorer_widget import GrowingText, explorer, next_logits_of
+from gpt2course.drawing.pipeline import pipeline
+
+__all__ = [
+    "GrowingText",
+    "explorer",
+    "next_logits_of",
+    "pipeline",
+]
