@@ -6,7 +6,7 @@ result = checks.run("causal_mask", answer)  # no display, nothing kept
 result.status, result.misconception, result.message
 """
 
-from gpt2course.checks.engine import find, names, run
+from gpt2course.checks.engine import faults, find, names, run
 from gpt2course.checks.result import Result
 
-__all__ = ["Result", "find", "names", "run"]
+__all__ = ["Result", "faults", "find", "names", "run"]

@@ -10,8 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt2course.checks.compare import difference
+from gpt2course.checks.compare import difference, distance
 from gpt2course.checks.exercise import Answer, Case, Exercise
+
+STEP = 1e-8  # how far the arguments of a fine case move; float32 rounds such a step away
+FINE_TOLERANCE = 1e-3  # a slope taken over STEP has some 1e-7 of float64's own rounding
 
 
 @dataclass
@@ -37,7 +40,10 @@ def attempt(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
     try:
         value = exercise.call(answer, *args)
         if case.gradients:
-            value = _gradients(value, floats)
+            value = gradients_of(value, floats)
+        elif case.fine:
+            moved = exercise.call(answer, *(_moved(arg) for arg in copy.deepcopy(case.args)))
+            value = _slope(value, moved)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return Outcome(error=error)
     changed = [
@@ -54,24 +60,49 @@ def expected_outcomes(exercise: Exercise) -> list[Outcome]:
     return [attempt(exercise, exercise.reference, case) for case in exercise.cases]
 
 
-def is_wrong(expected: Outcome, outcome: Outcome) -> bool:
-    """Whether a call went otherwise than expected: another value, an error, an argument changed."""
-    return bool(
-        outcome.error or outcome.changed or difference(expected.value, outcome.value) is not None
-    )
+def tolerance_of(exercise: Exercise, case: Case) -> float | None:
+    """The tolerance of a case, where it is not that of the dtype (see `compare`)."""
+    return FINE_TOLERANCE if case.fine else None
 
 
-def _gradients(value: Any, floats: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradients of a fixed weighted sum of the result, by name of the argument."""
+def how_wrong(exercise: Exercise, case: Case, expected: Outcome, outcome: Outcome) -> float:
+    """The distance from what is expected in tolerances: above 1 is wrong, inf of another form."""
+    if outcome.error or outcome.changed:
+        return float("inf")
+    tolerance = tolerance_of(exercise, case)
+    return distance(expected.value, outcome.value, tolerance) / exercise.tolerance
+
+
+def gradients_of(value: Any, leaves: dict[str, Tensor]) -> Any:
+    """The gradients of a fixed weighted sum of the result, by name of what it was made from."""
     if not isinstance(value, Tensor):
         return value
-    if not value.requires_grad:
-        return {f"the gradient of {name}": torch.zeros_like(arg) for name, arg in floats.items()}
-    weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype)).view(value.shape)
-    gradients = torch.autograd.grad(
-        (value * weights).sum(), list(floats.values()), allow_unused=True
-    )
+    found: tuple = (None,) * len(leaves)
+    if value.requires_grad:
+        weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype)).view(value.shape)
+        total = (value * weights).sum()
+        found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     return {
-        f"the gradient of {name}": torch.zeros_like(arg) if g is None else g
-        for (name, arg), g in zip(floats.items(), gradients, strict=True)
+        f"the gradient of {name}": torch.zeros_like(leaf)
+        if gradient is None
+        else (gradient.to_dense() if gradient.is_sparse else gradient)
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
     }
+
+
+def _moved(value: Any) -> Any:
+    """A float64 tensor one small step away, each entry in a direction of its own."""
+    if not isinstance(value, Tensor) or value.dtype != torch.float64:
+        return value
+    directions = torch.cos(1 + torch.arange(value.numel(), dtype=value.dtype))
+    return value + STEP * directions.view(value.shape)
+
+
+def _slope(value: Any, moved: Any) -> Any:
+    """How far a result moved, in steps; results in other forms stay as they are."""
+    if isinstance(value, tuple | list) and type(value) is type(moved):
+        return type(value)(map(_slope, value, moved))
+    same_form = isinstance(moved, Tensor) and getattr(value, "shape", None) == moved.shape
+    if not isinstance(value, Tensor) or not same_form or not value.is_floating_point():
+        return value
+    return torch.where(value == moved, 0.0, (moved - value) / STEP)

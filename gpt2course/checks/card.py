@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from dataclasses import dataclass
 from html import escape
 
@@ -15,7 +13,7 @@ from gpt2course.checks.result import (
     call_text,
     drawings,
     naming,
-    sign,
+    property_lines,
     values_text,
 )
 from gpt2course.drawing.matrix import matrix_svg, value_range
@@ -62,16 +60,16 @@ class Card:
 def _passed(result: Result) -> list[str]:
     tried = "".join(f"<li>{escape(case.label)}</li>" for case in result.exercise.cases)
     parts = [_folded(f"what was tried ({len(result.exercise.cases)})", f"<ul>{tried}</ul>")]
-    for other in result.exercise.other_answers[:SHOWN_ANSWERS]:
-        code = escape(_source(other.answer, result.name))
-        parts.append(_folded(f"another right answer: {other.name}", f"<pre>{code}</pre>"))
+    for other in result.exercise.right_answers[:SHOWN_ANSWERS]:
+        code = f"<pre>{escape(other.source)}</pre>"
+        parts.append(_folded(f"another right answer: {other.title}", code))
     return parts
 
 
 def _not_passed(result: Result) -> list[str]:
     parts = []
-    if result.why:
-        name, why = escape(result.misconception or ""), _with_code(result.why)
+    if result.misconception:
+        name, why = _with_code(result.misconception), _with_code(result.why)
         parts.append(f"<p>{naming(result)} <b>{name}</b>. {why}</p>")
     if result.status == "not_started":
         parts.append("<p>This is what is wanted.</p>")
@@ -83,7 +81,7 @@ def _not_passed(result: Result) -> list[str]:
     elif finding:
         parts.append(f"<p>{finding}</p>")
     if result.properties:
-        listed = "".join(f"<li>{sign(ok)} {escape(claim)}</li>" for claim, ok in result.properties)
+        listed = "".join(f"<li>{escape(line)}</li>" for line in property_lines(result))
         parts.append(f"<p>What can be said of it:</p><ul>{listed}</ul>")
     drawn = drawings(result)
     parts.append(
@@ -129,10 +127,3 @@ def _folded(summary: str, inside: str) -> str:
         f'<details style="margin:2px 0"><summary style="cursor:pointer">{escape(summary)}</summary>'
         f'<div style="padding-left:1em">{inside}</div></details>'
     )
-
-
-def _source(answer, name: str) -> str:
-    """The code of another right answer, under the exercise's name and without our decorator."""
-    lines = textwrap.dedent(inspect.getsource(answer)).splitlines()
-    code = [line for line in lines if not line.startswith("@")]
-    return "\n".join(code).replace(f" {answer.__name__}(", f" {name}(", 1)

@@ -1,4 +1,9 @@
-"""How an answer's value is held against the expected one."""
+"""How an answer's value is held against the expected one.
+
+Two numbers are as good as equal where they differ by at most TOLERANCE × (1 + |expected|). A test
+holds every right answer that the project has to a tenth of that, and every wrong one to ten times,
+on several kinds of arithmetic, so that no verdict depends on the processor.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Right answers differ by rounding alone: some 1e-6 in float32, some 1e-15 in float64.
-TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+# Right answers differ by rounding alone: some 1e-6 in float32; in float64 some 1e-15, or 1e-8
+# where a constant was rounded to float32.
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 5e-3}
+NUMBERS = 1e-5  # of Python's own floats, which may come from float32
 SAME_MISTAKE = 1e-4
 
 _short = reprlib.Repr()
@@ -31,48 +38,97 @@ def short_repr(value: Any) -> str:
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
 
+def dense(value: Tensor) -> Tensor:
+    """A tensor that can be compared entry by entry: detached, and stored in the plain way."""
+    value = value.detach()
+    return value if value.layout is torch.strided else value.to_dense()
+
+
+def distances(expected: Tensor, got: Tensor, tolerance: float | None = None) -> Tensor:
+    """Entry by entry the distance of two tensors of one shape, in tolerances; above 1 is wrong."""
+    expected, got = dense(expected), dense(got)
+    if not expected.is_floating_point() or not got.is_floating_point():
+        return torch.where(expected == got, 0.0, math.inf).double()
+    tolerance = tolerance or max(TOLERANCE.get(t.dtype, 1e-4) for t in (expected, got))
+    expected, got = expected.double(), got.double()
+    same = (expected == got) | (expected.isnan() & got.isnan())
+    apart = (expected - got).abs() / (tolerance * (1 + expected.abs()))
+    apart = torch.where(expected.isfinite() & got.isfinite(), apart, math.inf)
+    return torch.where(same, 0.0, apart)
+
+
 def wrong_entries(expected: Tensor, got: Tensor, tolerance: float | None = None) -> Tensor:
     """True where two tensors of one shape differ by more than rounding."""
-    if not expected.is_floating_point() or not got.is_floating_point():
-        return expected != got
-    tolerance = tolerance or max(TOLERANCE.get(t.dtype, 2e-5) for t in (expected, got))
-    expected, got = expected.detach().double(), got.detach().double()
-    close = expected.isfinite() & ((expected - got).abs() <= tolerance * (1 + expected.abs()))
-    same = (expected == got) | (expected.isnan() & got.isnan())
-    return ~(close | same)
+    return distances(expected, got, tolerance) > 1
 
 
-def difference(expected: Any, got: Any, tolerance: float | None = None) -> str | None:
-    """One sentence on how `got` differs from `expected`, or None where it does not."""
-    if got is None and expected is not None:
-        return "It returned None: a function without a return statement gives back nothing."
+def distance(expected: Any, got: Any, tolerance: float | None = None) -> float:
+    """The largest distance between two values in tolerances; inf where their form differs."""
     if isinstance(expected, Tensor):
-        return _tensor_difference(expected, got, tolerance)
+        if not isinstance(got, Tensor) or (got.shape, got.dtype) != (
+            expected.shape,
+            expected.dtype,
+        ):
+            return math.inf
+        apart = distances(expected, got, tolerance)
+        return apart.max().item() if apart.numel() else 0.0
     if isinstance(expected, list | tuple):
-        return _sequence_difference(expected, got, tolerance)
+        if not isinstance(got, tuple if isinstance(expected, tuple) else list):
+            return math.inf
+        pairs = zip(expected, got, strict=False)
+        apart = max((distance(want, have, tolerance) for want, have in pairs), default=0.0)
+        return apart if len(got) == len(expected) else math.inf
     if isinstance(expected, dict):
-        return _dict_difference(expected, got)
+        if not isinstance(got, dict) or got.keys() != expected.keys():
+            return math.inf
+        return max((distance(expected[k], got[k], tolerance) for k in expected), default=0.0)
+    if type(expected) is float and isinstance(got, float):
+        if expected == got or (math.isnan(expected) and math.isnan(got)):
+            return 0.0
+        apart = abs(expected - got) / ((tolerance or NUMBERS) * (1 + abs(expected)))
+        return apart if math.isfinite(apart) else math.inf
+    same_kind = isinstance(got, type(expected)) and isinstance(got, bool) == isinstance(
+        expected, bool
+    )
+    return 0.0 if same_kind and expected == got else math.inf
+
+
+def difference(
+    expected: Any, got: Any, tolerance: float | None = None, scale: float = 1.0
+) -> str | None:
+    """One sentence on how `got` differs from `expected`, or None where it does not.
+
+    Args:
+        tolerance: in place of that of the dtype.
+        scale: how many tolerances are as good as equal.
+    """
+    if distance(expected, got, tolerance) <= scale:
+        return None
+    if got is None:
+        return f"It returned None; the exercise asks for {_a(expected)}."
+    if isinstance(expected, Tensor):
+        return _tensor_difference(expected, got, tolerance, scale)
+    if isinstance(expected, list | tuple):
+        return _sequence_difference(expected, got, tolerance, scale)
+    if isinstance(expected, dict):
+        return _dict_difference(expected, got, tolerance, scale)
     kind = type(expected)
     if not isinstance(got, kind) or (isinstance(got, bool) and kind is not bool):
         remedy = ", one of Python's own: float(…)" if kind is float else ""
         return f"It returned {_a(got)}; the exercise asks for {_a(expected)}{remedy}."
-    if kind is float:
-        limit = tolerance or 1e-5
-        near = math.isfinite(expected) and abs(expected - got) <= limit * (1 + abs(expected))
-        same = near or expected == got
-    else:
-        same = expected == got
-    return None if same else f"Expected {short_repr(expected)}, got {short_repr(got)}."
+    return f"Expected {short_repr(expected)}, got {short_repr(got)}."
 
 
 def _a(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return "a tensor"
     name = type(value).__name__
-    return {"list": "a list", "dict": "a dict", "str": "a str", "int": "an int"}.get(
-        name, f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
-    )
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
 
 
-def _tensor_difference(expected: Tensor, got: Any, tolerance: float | None) -> str | None:
+def _tensor_difference(
+    expected: Tensor, got: Any, tolerance: float | None, scale: float
+) -> str | None:
     if not isinstance(got, Tensor):
         return f"It returned {_a(got)}; the exercise asks for a tensor."
     if got.shape != expected.shape:
@@ -81,43 +137,49 @@ def _tensor_difference(expected: Tensor, got: Any, tolerance: float | None) -> s
     if got.dtype != expected.dtype:
         dtypes = [str(t.dtype).removeprefix("torch.") for t in (got, expected)]
         return f"The result holds {dtypes[0]}; the exercise asks for {dtypes[1]}."
-    if torch.equal(expected, got):  # most are, and this is quick
-        return None
-    wrong = wrong_entries(expected, got, tolerance)
-    if not wrong.any():
-        return None
+    wrong = distances(expected, got, tolerance) > scale
     at = tuple(wrong.nonzero()[0].tolist())
     place = f" at {list(at)}" if at else ""
-    values = f"expected {_number(expected[at])}, got {_number(got[at])}"
+    want, have = apart(dense(expected)[at], dense(got)[at])
+    values = f"expected {want}, got {have}"
     return f"{int(wrong.sum())} of {wrong.numel()} entries differ, the first{place}: {values}."
 
 
-def _number(value: Tensor) -> str:
+def apart(one: Tensor, other: Tensor) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 12, 17):
+        texts = _number(one, digits), _number(other, digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def _number(value: Tensor, digits: int = 6) -> str:
     number = value.detach().item()
-    return f"{number:.6g}" if isinstance(number, float) else str(number)
+    return f"{number:.{digits}g}" if isinstance(number, float) else str(number)
 
 
-def _sequence_difference(expected: Any, got: Any, tolerance: float | None) -> str | None:
+def _sequence_difference(
+    expected: Any, got: Any, tolerance: float | None, scale: float
+) -> str | None:
     kind = tuple if isinstance(expected, tuple) else list
     if not isinstance(got, kind):
         return f"It returned {_a(got)}; the exercise asks for {_a(kind())}."
     for i, (want, have) in enumerate(zip(expected, got, strict=False)):
-        if found := difference(want, have, tolerance):
+        if found := difference(want, have, tolerance, scale):
             if found.startswith("At position"):  # a pair reads better whole
                 return f"At position {i}: expected {short_repr(want)}, got {short_repr(have)}."
             return f"At position {i}: {found[0].lower()}{found[1:]}"
-    if len(expected) != len(got):
-        return f"It holds {len(got)} entries; expected {len(expected)}."
-    return None
+    return f"It holds {len(got)} entries; expected {len(expected)}."
 
 
-def _dict_difference(expected: dict, got: Any) -> str | None:
+def _dict_difference(expected: dict, got: Any, tolerance: float | None, scale: float) -> str | None:
     if not isinstance(got, dict):
         return f"It returned {_a(got)}; the exercise asks for a dict."
     for key, want in expected.items():
         if key not in got:
-            return f"The key {key!r} is missing; its value should be {want!r}."
-        if found := difference(want, got[key]):
+            return f"The key {key!r} is missing; its value should be {short_repr(want)}."
+        if found := difference(want, got[key], tolerance, scale):
             return f"At the key {key!r}: {found[0].lower()}{found[1:]}"
-    extra = [key for key in got if key not in expected]
-    return f"The key {short_repr(extra[0])} should not be there." if extra else None
+    extra = next(key for key in got if key not in expected)
+    return f"The key {short_repr(extra)} should not be there."

@@ -13,18 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gpt2course.checks.attempt import Outcome, attempt, expected_outcomes, is_wrong
+from gpt2course.checks import rules
+from gpt2course.checks.attempt import Outcome, attempt, expected_outcomes, how_wrong, tolerance_of
 from gpt2course.checks.compare import difference, short_repr
-from gpt2course.checks.exercise import Answer, Exercise
+from gpt2course.checks.exercise import ROOMS, Answer, Exercise
 from gpt2course.checks.mistakes import known_mistake
 from gpt2course.checks.result import Result
-from gpt2course.checks.sandbox import (
-    MEMORY_LIMIT,
-    TIME_LIMIT,
-    Ran,
-    run_limited,
-)
-from gpt2course.lessons import LESSONS
+from gpt2course.checks.room import RoomFault, sections
+from gpt2course.checks.sandbox import MEMORY_LIMIT, TIME_LIMIT, Ran, run_limited
 from gpt2course.linear import one_torch_thread
 
 # Files whose lines are not the learner's: ours, the standard library's, the installed packages'.
@@ -35,27 +31,91 @@ NOT_THEIRS = (
 )
 
 
+# --- the lessons' rooms, found as plugins: the engine knows none of them by name ---
+
+
 @cache
-def exercises() -> dict[str, Exercise]:
-    """Every exercise by name, in course order."""
-    modules = (import_module(f"gpt2course.lessons.{stem}.exercises") for stem in LESSONS)
-    return {e.name: e for module in modules for e in module.EXERCISES}
+def _lessons() -> dict[str, str]:
+    """The lesson of every exercise, such as "06_masking", in course order."""
+    stems = import_module("gpt2course.lessons").LESSONS
+    return {
+        name: f"{number:02d}_{stem}"
+        for number, stem in enumerate(stems)
+        for name in sections(ROOMS / stem / "mistakes.md")
+    }
 
 
-def names() -> list[str]:
-    """The names of all exercises, in course order."""
-    return list(exercises())
+@cache
+def _exercises_of(lesson: str) -> dict[str, Exercise]:
+    found = import_module(f"gpt2course.lessons.{lesson[3:]}.exercises").EXERCISES
+    for exercise in found:
+        exercise.lesson, exercise.find = lesson, find
+    return {exercise.name: exercise for exercise in found}
+
+
+def names(lesson: str | None = None) -> list[str]:
+    """The names of all exercises, or of those of a lesson ("06_masking"), in course order."""
+    return [name for name, where in _lessons().items() if lesson in (None, where)]
 
 
 def find(name: str) -> Exercise:
     """The exercise of that name; ValueError with the nearest names where there is none."""
-    if name in exercises():
-        return exercises()[name]
+    lesson = _lessons().get(name)
+    exercise = _exercises_of(lesson).get(name) if lesson else None
+    if exercise:
+        return exercise
     near = difflib.get_close_matches(str(name), names(), n=2) or names()[:3]
     raise ValueError(
         f"there is no exercise named {name!r}; did you mean {' or '.join(near)}? "
-        "If your function has another name, say which exercise it answers: check(f, 'causal_mask')"
+        "If your function has another name, say which exercise it answers: "
+        f"check(my_function, {near[0]!r})"
     )
+
+
+def faults(stem: str) -> list[str]:
+    """What is wrong with the exercises of a lesson's room, a sentence each; none where all is well.
+
+    Every mistake must be refused, every right answer must pass, and the headings of mistakes.md
+    must be the exercises of exercises.py.
+    """
+    listed, room = list(sections(ROOMS / stem / "mistakes.md")), f"gpt2course/lessons/{stem}"
+    here = next((lesson for lesson in _lessons().values() if lesson[3:] == stem), f"00_{stem}")
+    defined = _exercises_of(here)
+    found = []
+    if list(defined) != listed:
+        found.append(
+            f"{room}: mistakes.md has the headings {listed}, exercises.py the exercises "
+            f"{list(defined)}; they must be the same, in the same order"
+        )
+    for exercise in defined.values():
+        try:
+            right, wrong = exercise.right_answers, exercise.mistakes
+        except RoomFault as fault:
+            found.append(f"{room}/{fault}")
+            continue
+        for answer in right:
+            if said := _why_refused(exercise, answer.source):
+                found.append(f"{room}/answers.md: {answer.title!r} of {exercise.name}: {said}")
+        for mistake in wrong:
+            for number, way in enumerate(mistake.ways, 1):
+                if not _why_refused(exercise, way):
+                    found.append(
+                        f"{room}/mistakes.md: way {number} of {mistake.name!r} of {exercise.name} "
+                        "gives a right answer"
+                    )
+    return found
+
+
+def _why_refused(exercise: Exercise, source: str) -> str:
+    """The finding about an answer that does not pass; empty where it passes."""
+    try:
+        result = run(exercise.name, exercise.build(source))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if result.passed else result.finding or result.status
+
+
+# --- a check ---
 
 
 @one_torch_thread()
@@ -80,21 +140,13 @@ def run(name: str, answer: Answer, time_limit: float = TIME_LIMIT) -> Result:
     outcomes: list[Outcome] = []
     ran = run_limited(lambda: _try_cases(exercise, answer, outcomes), time_limit)
     result.seconds, result.printed = ran.seconds, ran.printed
-    if outcomes and _is_untouched(outcomes[0].error):
+    if outcomes and rules.is_stub_error(outcomes[0].error) and rules.only_a_stub(answer):
         result.expected = expected_outcomes(exercise)[0].value
         return result
     if ran.ending != "done":
         return _ended_early(exercise, answer, result, ran, outcomes)
     _judge(exercise, answer, outcomes, result)
     return result
-
-
-def _is_untouched(error: BaseException | None) -> bool:
-    """Whether a stub raised it; torch raises the same for a dtype that an operator lacks."""
-    if not isinstance(error, NotImplementedError):
-        return False
-    line = traceback.extract_tb(error.__traceback__)[-1].line
-    return not line or line.startswith("raise")
 
 
 def _try_cases(exercise: Exercise, answer: Answer, outcomes: list[Outcome]) -> None:
@@ -104,58 +156,79 @@ def _try_cases(exercise: Exercise, answer: Answer, outcomes: list[Outcome]) -> N
 
 def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: Result) -> None:
     expected = expected_outcomes(exercise)
-    failing = [i for i, (e, o) in enumerate(zip(expected, outcomes, strict=True)) if is_wrong(e, o)]
-    if not failing:
+    tried = zip(exercise.cases, expected, outcomes, strict=True)
+    wrong_by = [how_wrong(exercise, case, want, got) for case, want, got in tried]
+    result.distance = max(wrong_by)
+    first = next((i for i, far in enumerate(wrong_by) if far > 1), None)
+    if first is None:
         result.status, result.expected = "passed", expected[0].value
         return
-    first = failing[0]
     outcome = outcomes[first]
-    result.case, result.expected, result.got = (
-        exercise.cases[first],
-        expected[first].value,
-        outcome.value,
-    )
+    result.case = exercise.cases[first]
+    result.expected, result.got = expected[first].value, outcome.value
     result.status = "error" if outcome.error else "failed"
-    result.finding = _finding(exercise, answer, expected[first], outcome)
-    found, result.throughout = known_mistake(exercise, first, outcomes)
-    if found:
-        result.misconception, result.why = found.name, found.why
-    elif difference(result.expected, result.got) and isinstance(result.got, type(result.expected)):
+    result.finding = _finding(exercise, answer, result, outcome)
+    seen = rules.Seen(exercise, answer, first, outcomes)
+    named = rules.named_by_error(seen) if outcome.error else None
+    if not named:
+        known, result.throughout = known_mistake(exercise, first, outcomes)
+        by_rule = None if known and result.throughout else _ask(rules.named_by_value, seen)
+        named = by_rule or known
+        result.throughout = result.throughout or named is by_rule
+    if named:
+        result.misconception, result.why = named.name, named.why
+    elif not outcome.error and isinstance(result.got, type(result.expected)):
         result.properties = _probe(exercise, answer, result)
 
 
-def _finding(exercise: Exercise, answer: Answer, expected: Outcome, outcome: Outcome) -> str:
+def _ask(rule: Callable[[rules.Seen], Any], seen: rules.Seen) -> Any:
+    """What a rule says; it may call the answer again, so within the limits."""
+    said: list[Any] = []
+    run_limited(lambda: said.append(rule(seen)))
+    return said[0] if said else None
+
+
+def _finding(exercise: Exercise, answer: Answer, result: Result, outcome: Outcome) -> str:
     if outcome.error:
         return learners_traceback(exercise, answer, outcome.error)
-    found = difference(expected.value, outcome.value)
+    tolerance = tolerance_of(exercise, result.case)
+    found = difference(result.expected, outcome.value, tolerance, exercise.tolerance)
     if found is None:
         return (
             f"The value is right, but the answer changes its argument {outcome.changed}. "
             "Whoever called it still needs that: work on a copy, or build something new."
         )
+    if result.case.fine:
+        return f"Of how far the result moves where the argument moves by 1e-8: {found}"
     return found
 
 
 def _probe(exercise: Exercise, answer: Answer, result: Result) -> list[tuple[str, bool]]:
-    """Which properties of right answers hold; one that raises does not hold."""
+    """Which properties of right answers hold; those that can't be asked are left out."""
+    if result.case.gradients or result.case.fine or isinstance(result.expected, dict):
+        return []  # the card shows gradients, slopes or names, of which no property speaks
     held: list[tuple[str, bool]] = []
 
     def probe_all() -> None:
         for prop in exercise.properties:
-            on_card = prop.of_result is None or _holds(
-                prop.of_result, result.got, *copy.deepcopy(result.case.args)
-            )
-            held.append((prop.claim, on_card and _holds(prop.holds, answer)))
+            shown: bool | None = True
+            if prop.of_result:
+                shown = _holds(prop.of_result, result.got, *copy.deepcopy(result.case.args))
+            holds = _holds(prop.holds, answer) if shown else shown
+            if holds is not None:
+                held.append((prop.claim, holds))
 
     run_limited(probe_all)
     return held
 
 
-def _holds(holds: Callable[..., bool], *args: Any) -> bool:
+def _holds(holds: Callable[..., bool | None], *args: Any) -> bool | None:
+    """Whether a property holds; None where it can't be asked."""
     try:
-        return bool(holds(*args))
+        said = holds(*args)
+        return None if said is None else bool(said)
     except (Exception, SystemExit, KeyboardInterrupt):
-        return False
+        return None
 
 
 def _ended_early(
@@ -164,15 +237,13 @@ def _ended_early(
     """What to say where not all cases were tried: the first that was wrong, or the slow one."""
     for number, (case, outcome) in enumerate(zip(exercise.cases, outcomes, strict=False)):
         expected = expected_outcomes(exercise)[number]
-        if is_wrong(expected, outcome) and not ran.still_running:
+        if how_wrong(exercise, case, expected, outcome) > 1 and not ran.still_running:
             result.case, result.expected, result.got = case, expected.value, outcome.value
             result.status = "error" if outcome.error else "failed"
-            result.finding = _finding(exercise, answer, expected, outcome)
-            result.finding += f" (A later call had not ended after {ran.seconds:.0f} seconds.)"
+            result.finding = _finding(exercise, answer, result, outcome)
             return result
-    result.status = "timeout"
     number = min(len(outcomes), len(exercise.cases) - 1)
-    result.case = exercise.cases[number]
+    result.case, result.status = exercise.cases[number], "timeout"
     result.expected = expected_outcomes(exercise)[number].value
     if ran.ending == "slow":
         reason = f"It had not ended after {ran.seconds:.0f} seconds and was stopped."

@@ -1,17 +1,36 @@
-"""What an exercise is made of: cases to try, mistakes to name, other answers that are right."""
+"""What an exercise is made of: cases to try, and what a lesson's room says of its answers."""
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import inspect
-from collections.abc import Callable
+import linecache
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
-from torch import Tensor
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from gpt2course.checks.compare import short_repr
+from gpt2course.checks.room import (
+    Mistake,
+    RightAnswer,
+    read_answers,
+    read_mistakes,
+    reference_source,
+)
 
 Answer = Callable[..., Any]
+ROOMS = Path(__file__).parents[1] / "lessons"
+NOTEBOOK = {"math": math, "torch": torch, "F": F, "nn": nn, "Tensor": Tensor}  # in every lesson
 
 
 @dataclass(frozen=True)
@@ -22,31 +41,17 @@ class Case:
         label: what this call tries, in a learner's words.
         args: the arguments; every call gets a deep copy of its own.
         gradients: compare the gradients of the float arguments instead of the value.
+        fine: compare how far the value moves where the float64 arguments move by 1e-8, per unit.
+            An answer that keeps float64 has the reference's slope, one that rounds on the way not.
         rows, columns: what stands beside the rows and above the columns of a drawn result.
     """
 
     label: str
     args: tuple
     gradients: bool = False
+    fine: bool = False
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Misconception:
-    """A known mistake: a small wrong implementation, and what to tell the one who makes it."""
-
-    name: str
-    why: str
-    answer: Answer
-
-
-@dataclass(frozen=True)
-class OtherAnswer:
-    """Another implementation that is right, shown to whoever has passed."""
-
-    name: str
-    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,23 @@ class Property:
 
     Args:
         claim: the property in a learner's words, as a statement that holds of right answers.
-        holds: called with the answer; True where the property holds.
+        holds: called with the answer; True where the property holds. None, or an exception, where
+            it can't be asked of this answer: the card then leaves it out.
         of_result: called with the result of the smallest failing case, which the card shows, and
-            its arguments; True where the property holds there too. Without it only `holds` counts.
+            its arguments; likewise. Without it only `holds` counts.
     """
 
     claim: str
-    holds: Callable[[Answer], bool]
-    of_result: Callable[..., bool] | None = None
+    holds: Callable[[Answer], bool | None]
+    of_result: Callable[..., bool | None] | None = None
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """The names that compiled code reads, those of its functions too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)
 
 
 def call_plainly(answer: Answer, *args: Any) -> Any:
@@ -84,23 +98,64 @@ class Exercise:
 
     Args:
         reference: the package's own component. Its name is the exercise's name.
-        lesson: the stem of the lesson, such as "06_masking".
         cases: the calls to try, the smallest first.
         properties: what to report where an answer is wrong in a way that nobody has listed.
         call: how an answer is called with the arguments of a case.
+        hints: a better sentence than the engine's own, by the name of one of its rules.
+        tolerance: how many times the usual distance a right answer may have (see `compare`).
     """
 
     reference: Answer
-    lesson: str
     cases: list[Case]
     properties: list[Property] = field(default_factory=list)
     call: Callable[..., Any] = call_plainly
-    misconceptions: list[Misconception] = field(default_factory=list)
-    other_answers: list[OtherAnswer] = field(default_factory=list)
+    hints: Mapping[str, str] = field(default_factory=dict)
+    tolerance: float = 1.0
+    # Set by the engine, which finds the exercise: its lesson ("06_masking"), and the way to others.
+    lesson: str = field(default="", init=False)
+    find: Callable[[str], Exercise] | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
         return self.reference.__name__
+
+    @property
+    def room(self) -> Path:
+        """The folder in which the exercise's Markdown stands."""
+        return ROOMS / self.lesson[3:]
+
+    @cached_property
+    def right_answers(self) -> list[RightAnswer]:
+        """Other right answers than the reference, from the room's answers.md."""
+        return read_answers(self.room / "answers.md", self.name)
+
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
+        """The known mistakes, from the room's mistakes.md."""
+        source = reference_source(self.reference)
+        return read_mistakes(self.room / "mistakes.md", self.name, source, self.right_answers)
+
+    def build(self, source: str) -> Answer:
+        """The answer that a source text defines, made anew at every call.
+
+        It stands where a notebook would have it: beside torch, nn, F and math, the imports of the
+        reference's own module, and finished components of this lesson and of those before.
+
+        Raises:
+            NameError: the text does not define the exercise's name.
+        """
+        from_module = vars(sys.modules[inspect.unwrap(self.reference).__module__])
+        own = {**NOTEBOOK, **from_module, "__name__": "answer"}
+        file = f"<{self.name} {abs(hash(source)):x}>"
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        code = compile(source, file, "exec", dont_inherit=True)
+        for name in set(names_in(code)) - {self.name, *own, *dir(builtins)}:
+            with contextlib.suppress(ValueError):
+                own[name] = self.find(name).reference
+        exec(code, own)
+        if own.get(self.name) is from_module.get(self.name):
+            raise NameError(f"the text does not define {self.name}")
+        return own[self.name]
 
     def parameter_names(self) -> list[str]:
         return list(inspect.signature(self.reference).parameters)
@@ -114,28 +169,3 @@ class Exercise:
         named = zip(self.parameter_names(), case.args, strict=False)
         arguments = [f"{name}={_argument(value)}" for name, value in named]
         return f"{self.name}({', '.join(arguments)})"
-
-    def misconception(self, why: str) -> Callable[[Answer], Answer]:
-        """Decorator: list the function as a mistake of its own name, with spaces."""
-
-        def listed(answer: Answer) -> Answer:
-            name = answer.__name__.strip("_").replace("_", " ")
-            self.misconceptions.append(Misconception(name, why, answer))
-            return answer
-
-        return listed
-
-    def variant(self, mistake: Answer) -> Callable[[Answer], Answer]:
-        """Decorator: list the function as the same mistake made in another way."""
-        listed = next(m for m in self.misconceptions if m.answer is mistake)
-
-        def also_listed(answer: Answer) -> Answer:
-            self.misconceptions.append(Misconception(listed.name, listed.why, answer))
-            return answer
-
-        return also_listed
-
-    def also_right(self, answer: Answer) -> Answer:
-        """Decorator: list the function as another right answer."""
-        self.other_answers.append(OtherAnswer(answer.__name__.replace("_", " "), answer))
-        return answer

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gpt2course.checks.attempt import gradients_of
 from gpt2course.checks.exercise import Answer, Case, Exercise
 from gpt2course.checks.inputs import normal
 
 PARAMETERS, OUTPUT, GRADIENTS = "parameters", "output", "gradients"  # what a case asks for
+TRAINING, BESIDE = "in training mode", "beside another"  # added to every exercise of a class
 
 
 class WrongParameters(Exception):
@@ -38,15 +40,25 @@ class ModuleExercise(Exercise):
 
     def __post_init__(self):
         self.call = self._call
+        outputs = [case.args for case in self.cases if case.args[0] == OUTPUT]
+        _, sizes, x = outputs[0]
+        others = [args[1] for args in outputs if args[1] != sizes]
+        self.cases += [Case("in training mode, called twice", (TRAINING, sizes, x))]
+        if others:
+            label = f"while another one of the sizes {others[-1]} exists"
+            self.cases += [Case(label, (BESIDE, (sizes, others[-1]), x))]
 
     def parameter_names(self) -> list[str]:
         return ["what", "sizes", "x"]
 
     def called_with(self, case: Case) -> tuple[list[str], tuple]:
-        return list(inspect.signature(self.reference).parameters), case.args[1]
+        sizes = case.args[1]
+        sizes = sizes[0] if case.args[0] == BESIDE else sizes
+        return list(inspect.signature(self.reference).parameters), sizes
 
     def call_text(self, case: Case) -> str:
         what, sizes, x = case.args
+        sizes = sizes[0] if what == BESIDE else sizes
         words = ", ".join(str(size) for size in sizes)
         built = f"{self.name}({words})"
         if what == PARAMETERS:
@@ -62,12 +74,19 @@ class ModuleExercise(Exercise):
     def _call(self, answer: Answer, what: str, sizes: tuple, x: Any) -> Any:
         if what in (self.other_asks or {}):
             return self.other_asks[what](answer, sizes, x)
+        if what == BESIDE:
+            sizes, other = sizes
         module = build(answer, sizes)
         if what == PARAMETERS:
             return {name: tuple(p.shape) for name, p in own_parameters(module).items()}
         dtype = self.dtype_of(x)
         fill(module, built_once(self.reference, sizes), dtype)
-        if what == OUTPUT:
+        if what == BESIDE:
+            build(answer, other)
+        if what == TRAINING:
+            module.train()
+            module(x)
+        if what != GRADIENTS:
             return module(x)
         return gradients(module, x)
 
@@ -169,12 +188,4 @@ def gradients(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
     leaves = dict(own_parameters(module))
     if x.is_floating_point():
         leaves = {"x": x.requires_grad_(), **leaves}
-    y = module(x)
-    weights = torch.cos(torch.arange(y.numel(), dtype=y.dtype)).view(y.shape)
-    if not y.requires_grad:
-        return {f"the gradient of {name}": torch.zeros_like(leaf) for name, leaf in leaves.items()}
-    found = torch.autograd.grad((y * weights).sum(), list(leaves.values()), allow_unused=True)
-    return {
-        f"the gradient of {name}": torch.zeros_like(leaf) if g is None else g
-        for (name, leaf), g in zip(leaves.items(), found, strict=True)
-    }
+    return gradients_of(module(x), leaves)

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from gpt2course.checks.compare import difference, short_repr, wrong_entries
+from gpt2course.checks.attempt import tolerance_of
+from gpt2course.checks.compare import dense, distance, distances, short_repr
 from gpt2course.checks.exercise import Case, Exercise
 from gpt2course.drawing.matrix import as_matrix, entry_text, matrix_text
 
@@ -40,6 +41,7 @@ class Result:
     properties: list[tuple[str, bool]] = field(default_factory=list)  # claim, does it hold?
     printed: str = ""
     seconds: float = 0.0
+    distance: float = 0.0  # from the reference in tolerances, the largest of all cases
 
     @property
     def name(self) -> str:
@@ -69,19 +71,27 @@ class Result:
             tried = "; ".join(case.label for case in self.exercise.cases)
             return [f"Tried: {tried}."]
         lines = [mistake_sentence(self), f"{self.lead} {self.case.label}: {call_text(self)}"]
-        lines += [self.finding, *(f"{sign(holds)} {claim}" for claim, holds in self.properties)]
+        lines += [self.finding, *property_lines(self)]
         lines += [drawn_as_text(self)]
         return lines + ([f"It printed: {self.printed[:300]}"] if self.printed else [])
 
 
 def mistake_sentence(result: Result) -> str:
     """The name of the mistake and why it gives this; empty where it is not a known one."""
-    return f"{naming(result)} {result.misconception}. {result.why}" if result.why else ""
+    return f"{naming(result)} {result.misconception}. {result.why}" if result.misconception else ""
 
 
 def naming(result: Result) -> str:
     """The words that lead in the name of a mistake."""
     return "This mistake has a name:" if result.throughout else "This looks like a known mistake:"
+
+
+def property_lines(result: Result) -> list[str]:
+    """The properties that could be asked, and a word where none of them is what went wrong."""
+    lines = [f"{sign(holds)} {claim}" for claim, holds in result.properties]
+    if lines and all(holds for _, holds in result.properties):
+        lines.append("So none of these is what went wrong.")
+    return lines
 
 
 def sign(holds: bool) -> str:
@@ -105,20 +115,22 @@ class Drawing:
 
 def drawings(result: Result) -> list[Drawing]:
     """The expected and the given matrix, cut to the slice that differs; empty for other values."""
-    where, expected, got = _first_tensors(result.expected, result.got)
-    if not isinstance(expected, Tensor) or expected.ndim == 0:
+    where, expected, got = _first_tensors(result)
+    if not _can_be_drawn(expected):
         return []
-    if not isinstance(got, Tensor) or got.ndim == 0:
+    if not _can_be_drawn(got):
         first = [0] * (expected.ndim - 2)
         where += f" {first}, of {tuple(expected.shape)}" if first else ""
         return [Drawing(f"expected{where}", as_matrix(expected, first))]
+    expected, got = dense(expected), dense(got)
     if got.shape != expected.shape:
         pairs = (("expected", expected), ("yours", got))
         return [
             Drawing(f"{title}{where}, {tuple(t.shape)}", as_matrix(t, [0] * (t.ndim - 2)))
             for title, t in pairs
         ]
-    wrong = wrong_entries(expected, got)
+    tolerance = tolerance_of(result.exercise, result.case)
+    wrong = distances(expected, got, tolerance) > result.exercise.tolerance
     leading = wrong.nonzero()[0].tolist()[: max(0, wrong.ndim - 2)] if wrong.any() else []
     leading = leading or [0] * (wrong.ndim - 2)
     where += f" {leading}" if leading else ""
@@ -130,13 +142,20 @@ def drawings(result: Result) -> list[Drawing]:
     ]
 
 
-def _first_tensors(expected: Any, got: Any) -> tuple[str, Any, Any]:
+def _can_be_drawn(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and value.numel() > 0
+
+
+def _first_tensors(result: Result) -> tuple[str, Any, Any]:
     """Look into a dict of gradients or a tuple for the first pair that differs."""
+    expected, got = result.expected, result.got
     if isinstance(expected, tuple | dict) and type(expected) is type(got):
+        tolerance = tolerance_of(result.exercise, result.case)
         keys = expected.keys() if isinstance(expected, dict) else range(len(expected))
         for key in keys:
             one, other = (v[key] if key in _keys(v) else None for v in (expected, got))
-            if isinstance(one, Tensor) and difference(one, other):
+            far = distance(one, other, tolerance) > result.exercise.tolerance
+            if isinstance(one, Tensor) and far:
                 return f": {key}" if isinstance(key, str) else f" [{key}]", one, other
     return "", expected, got
 
@@ -180,7 +199,7 @@ SHOWN_KEYS = 12
 
 
 def _dicts_text(expected: dict, got: dict) -> str:
-    keys = [key for key in expected if key not in got or difference(expected[key], got[key])]
+    keys = [key for key in expected if key not in got or distance(expected[key], got[key]) > 1]
     keys += [key for key in got if key not in expected]
     lines = []
     for key in keys[:SHOWN_KEYS]:

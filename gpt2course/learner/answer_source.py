@@ -28,13 +28,14 @@ class NoSource(Exception):
     """The text of the answer can't be found."""
 
 
-def compose(name: str, answer: Callable[..., Any], parts: list[tuple[str, Any]]) -> str:
+def compose(name: str, answer: Callable[..., Any], part: Callable[[Any], str | None]) -> str:
     """The text of a module that defines `name` and needs nothing from the notebook.
 
     Args:
         name: the exercise, under which the module must offer the answer.
         answer: a function or class written at the top of a cell or file.
-        parts: finished components with their names; these are imported from gpt2course.mine.
+        part: the name of the finished component that a value is; it is then imported from
+            gpt2course.mine. None where it is none.
 
     Raises:
         NotSelfContained: it leans on something that another cell defines.
@@ -52,7 +53,7 @@ def compose(name: str, answer: Callable[..., Any], parts: list[tuple[str, Any]])
     values = _globals_of(answer)
     for used in outside:
         if used in values:
-            line = _import_line(used, values[used], parts)
+            line = _import_line(used, values[used], part)
             (imports if line else missing).append(line or used)
         elif not hasattr(builtins, used):
             missing.append(used)
@@ -140,11 +141,10 @@ def _with_decorators(statement: ast.stmt, text: str) -> str | None:
     return "\n".join(text.splitlines()[_first_line(statement) - 1 : statement.end_lineno])
 
 
-def _import_line(name: str, value: Any, parts: list[tuple[str, Any]]) -> str | None:
+def _import_line(name: str, value: Any, part: Callable[[Any], str | None]) -> str | None:
     """The import that gives `value` under `name`; None where there is none."""
-    for part, known in parts:
-        if value is known:
-            return _from("gpt2course.mine", part, name)
+    if finished := part(value):
+        return _from("gpt2course.mine", finished, name)
     if isinstance(value, ModuleType):
         plain = value.__name__ == name
         return f"import {name}" if plain else f"import {value.__name__} as {name}"

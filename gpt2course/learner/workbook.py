@@ -164,12 +164,18 @@ def _seal(body: str) -> str:
     return f"{CHECKED}{_digest(body)}\n"
 
 
-def _parts(name: str) -> list[tuple[str, Any]]:
-    """Finished components that an answer may use: the package's, the kept, this kernel's."""
-    references = ((e.name, e.reference) for e in engine.exercises().values())
-    kept = ((other, answer) for other, (_, answer) in _loaded.items())
-    parts = [*references, *kept, *_in_session.items()]
-    return [(other, answer) for other, answer in parts if other != name]
+def _parts(name: str) -> Callable[[Any], str | None]:
+    """Says which finished component a value is: the package's, a kept one, or this kernel's."""
+
+    def part(value: Any) -> str | None:
+        own = [*((other, answer) for other, (_, answer) in _loaded.items()), *_in_session.items()]
+        found = next((other for other, answer in own if value is answer and other != name), None)
+        called = getattr(value, "__name__", None)
+        if found or called == name or called not in engine.names():
+            return found
+        return called if engine.find(called).reference is value else None
+
+    return part
 
 
 def _leans_on(name: str, names: list[str]) -> str:

@@ -1,101 +1,103 @@
-"""Every misconception run as an answer, as a table: `python -m gpt2course.tools.kill_table FILE`.
+"""What the checks catch, as a table: `python -m gpt2course.tools.kill_table [LESSON]`.
 
-A mistake is caught where it does not pass, and named where the card gives its own name.
+Every way to make a known mistake is run as an answer, and every other right answer too. A mistake
+is caught where it does not pass, and named where the card gives its own name. The margin is the
+largest distance from the reference in tolerances: a right answer has at most 0.1, a wrong one 10 or
+more (∞ where it differs in form), so that no verdict depends on the processor's arithmetic.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 from gpt2course.checks import engine
-from gpt2course.checks.mistakes import fresh
-from gpt2course.files import write_whole
+
+FARTHEST_RIGHT, NEAREST_WRONG = 0.1, 10.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """One misconception, or another right answer, as the checks see it."""
+    """One way to make a mistake, or one right answer, as the checks see it."""
 
     lesson: str
     exercise: str
     answer: str
+    right: bool
     status: str
     named: str | None  # the mistake that the card names
-    wanted: str  # "caught" or "passed"
+    margin: float
 
     @property
     def as_wanted(self) -> bool:
-        if self.wanted == "passed":
+        if self.right:
             return self.status == "passed"
-        return self.status != "passed" and self.named == self.answer
+        return self.status in ("failed", "error", "timeout") and self.named == self.answer
+
+    @property
+    def clear(self) -> bool:
+        """Whether the verdict has a margin on the right side."""
+        return self.margin <= FARTHEST_RIGHT if self.right else self.margin >= NEAREST_WRONG
 
 
-def rows() -> list[Row]:
-    """Run everything that is listed."""
-    found = []
-    for exercise in engine.exercises().values():
-        listed = [(m.name, fresh(m.answer), "caught") for m in exercise.misconceptions]
-        listed += [(o.name, o.answer, "passed") for o in exercise.other_answers]
-        for name, answer, wanted in listed:
-            result = engine.run(exercise.name, answer)
-            row = Row(
-                exercise.lesson, exercise.name, name, result.status, result.misconception, wanted
-            )
-            found.append(row)
-    return found
+def rows(names: Sequence[str], only_right: bool = False) -> Iterator[Row]:
+    """Run everything that is listed for these exercises."""
+    for name in names:
+        exercise = engine.find(name)
+        listed = [("the reference", None, True)]
+        listed += [(answer.title, answer.source, True) for answer in exercise.right_answers]
+        mistakes = [] if only_right else exercise.mistakes
+        listed += [(m.name, way, False) for m in mistakes for way in m.ways]
+        for title, source, right in listed:
+            answer = exercise.build(source) if source else exercise.reference
+            result = engine.run(name, answer)
+            yield Row(
+                exercise.lesson, name, title, right,
+                result.status, result.misconception, result.distance,
+            )  # fmt: skip
 
 
-def as_markdown(found: list[Row]) -> str:
-    """The table as it stands in the repository."""
-    caught = [row for row in found if row.wanted == "caught"]
-    right = [row for row in found if row.wanted == "passed"]
+def as_markdown(found: Sequence[Row]) -> str:
+    """The rows as a table, with a line that counts them."""
+    wrong, right = ([row for row in found if row.right is side] for side in (False, True))
     lines = [
-        "# What the checks catch",
+        f"{len({row.exercise for row in found})} exercises. Of {len(wrong)} ways to make a known "
+        f"mistake {sum(row.status != 'passed' for row in wrong)} are caught and "
+        f"{sum(row.as_wanted for row in wrong)} called by their own name; of {len(right)} right "
+        f"answers {sum(row.as_wanted for row in right)} pass. The farthest right answer lies at "
+        f"{max((row.margin for row in right), default=0):.2g} tolerances, the nearest wrong one at "
+        f"{min((row.margin for row in wrong), default=float('inf')):.3g}.",
         "",
-        "Made by `python -m gpt2course.tools.kill_table tests/kill_table.md`; a test keeps it so.",
-        "",
-        f"{len(engine.names())} exercises. Of {len(caught)} known mistakes "
-        f"{sum(row.status != 'passed' for row in caught)} are caught and "
-        f"{sum(row.as_wanted for row in caught)} called by their own name; of {len(right)} other "
-        f"right answers {sum(row.as_wanted for row in right)} pass.",
-        "",
-        "| lesson | exercise | mistake | caught | named |",
+        "| exercise | answer | status | named | margin |",
         "|---|---|---|---|---|",
-        *(_line(row) for row in caught),
-        "",
-        "| lesson | exercise | other right answer | passes |",
-        "|---|---|---|---|",
-        *(f"| {r.lesson} | `{r.exercise}` | {r.answer} | {_yes(r.as_wanted)} |" for r in right),
     ]
+    for row in found:
+        named = "" if row.as_wanted else f"**{row.named}**"
+        mark = "" if row.clear else " **close**"
+        lines.append(
+            f"| `{row.exercise}` | {row.answer} | {row.status} | {named} | {row.margin:.2g}{mark} |"
+        )
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Row) -> str:
-    named = "yes" if row.as_wanted else f"**as {row.named}**" if row.named else "**no**"
-    caught = _yes(row.status != "passed")
-    return f"| {row.lesson} | `{row.exercise}` | {row.answer} | {caught} | {named} |"
-
-
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "**no**"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the table to the file named, or to the terminal; 1 where a row is not as wanted."""
+    """Print the table; 1 where a row is not as wanted or not clear."""
     parser = argparse.ArgumentParser("python -m gpt2course.tools.kill_table", description=__doc__)
-    parser.add_argument("file", nargs="?", metavar="FILE", help="where the table goes (terminal)")
-    file = parser.parse_args(argv).file
-    found = rows()
-    text = as_markdown(found)
-    if file:
-        write_whole(Path(file), text.encode())
-    else:
-        print(text, end="")
-    return 0 if all(row.as_wanted for row in found) else 1
+    parser.add_argument("lesson", nargs="?", metavar="LESSON", help="such as 06_masking (all)")
+    parser.add_argument("--right", action="store_true", help="only the right answers")
+    parser.add_argument("--json", action="store_true", help="one JSON object a row, not a table")
+    options = parser.parse_args(argv)
+    found = []
+    for row in rows(engine.names(options.lesson), options.right):
+        found.append(row)
+        if options.json:
+            print(json.dumps(asdict(row)), flush=True)
+    if not options.json:
+        print(as_markdown(found), end="")
+    return 0 if all(row.as_wanted and row.clear for row in found) else 1
 
 
 if __name__ == "__main__":

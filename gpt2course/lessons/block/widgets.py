@@ -8,10 +8,10 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.lessons.block.figures import who_moves
 from gpt2course.drawing.matrix import matrix_svg, matrix_text
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.block.figures import who_moves
 
 
 def blocks_to_play(

@@ -8,9 +8,9 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.lessons.embeddings.figures import neighbour_bars
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.embeddings.figures import neighbour_bars
 
 MEASURES = ("cosine", "dot product")
 

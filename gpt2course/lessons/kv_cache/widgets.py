@@ -8,9 +8,9 @@ from html import escape
 import ipywidgets
 
 from gpt2course.config import GPT2Config
-from gpt2course.lessons.kv_cache.figures import AGAIN, GREY, INK, KEPT, NEW
 from gpt2course.drawing.picture import Picture, from_svg
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.kv_cache.figures import AGAIN, GREY, INK, KEPT, NEW
 
 Count = Callable[[GPT2Config, int, int], int]
 COLUMNS = 16  # of each grid

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from gpt2course.drawing.attention_maps import labels_of
 from gpt2course.drawing.explorer import Candidate, next_tokens
-from gpt2course.lessons.looking_inside.figures import head_name, stage_names
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.tokens import piece_text
+from gpt2course.drawing.twin import Playable, playable
 from gpt2course.inspection import activations, logit_lens, without_heads
+from gpt2course.lessons.looking_inside.figures import head_name, stage_names
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
-from gpt2course.drawing.twin import Playable, playable
 
 TOP = 4  # words shown for each stage
 BEFORE, NOW = 10, 5  # likeliest words of the whole model, and of the one without some heads

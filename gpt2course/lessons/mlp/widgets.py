@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.lessons.mlp.figures import curve_of_units, gelu_at
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.mlp.figures import curve_of_units, gelu_at
 
 MOST = 8  # hidden units
 Function = Callable[[Tensor], Tensor]

@@ -8,9 +8,9 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.lessons.multi_head.figures import head_map
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.multi_head.figures import head_map
 
 
 def head_switch(maps: Mapping[str, Mapping[str, Float[Tensor, "T T"]]]) -> Playable:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.config import GPT2Config
-from gpt2course.lessons.output_projection.figures import parameter_map, row_against_table
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.output_projection.figures import parameter_map, row_against_table
 
 
 def scores_to_play(

@@ -8,9 +8,9 @@ from html import escape
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.embedding import sinusoidal_positions
 from gpt2course.drawing.matrix import matrix_svg, matrix_text
 from gpt2course.drawing.picture import Picture, from_figure, from_svg
+from gpt2course.embedding import sinusoidal_positions
 
 FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 RADIUS, STEP = 46, 190  # of one clock, and from one clock to the next, in pixels

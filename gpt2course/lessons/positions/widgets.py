@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.lessons.positions.figures import row_of_both
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.positions.figures import row_of_both
 
 
 def position_slider(

@@ -8,9 +8,9 @@ import ipywidgets
 from torch import Tensor, nn
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, playable
 from gpt2course.lessons.released_weights.figures import Load, tensor_card, two_lists
 from gpt2course.weights import PREFIX
-from gpt2course.drawing.twin import Playable, playable
 
 WIDE = {"description_width": "80px"}
 

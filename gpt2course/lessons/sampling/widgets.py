@@ -13,9 +13,9 @@ from torch import Tensor
 
 from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, playable
 from gpt2course.lessons.sampling.figures import filtered
 from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
-from gpt2course.drawing.twin import Playable, playable
 
 
 def sampling_desk(

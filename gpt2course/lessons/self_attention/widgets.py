@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.lessons.self_attention.figures import LONGEST, cabinet
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.self_attention.figures import LONGEST, cabinet
 
 BY_HAND = "by hand"
 

@@ -9,8 +9,8 @@ import ipywidgets
 
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.tokens import piece_table, piece_text, token_boxes
-from gpt2course.tokenizer import GPT2_PATTERN, apply_merges, split_text
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.tokenizer import GPT2_PATTERN, apply_merges, split_text
 
 Merges = Sequence[tuple[int, int]]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import ipywidgets
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.lessons.training.figures import Moment, curves, moment_picture
 from gpt2course.drawing.twin import Playable, playable
+from gpt2course.lessons.training.figures import Moment, curves, moment_picture
 
 WIDE = {"layout": ipywidgets.Layout(width="430px"), "style": {"description_width": "120px"}}
 Schedule = Callable[[int, float, float, int, int], float]

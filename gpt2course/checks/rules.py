@@ -1,0 +1,353 @@
+"""Mistakes that show by themselves, in any exercise: the engine names them without a list.
+
+Each rule looks at what an answer did and says its name and why, or None. An exercise gives a
+better sentence where it has one: `hints={"cuts the gradient": "…"}`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gpt2course.checks.attempt import Outcome, attempt, expected_outcomes
+from gpt2course.checks.compare import TOLERANCE, dense, distance
+from gpt2course.checks.exercise import Answer, Exercise, names_in
+
+
+class Named(NamedTuple):
+    """The name of a mistake, and what to tell whoever makes it."""
+
+    name: str
+    why: str
+
+
+class Seen(NamedTuple):
+    """What a rule may look at: the answer, and what came of it in the smallest failing case."""
+
+    exercise: Exercise
+    answer: Answer
+    first: int  # the number of that case
+    outcomes: list[Outcome]
+
+    @property
+    def got(self) -> Outcome:
+        return self.outcomes[self.first]
+
+    @property
+    def expected(self) -> Outcome:
+        return expected_outcomes(self.exercise)[self.first]
+
+    @property
+    def case(self) -> Any:
+        return self.exercise.cases[self.first]
+
+
+def named_by_error(seen: Seen) -> Named | None:
+    """The rule that names an error, if one does."""
+    return _first(seen, _stub_left_in, _no_forward, _no_super, _no_self)
+
+
+def named_by_value(seen: Seen) -> Named | None:
+    """The rule that names a wrong value, if one does."""
+    if seen.got.error:
+        return None
+    return _first(
+        seen, _changes_argument, _returns_none, _remembers, _other_kind, _other_dtype,
+        _cuts_gradient, _rounds, _training_mode, _reads_the_notebook,
+    )  # fmt: skip
+
+
+def _first(seen: Seen, *rules: Callable[[Seen], Named | None]) -> Named | None:
+    found = next(filter(None, (rule(seen) for rule in rules)), None)
+    return found and Named(found.name, seen.exercise.hints.get(found.name, found.why))
+
+
+# --- errors ---
+
+
+def _stub_left_in(seen: Seen) -> Named | None:
+    if not is_stub_error(seen.got.error):
+        return None
+    if not any(own and raises for own, raises in _bodies(seen.answer)):
+        return None
+    return Named(
+        "the line with raise is still there",
+        "`raise NotImplementedError` ends the function wherever it stands. Delete that line and "
+        "keep your own.",
+    )
+
+
+def _no_forward(seen: Seen) -> Named | None:
+    answer = seen.answer
+    if not isinstance(answer, type) or not issubclass(answer, nn.Module):
+        return None
+    if answer.forward is not nn.Module.forward:
+        return None
+    own = [name for name in vars(answer) if callable(vars(answer)[name])]
+    near = difflib.get_close_matches("forward", own, n=1, cutoff=0.6)
+    instead = near or [name for name in ("__call__", "call") if name in own]
+    renamed = f" Yours has `{instead[0]}`: call it `forward`." if instead else ""
+    return Named(
+        "has no forward",
+        "Calling a module runs its method `forward`, and this class does not define one." + renamed,
+    )
+
+
+def _no_super(seen: Seen) -> Named | None:
+    if "before Module.__init__() call" not in str(seen.got.error):
+        return None
+    return Named(
+        "does not call super().__init__()",
+        "nn.Module has to set itself up before it can hold layers: the first line of `__init__` is "
+        "`super().__init__()`.",
+    )
+
+
+def _no_self(seen: Seen) -> Named | None:
+    found = re.match(r"name '(\w+)' is not defined", str(seen.got.error))
+    if not isinstance(seen.answer, type) or not found or not isinstance(seen.got.error, NameError):
+        return None
+    init = getattr(seen.answer.__init__, "__code__", None)
+    if init is None or found[1] not in init.co_names:
+        return None
+    return Named(
+        "a name without self.",
+        f"`{found[1]}` belongs to the module: inside `forward` it is `self.{found[1]}`.",
+    )
+
+
+# --- values ---
+
+
+def _changes_argument(seen: Seen) -> Named | None:
+    if not seen.got.changed or distance(seen.expected.value, seen.got.value) > 1:
+        return None
+    return Named(
+        "changes its argument",
+        f"The result is right, but `{seen.got.changed}` is changed, and whoever called the "
+        "function still needs it. Work on a copy, or build something new.",
+    )
+
+
+def _returns_none(seen: Seen) -> Named | None:
+    if seen.got.value is not None or seen.expected.value is None:
+        return None
+    return Named(
+        "returns None",
+        "A function gives back what stands behind `return`. Without that line, or with `return` "
+        "alone, it gives back None.",
+    )
+
+
+def _remembers(seen: Seen) -> Named | None:
+    """The same call once more gives something else."""
+    again = attempt(seen.exercise, seen.answer, seen.case)
+    once_more = attempt(seen.exercise, seen.answer, seen.case)
+    if again.error or once_more.error:
+        return None
+    values = seen.got.value, again.value, once_more.value
+    if all(distance(one, other) <= 1 for one, other in zip(values, values[1:], strict=False)):
+        return None
+    return Named(
+        "remembers earlier calls",
+        "The same call gives another result the next time: something outlives the call, such as a "
+        "list or dict outside the function, or a default argument like `counts={}`. Make it new "
+        "inside the function.",
+    )
+
+
+def _other_kind(seen: Seen) -> Named | None:
+    """The right values in another container."""
+    expected, got = seen.expected.value, seen.got.value
+    if isinstance(expected, Tensor):
+        other = _as_tensor(got, expected)
+        if isinstance(got, Tensor) or other is None or distance(expected, other) > 1:
+            return None
+        what = "NumPy" if isinstance(got, np.ndarray | np.generic) else type(got).__name__
+        return Named(
+            f"returns {what} instead of a tensor",
+            "The numbers are right, but they are not in a torch tensor, which the next part needs.",
+        )
+    if isinstance(expected, bool | int | float | str) and isinstance(got, Tensor | np.generic):
+        return Named(
+            f"returns {'a tensor' if isinstance(got, Tensor) else 'NumPy'} instead of a Python "
+            f"{type(expected).__name__}",
+            f"The exercise asks for one of Python's own numbers: `{type(expected).__name__}(…)`, "
+            "or `.item()` of a tensor.",
+        ) if _number_of(got) is not None else None  # fmt: skip
+    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        if isinstance(got, type(expected)) or distance(expected, type(expected)(got)) > 1:
+            return None
+        asked, given = type(expected).__name__, type(got).__name__
+        return Named(
+            f"returns a {given} instead of a {asked}",
+            f"What it holds is right; the exercise asks for a {asked}: `{asked}(…)`.",
+        )
+    return None
+
+
+def _as_tensor(got: Any, expected: Tensor) -> Tensor | None:
+    try:
+        if isinstance(got, list | tuple) and got and all(isinstance(g, Tensor) for g in got):
+            return torch.stack(list(got)).to(expected.dtype)
+        if isinstance(got, np.ndarray | np.generic | list | tuple | int | float):
+            return torch.as_tensor(got).to(expected.dtype)
+    except (ValueError, TypeError, RuntimeError):
+        pass
+    return None
+
+
+def _number_of(got: Any) -> Any:
+    return got.item() if getattr(got, "size", None) is not None and np.size(got) == 1 else None
+
+
+def _other_dtype(seen: Seen) -> Named | None:
+    pairs = _pairs(seen.expected.value, seen.got.value)
+    differ = [(want, have) for want, have in pairs if want.dtype != have.dtype]
+    same_shape = all(want.shape == have.shape for want, have in pairs)
+    if not differ or not same_shape:
+        return None
+    coarse = max(TOLERANCE.get(t.dtype, 0.0) for pair in differ for t in pair) or None
+    if not all(distance(want, have.to(want.dtype), coarse) <= 1 for want, have in pairs):
+        return None
+    want, have = (str(t.dtype).removeprefix("torch.") for t in differ[0])
+    fill = ", with `dtype=` where a tensor is made or `.to(…)` where one is used"
+    return Named(
+        "has another dtype",
+        f"The values are right, but they are {have}, and {want} is asked for. Keep the dtype of "
+        f"what came in{fill if want.startswith('float') else ''}.",
+    )
+
+
+def _pairs(expected: Any, got: Any) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of two values of one form, side by side; none where the forms differ."""
+    if isinstance(expected, Tensor) and isinstance(got, Tensor):
+        return [(dense(expected), dense(got))]
+    if isinstance(expected, tuple | list) and isinstance(got, type(expected)):
+        both = zip(expected, got, strict=False)
+        return [pair for want, have in both for pair in _pairs(want, have)]
+    return []
+
+
+def _cuts_gradient(seen: Seen) -> Named | None:
+    """Only a gradient is wrong, and it is zero where it should not be."""
+    expected, got = seen.expected.value, seen.got.value
+    is_gradients = isinstance(expected, dict) and all("gradient" in str(key) for key in expected)
+    if not is_gradients or not isinstance(got, dict) or got.keys() != expected.keys():
+        return None
+    cut = [
+        name.removeprefix("the gradient of ")
+        for name, want in expected.items()
+        if isinstance(got[name], Tensor) and not got[name].any() and want.any()
+    ]
+    if not cut:
+        return None
+    names = ", ".join(f"`{name}`" for name in cut)
+    return Named(
+        "cuts the gradient",
+        f"The values are right, but no gradient reaches {names}: training would learn nothing "
+        "there. `.item()`, `.detach()`, `.data`, `torch.tensor(…)` of a tensor, `torch.no_grad()` "
+        "and NumPy all cut it.",
+    )
+
+
+def _rounds(seen: Seen) -> Named | None:
+    """Right in every case but those that ask for the digits of float64."""
+    if not seen.case.fine and getattr(seen.expected.value, "dtype", None) != torch.float64:
+        return None
+    coarse = TOLERANCE[torch.float32]
+    for case, want, have in zip(
+        seen.exercise.cases, expected_outcomes(seen.exercise), seen.outcomes, strict=False
+    ):
+        near = not have.error and distance(want.value, have.value, coarse) <= 1
+        if not (near or case.fine) or (case.fine and have.error):
+            return None
+    return Named(
+        "rounds float64 on the way",
+        "float64 goes in and float64 comes out, but in between the numbers were rounded, by "
+        "`.float()`, `.half()`, `dtype=torch.float32` or `round`. Compute in the dtype of the "
+        "argument.",
+    )
+
+
+def _training_mode(seen: Seen) -> Named | None:
+    if not str(seen.case.label).startswith("in training mode"):
+        return None
+    return Named(
+        "does something else in training mode",
+        "After `.train()` it gives another result than after `.eval()`. Is there a dropout, or a "
+        "question about `self.training`? The exercise asks for none.",
+    )
+
+
+def _reads_the_notebook(seen: Seen) -> Named | None:
+    """The function uses a value that stands in the notebook and not among its arguments."""
+    read = sorted(set(_notebook_values(seen.answer)))
+    if not read:
+        return None
+    names = " and ".join(f"`{name}`" for name in read)
+    return Named(
+        "reads a variable of the notebook",
+        f"It uses {names} from another cell, which stay the same whatever the function is called "
+        "with. Take what it needs from its arguments.",
+    )
+
+
+def _notebook_values(answer: Answer) -> Iterator[str]:
+    functions = vars(answer).values() if isinstance(answer, type) else [inspect.unwrap(answer)]
+    for function in functions:
+        outside = getattr(function, "__globals__", {})
+        if isinstance(function, FunctionType) and outside.get("__name__") == "__main__":
+            for name in names_in(function.__code__):
+                value = outside.get(name)
+                if isinstance(value, Tensor | int | float | str | list | dict | tuple | np.ndarray):
+                    yield name
+
+
+# --- stubs ---
+
+
+def is_stub_error(error: BaseException | None) -> bool:
+    """Whether the line that every exercise begins with raised it."""
+    return isinstance(error, NotImplementedError) and str(error) == "your turn"
+
+
+def only_a_stub(answer: Answer) -> bool:
+    """Whether nothing of the learner's own stands in it (or its text can't be found)."""
+    return not any(own for own, _ in _bodies(answer))
+
+
+def _bodies(answer: Answer) -> Iterator[tuple[list[ast.stmt], bool]]:
+    """Of every function of an answer its own statements, and whether the stub's raise is there."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(answer))))
+    except (OSError, TypeError, SyntaxError):
+        return
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            is_raise = [
+                isinstance(s, ast.Raise) and "your turn" in ast.unparse(s) for s in function.body
+            ]
+            pairs = zip(function.body, is_raise, strict=True)
+            yield [s for s, raises in pairs if not raises and not _is_given(s)], any(is_raise)
+
+
+def _is_the_stubs_raise(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Raise) and "your turn" in ast.unparse(statement)
+
+
+def _is_given(statement: ast.stmt) -> bool:
+    """What a stub comes with: a docstring, and a class's call of nn.Module's constructor."""
+    return ast.unparse(statement) == "super().__init__()" or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
