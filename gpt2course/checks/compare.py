@@ -38,6 +38,11 @@ def short_repr(value: Any) -> str:
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
 
+def is_plain(value: Any) -> bool:
+    """Whether it is a tensor with a shape, which nested tensors lack."""
+    return isinstance(value, Tensor) and not value.is_nested
+
+
 def dense(value: Tensor) -> Tensor:
     """A tensor that can be compared entry by entry: detached, and stored in the plain way."""
     value = value.detach()
@@ -65,10 +70,8 @@ def wrong_entries(expected: Tensor, got: Tensor, tolerance: float | None = None)
 def distance(expected: Any, got: Any, tolerance: float | None = None) -> float:
     """The largest distance between two values in tolerances; inf where their form differs."""
     if isinstance(expected, Tensor):
-        if not isinstance(got, Tensor) or (got.shape, got.dtype) != (
-            expected.shape,
-            expected.dtype,
-        ):
+        form = expected.shape, expected.dtype
+        if not is_plain(got) or (got.shape, got.dtype) != form:
             return math.inf
         apart = distances(expected, got, tolerance)
         return apart.max().item() if apart.numel() else 0.0
@@ -90,7 +93,15 @@ def distance(expected: Any, got: Any, tolerance: float | None = None) -> float:
     same_kind = isinstance(got, type(expected)) and isinstance(got, bool) == isinstance(
         expected, bool
     )
-    return 0.0 if same_kind and expected == got else math.inf
+    return 0.0 if same_kind and _equal(expected, got) else math.inf
+
+
+def _equal(expected: Any, got: Any) -> bool:
+    """Whether two values of any kind are equal; an array, say, has no single answer to that."""
+    try:
+        return bool(expected is got or expected == got)
+    except Exception:
+        return False
 
 
 def difference(
@@ -129,8 +140,9 @@ def _a(value: Any) -> str:
 def _tensor_difference(
     expected: Tensor, got: Any, tolerance: float | None, scale: float
 ) -> str | None:
-    if not isinstance(got, Tensor):
-        return f"It returned {_a(got)}; the exercise asks for a tensor."
+    if not is_plain(got):
+        given = "a nested tensor" if isinstance(got, Tensor) else _a(got)
+        return f"It returned {given}; the exercise asks for a tensor."
     if got.shape != expected.shape:
         shapes = f"{tuple(got.shape)}; the exercise asks for {tuple(expected.shape)}"
         return f"The result has shape {shapes}."

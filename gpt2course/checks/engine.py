@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import inspect
@@ -184,7 +185,12 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
 def _ask(rule: Callable[[rules.Seen], Any], seen: rules.Seen) -> Any:
     """What a rule says; it may call the answer again, so within the limits."""
     said: list[Any] = []
-    run_limited(lambda: said.append(rule(seen)))
+
+    def ask() -> None:
+        with contextlib.suppress(Exception):  # what the answer gave may not bear being looked at
+            said.append(rule(seen))
+
+    run_limited(ask)
     return said[0] if said else None
 
 
@@ -241,6 +247,7 @@ def _ended_early(
             result.case, result.expected, result.got = case, expected.value, outcome.value
             result.status = "error" if outcome.error else "failed"
             result.finding = _finding(exercise, answer, result, outcome)
+            result.finding += f" (A later call had not ended after {ran.seconds:.0f} seconds.)"
             return result
     number = min(len(outcomes), len(exercise.cases) - 1)
     result.case, result.status = exercise.cases[number], "timeout"

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gpt2course.checks.attempt import tolerance_of
-from gpt2course.checks.compare import dense, distance, distances, short_repr
+from gpt2course.checks.compare import dense, distance, distances, is_plain, short_repr
 from gpt2course.checks.exercise import Case, Exercise
 from gpt2course.drawing.matrix import as_matrix, entry_text, matrix_text
 
@@ -143,7 +143,7 @@ def drawings(result: Result) -> list[Drawing]:
 
 
 def _can_be_drawn(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0 and value.numel() > 0
+    return is_plain(value) and value.ndim > 0 and value.numel() > 0 and not value.is_complex()
 
 
 def _first_tensors(result: Result) -> tuple[str, Any, Any]:
@@ -187,7 +187,7 @@ def drawn_as_text(result: Result) -> str:
 def values_text(result: Result) -> str:
     """Expected and given value on a line each; of two dicts, the keys at which they differ."""
     expected, got = result.expected, result.got
-    if result.status == "failed" and type(expected) is type(got) is dict:
+    if result.status == "failed" and isinstance(expected, dict) and isinstance(got, dict):
         return _dicts_text(expected, got)
     lines = [f"expected  {short_repr(expected)}"]
     if result.status == "failed":
