@@ -58,9 +58,9 @@ def named_by_error(seen: Seen) -> Named | None:
 
 
 def named_by_value(seen: Seen) -> Named | None:
-    """The rule that names a wrong value, if one does."""
+    """The rule that names a wrong value, if one does; of an error, what may have led to it."""
     if seen.got.error:
-        return None
+        return _first(seen, _reads_the_notebook)
     return _first(
         seen, _changes_argument, _returns_none, _remembers, _other_kind, _other_dtype,
         _cuts_gradient, _rounds, _training_mode, _reads_the_notebook,

@@ -1,0 +1,162 @@
+"""Mistakes that the engine names by itself, in whatever exercise they are made."""
+
+import types
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gpt2course import checks
+
+SOURCES = {
+    "changes its argument": """
+        def embed_tokens(idx, wte):
+            result = wte[idx]
+            idx += 1
+            return result""",
+    "returns None": "def gelu(x):\n    F.gelu(x, approximate='tanh')",
+    "remembers earlier calls": """
+        def count_pairs(ids, counts={}):
+            for pair in zip(ids, ids[1:]):
+                counts[pair] = counts.get(pair, 0) + 1
+            return counts""",
+    "returns NumPy instead of a tensor": """
+        def merge_heads(x):
+            return x.detach().transpose(1, 2).flatten(2).numpy()""",
+    "returns list instead of a tensor": """
+        def blend_values(weights, v):
+            return (weights @ v).tolist()""",
+    "returns a tensor instead of a Python float": """
+        def perplexity(nll):
+            return nll.mean().exp()""",
+    "returns a list instead of a tuple": """
+        def append_to_cache(past, k, v):
+            if past is None:
+                return [k, v]
+            return [torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)]""",
+    "has another dtype": "def split_heads(x, n_head):\n"
+    "    return x.unflatten(-1, (n_head, -1)).transpose(1, 2).double()",
+    "cuts the gradient": "def output_logits(x, wte):\n    return x.detach() @ wte.T",
+    "a name without self.": """
+        class MLP(nn.Module):
+            def __init__(self, n_embd):
+                super().__init__()
+                self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+                self.c_proj = nn.Linear(4 * n_embd, n_embd)
+            def forward(self, x):
+                return self.c_proj(gelu(c_fc(x)))""",
+    "has no forward": """
+        class MLP(nn.Module):
+            def __init__(self, n_embd):
+                super().__init__()
+                self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+                self.c_proj = nn.Linear(4 * n_embd, n_embd)
+            def foward(self, x):
+                return self.c_proj(gelu(self.c_fc(x)))""",
+    "does not call super().__init__()": """
+        class MLP(nn.Module):
+            def __init__(self, n_embd):
+                self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+            def forward(self, x):
+                return x""",
+    "does something else in training mode": """
+        class MLP(nn.Module):
+            def __init__(self, n_embd):
+                super().__init__()
+                self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+                self.c_proj = nn.Linear(4 * n_embd, n_embd)
+                self.dropout = nn.Dropout(0.1)
+            def forward(self, x):
+                return self.dropout(self.c_proj(gelu(self.c_fc(x))))""",
+    "the line with raise is still there": """
+        def merge_heads(x):
+            raise NotImplementedError("your turn")
+            return x.transpose(1, 2).flatten(2)""",
+}
+
+
+def dedented(source):
+    import textwrap
+
+    return textwrap.dedent(source).strip()
+
+
+def exercise_of(source):
+    return dedented(source).split("(")[0].split()[1]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_rule_names_what_shows_by_itself(name):
+    exercise = checks.find(exercise_of(SOURCES[name]))
+    result = checks.run(exercise.name, exercise.build(dedented(SOURCES[name])))
+    assert not result.passed
+    assert result.misconception == name, result.message
+    assert result.why
+
+
+def test_near_names_of_forward_are_pointed_out():
+    exercise = checks.find("MLP")
+    result = checks.run("MLP", exercise.build(dedented(SOURCES["has no forward"])))
+    assert "Yours has `foward`: call it `forward`." in result.why
+
+
+def test_a_class_whose_forward_is_still_the_stub_is_not_told_that_a_raise_was_left():
+    class MLP(nn.Module):
+        def __init__(self, n_embd):
+            super().__init__()
+            self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+            self.c_proj = nn.Linear(4 * n_embd, n_embd)
+
+        def forward(self, x):
+            raise NotImplementedError("your turn")
+
+    result = checks.run("MLP", MLP)
+    assert result.status == "error" and result.misconception is None
+    assert 'raise NotImplementedError("your turn")' in result.message
+
+
+def test_a_function_that_reads_a_variable_of_the_notebook_is_told_which():
+    notebook = types.ModuleType("__main__")
+    vars(notebook).update(torch=torch, q_of_the_lesson=torch.ones(3, 2))
+    code = "def attention_scores(q, k):\n    return q_of_the_lesson @ k.mT"
+    exec(code, vars(notebook))
+    result = checks.run("attention_scores", notebook.attention_scores)
+    assert result.misconception == "reads a variable of the notebook"
+    assert "`q_of_the_lesson`" in result.why
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("gelu", lambda x: F.gelu(x.float(), approximate="tanh").to(x.dtype)),
+        ("layer_norm", lambda x, w, b, eps=1e-5: F.layer_norm(
+            x.float(), x.shape[-1:], w.float(), b.float(), eps).to(x.dtype)),
+        ("attention_weights", lambda scores: scores.float().softmax(-1).to(scores.dtype)),
+    ],
+)  # fmt: skip
+def test_rounding_float64_on_the_way_is_named(name, answer):
+    assert checks.run(name, answer).misconception == "rounds float64 on the way"
+
+
+def test_a_constant_in_float32_is_right():
+    def gelu(x):
+        root = torch.sqrt(torch.tensor(2 / torch.pi))
+        return 0.5 * x * (1 + torch.tanh(root * (x + torch.tensor(0.044715) * x**3)))
+
+    assert checks.run("gelu", gelu).passed
+
+
+def test_an_exercise_may_have_a_better_sentence_for_a_rule(monkeypatch):
+    exercise = checks.find("output_logits")
+    monkeypatch.setattr(exercise, "hints", {"cuts the gradient": "Ours."})
+    source = SOURCES["cuts the gradient"]
+    assert checks.run("output_logits", exercise.build(source)).why == "Ours."
+
+
+def test_lines_about_properties_are_left_out_where_only_a_gradient_is_wrong():
+    def embed_tokens(idx, wte):
+        return wte[idx] + (wte - wte.detach())[idx]
+
+    result = checks.run("embed_tokens", embed_tokens)
+    assert result.case.gradients and result.properties == []
