@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,11 +31,11 @@ class Built:
     """What one source gives: the text of its notebooks, or the faults that forbid them."""
 
     path: Path
+    cells: list[Cell] = field(default_factory=list)
     solution: str = ""
     lesson: str = ""
     faults: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
-    exercises: int = 0
 
     def notebooks(self) -> dict[Path, str]:
         """Where each notebook belongs, and its text."""
@@ -45,21 +45,32 @@ class Built:
 
 def build(path: Path, text: str) -> Built:
     """The notebooks of a source; writes nothing."""
-    built, cells = Built(path), read_cells(text)
-    for cell in cells:
+    built = Built(path, read_cells(text))
+    for cell in built.cells:
         built.faults += [f"{path}:{cell.line + line}: {fault}" for line, fault in inspect(cell)]
-    named = [cell for cell in cells if cell.name]
+    built.faults += _misnamed(path, [cell for cell in built.cells if cell.name])
+    built.solution = notebook_text(built.cells, solved=True)
+    built.lesson = notebook_text(built.cells, solved=False)
+    built.faults += _not_as_written(path, text, built.solution)
+    if not built.faults:
+        _note_leaks(built)
+    return built
+
+
+def _misnamed(path: Path, named: list[Cell]) -> Iterator[str]:
+    """Faults of names that stand twice, and of checks under another exercise than their own."""
     for name, count in Counter(cell.name for cell in named).items():
         if count > 1:
             lines = ", ".join(str(cell.line) for cell in named if cell.name == name)
-            built.faults.append(f"{path}: {name} names {count} cells (lines {lines}); rename one")
-    built.exercises = sum(cell.name.startswith("exercise-") for cell in named)
-    built.solution = notebook_text(cells, solution_of=text)
-    built.lesson = notebook_text(cells)
-    built.faults += _not_as_written(path, text, built.solution)
-    if not built.faults:
-        _note_leaks(built, cells)
-    return built
+            yield f"{path}: {name} names {count} cells (lines {lines}); rename one"
+    above = ""
+    for cell in named:
+        kind, _, name = cell.name.partition("-")
+        if kind == "exercise":
+            above = name
+        elif name != above:
+            where = f"under the exercise {above}" if above else "above every exercise"
+            yield f"{path}:{cell.line}: check({name}) stands {where}; put it under its own"
 
 
 def _not_as_written(path: Path, text: str, solution: str) -> list[str]:
@@ -73,10 +84,10 @@ def _not_as_written(path: Path, text: str, solution: str) -> list[str]:
     return [f"{path}:{number}: not as jupytext writes it: {one!r} should be {other!r}"]
 
 
-def _note_leaks(built: Built, cells: list[Cell]) -> None:
+def _note_leaks(built: Built) -> None:
     """Add what the lesson gives away to the faults, or to what is allowed."""
     used = set()
-    for cell, exercise, line in leaks(cells):
+    for cell, exercise, line in leaks(built.cells):
         where = f"{built.path}:{cell.line}"
         if not exercise:
             built.faults.append(f"{where}: a Python block that does not parse; call it ```text")
@@ -88,7 +99,7 @@ def _note_leaks(built: Built, cells: list[Cell]) -> None:
                 f"{where}: gives away {exercise}: `{line}`; take it out, "
                 f'or allow it in the first line of the cell with {ALLOW}="the reason"'
             )
-    for cell in cells:
+    for cell in built.cells:
         if ALLOW in cell.metadata and id(cell) not in used:
             built.faults.append(f"{built.path}:{cell.line}: shows no answer; remove {ALLOW}")
 
@@ -102,38 +113,46 @@ def write(path: Path, text: str) -> bool:
 
 
 def load(path: Path) -> tuple[dict, list[Cell], str, str | None] | None:
-    """(notebook, cells, their text, hash of the source it was built from); None if unreadable."""
+    """(notebook, cells, their text, hash of the text as it was built); None if unreadable."""
     try:
         notebook = json.loads(read_text(path))
         cells = notebook_cells(notebook)
-        recorded = notebook["metadata"].get("gpt2course", {}).get("source_sha256")
+        recorded = notebook["metadata"].get("gpt2course", {}).get("sha256")
         return notebook, cells, write_text(cells), recorded
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def edited(path: Path, text: str) -> bool:
-    """Whether a solution notebook holds cells that neither this source nor its own had."""
+def edited(path: Path, content: str) -> bool:
+    """Whether a notebook holds cells that were not built, nor would be in its new content."""
     loaded = load(path)
-    return loaded is not None and loaded[2] != text and digest(loaded[2]) != loaded[3]
+    if loaded is None or digest(loaded[2]) == loaded[3]:
+        return False
+    return loaded[2] != write_text(notebook_cells(json.loads(content)))
+
+
+def edits(built: Built, overwrite: str = "") -> dict[Path, str]:
+    """The notebooks with an edit that would be lost, and what to do; `overwrite` loses it."""
+    keep = {
+        SOLUTIONS: f"keep the edit with `{COMMAND} --from-notebook {{}}`",
+        LESSONS: f"make the edit in {built.path}, or save this notebook under another name",
+    }
+    drop = f"drop it with `{overwrite or f'{COMMAND} --force {built.path}'}`"
+    return {
+        path: f"{path}: edited since it was built; {keep[path.parent].format(path)}, or {drop}"
+        for path, content in built.notebooks().items()
+        if edited(path, content)
+    }
 
 
 def build_all(paths: list[Path], force: bool) -> list[str]:
     """Write the notebooks of these sources; return the faults."""
     faults, written = [], []
     for path in paths:
-        text = read_text(path)
-        built = build(path, text)
-        faults += built.faults
-        solution = path.with_suffix(".ipynb")
-        if built.faults:
-            continue
-        if edited(solution, text) and not force:
-            faults.append(
-                f"{solution}: edited since it was built; keep the edit with `{COMMAND} "
-                f"--from-notebook {solution}`, or drop it with `{COMMAND} --force {path}`"
-            )
-        else:
+        built = build(path, read_text(path))
+        stopped = built.faults or ([] if force else [*edits(built).values()])
+        faults += stopped
+        if not stopped:
             written += [str(p) for p, content in built.notebooks().items() if write(p, content)]
     for name in written:
         print(f"wrote {name}")
@@ -143,41 +162,35 @@ def build_all(paths: list[Path], force: bool) -> list[str]:
 
 def check(paths: list[Path], everything: bool) -> list[str]:
     """Compare all notebooks with their sources; write nothing; return the faults."""
-    faults, exercises, allowed = [], 0, []
-    for path in paths:
-        text = read_text(path)
-        built = build(path, text)
-        faults += built.faults or _stale(built, text)
-        exercises += built.exercises
-        allowed += built.allowed
+    faults, sources = [], [build(path, read_text(path)) for path in paths]
+    for built in sources:
+        faults += built.faults or _stale(built)
     for folder in (SOLUTIONS, LESSONS) if everything else ():
         for notebook in sorted(folder.glob("*.ipynb")):
             source = SOLUTIONS / notebook.with_suffix(".py").name
             if not source.exists():
                 faults.append(f"{notebook}: no source {source}; add it or delete the notebook")
+    allowed = [line for built in sources for line in built.allowed]
     for line in allowed:
         print(line)
+    exercises = [c for built in sources for c in built.cells if c.name.startswith("exercise-")]
     print(
-        f"{len(paths)} sources, {2 * len(paths)} notebooks, {exercises} exercises, "
+        f"{len(paths)} sources, {2 * len(paths)} notebooks, {len(exercises)} exercises, "
         f"{len(allowed)} shown on purpose, {len(faults)} faults"
     )
     return faults
 
 
-def _stale(built: Built, text: str) -> list[str]:
+def _stale(built: Built) -> list[str]:
     """A fault for each notebook that is not what its source gives."""
-    faults = []
+    found = edits(built)
     for path, content in built.notebooks().items():
         if not path.exists():
-            faults.append(f"{path}: missing; run `{COMMAND}`")
-        elif path.read_bytes().replace(b"\r\n", b"\n") == content.encode():
-            continue
-        elif path.parent == SOLUTIONS and edited(path, text):
-            keep = f"{COMMAND} --from-notebook {path}"
-            faults.append(f"{path}: edited since it was built; run `{keep}`")
-        else:
-            faults.append(f"{path}: stale, not what {built.path} gives; run `{COMMAND}`")
-    return faults
+            found[path] = f"{path}: missing; run `{COMMAND}`"
+        elif path.read_bytes().replace(b"\r\n", b"\n") != content.encode():
+            stale = f"{path}: stale, not what {built.path} gives; run `{COMMAND}`"
+            found.setdefault(path, stale)
+    return [*found.values()]
 
 
 def from_notebook(path: Path, force: bool) -> list[str]:
@@ -200,10 +213,14 @@ def from_notebook(path: Path, force: bool) -> list[str]:
             f"`{COMMAND} --force {source}`"
         ]
     built = build(source, text)
-    if not built.faults:
+    lost = edits(built, overwrite=f"{COMMAND} --force --from-notebook {path}")
+    faults = built.faults
+    if not force and LESSONS / path.name in lost:
+        faults = [*faults, lost[LESSONS / path.name]]
+    if not faults:
         for target, content in {source: text, **built.notebooks()}.items():
             print(f"{'wrote' if write(target, content) else 'unchanged:'} {target}")
-    return built.faults
+    return faults
 
 
 def _unwritable(path: Path, notebook: dict, cells: list[Cell], text: str) -> list[str]:
