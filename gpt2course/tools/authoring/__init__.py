@@ -2,7 +2,8 @@
 
     python -m gpt2course.tools.authoring                build every notebook
     python -m gpt2course.tools.authoring solutions/05_x.py     build the notebooks of one source
-    python -m gpt2course.tools.authoring --check        fail on what is stale, leaking or malformed
+    python -m gpt2course.tools.authoring --check        fail on what is stale, leaking or malformed,
+                                                         on names and links that lead nowhere
     python -m gpt2course.tools.authoring --from-notebook solutions/05_x.ipynb
                                                          bring an edit made in JupyterLab back
 

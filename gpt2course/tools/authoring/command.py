@@ -21,6 +21,7 @@ from gpt2course.tools.authoring.cells import (
 )
 from gpt2course.tools.authoring.leaks import leaks
 from gpt2course.tools.authoring.lesson import ALLOW, digest, inspect, notebook_text
+from gpt2course.tools.authoring.rooms import room_faults
 
 COMMAND = "python -m gpt2course.tools.authoring"
 SOLUTIONS, LESSONS, NAME = Path("solutions"), Path("lessons"), r"\d\d_\w+"
@@ -170,6 +171,7 @@ def check(paths: list[Path], everything: bool) -> list[str]:
             source = SOLUTIONS / notebook.with_suffix(".py").name
             if not source.exists():
                 faults.append(f"{notebook}: no source {source}; add it or delete the notebook")
+    faults += room_faults({built.path: built.cells for built in sources}, everything)
     allowed = [line for built in sources for line in built.allowed]
     for line in allowed:
         print(line)
@@ -275,6 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             faults = build_all(paths, args.force)
     except UnicodeDecodeError as error:
         faults = [f"a source is not UTF-8 ({error}); save it as UTF-8"]
+    except SyntaxError as error:
+        faults = [f"{error.filename}:{error.lineno}: not Python ({error.msg}); mend it"]
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
