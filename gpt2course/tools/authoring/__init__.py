@@ -6,6 +6,9 @@
                                                          on names and links that lead nowhere
     python -m gpt2course.tools.authoring --from-notebook solutions/05_x.ipynb
                                                          bring an edit made in JupyterLab back
+    python -m gpt2course.tools.authoring --new exercise masking NAME
+    python -m gpt2course.tools.authoring --new lesson STEM
+                                                         stubs that build, run and check at once
 
 A source gives two notebooks: solutions/NN_stem.ipynb, solved, and lessons/NN_stem.ipynb. In the
 lesson the lines from `### BEGIN SOLUTION` to `### END SOLUTION` are one line that raises

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from gpt2course.tools.authoring.cells import (
 from gpt2course.tools.authoring.leaks import leaks
 from gpt2course.tools.authoring.lesson import ALLOW, digest, inspect, notebook_text
 from gpt2course.tools.authoring.rooms import room_faults
+from gpt2course.tools.authoring.stubs import InTheWay, new_exercise, new_lesson
 
 COMMAND = "python -m gpt2course.tools.authoring"
 SOLUTIONS, LESSONS, NAME = Path("solutions"), Path("lessons"), r"\d\d_\w+"
@@ -244,6 +246,31 @@ def _plain(cell: Cell) -> tuple[str, str, dict]:
     return cell.kind, cell.source.rstrip(), metadata
 
 
+def new(what: list[str], call: str | None) -> list[str]:
+    """Write the stubs of an exercise or a lesson, build and check them; return the faults."""
+    try:
+        match what:
+            case "exercise", lesson, name:
+                files = new_exercise(lesson, name, call)
+            case "lesson", stem:
+                files = new_lesson(stem)
+            case _:
+                return ["--new takes `exercise LESSON NAME` or `lesson STEM`"]
+    except InTheWay as error:
+        return [str(error)]
+    (source,) = (path for path in files if path.parent == SOLUTIONS)
+    built = build(source, files[source])
+    if faults := built.faults or [*edits(built).values()]:
+        return faults
+    for path, text in files.items():
+        print(f"{'wrote' if write(path, text) else 'unchanged:'} {path}")
+    tidied = [str(path) for path in files if path != source]  # a layout of its own
+    for command in (["check", "--select=I,F401", "--fix"], ["format"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "-q", *tidied]
+        subprocess.run(ruff, stderr=subprocess.DEVNULL)
+    return build_all([source], force=False) or check([source], everything=False)
+
+
 def find_sources(names: Sequence[str]) -> tuple[list[Path], list[str]]:
     """(sources, faults) for the paths given, or for all of solutions/."""
     if not SOLUTIONS.is_dir():
@@ -265,12 +292,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="write nothing, fail on any fault")
     mode.add_argument("--from-notebook", metavar="NOTEBOOK", help="bring its edits to its source")
+    mode.add_argument(
+        "--new", nargs="+", metavar="WHAT", help="`exercise LESSON NAME` or `lesson STEM`: stubs"
+    )
+    parser.add_argument(
+        "--case", help="--new of a function of the library: a small call's arguments"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite what else was changed")
     args = parser.parse_args(argv)
     paths, faults = find_sources(args.sources)
     try:
         if not faults and args.from_notebook:
             faults = from_notebook(Path(os.path.relpath(args.from_notebook)), args.force)
+        elif not faults and args.new:
+            faults = new(args.new, args.case)
         elif not faults and args.check:
             faults = check(paths, everything=not args.sources)
         elif not faults:
