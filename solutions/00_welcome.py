@@ -231,11 +231,6 @@ def shift_targets(ids: list[int]) -> tuple[list[int], list[int]]:
 
 # %%
 shift_targets = check(shift_targets)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("shift_targets")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # This is what it is for. One sentence, and the questions that it asks the model, each with its answer:

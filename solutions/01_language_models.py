@@ -167,11 +167,6 @@ def count_bigrams(idx: Int[Tensor, "N"], vocab_size: int) -> Float[Tensor, "V V"
 
 # %%
 count_bigrams = check(count_bigrams)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("count_bigrams")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The table of our text, which must agree with the pairs from above. Find the row of *must*. Then look at
@@ -454,11 +449,6 @@ def perplexity(nll: Float[Tensor, "N"]) -> float:
 
 # %%
 perplexity = check(perplexity)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("perplexity")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The small model on three short texts. The first is in its text, the second is not, the third has a

@@ -145,11 +145,6 @@ def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
 
 # %%
 count_pairs = check(count_pairs)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("count_pairs")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The pairs of the toy text, the most frequent first. Was your count right?
@@ -216,11 +211,6 @@ def merge_pair(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
 
 # %%
 merge_pair = check(merge_pair)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("merge_pair")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The first line is the prediction; then comes the first merge of the toy text, `o` with `b`. How many
@@ -340,11 +330,6 @@ def train_merges(chunks: list[bytes], n_merges: int) -> list[tuple[int, int]]:
 
 # %%
 train_merges = check(train_merges)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("train_merges")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Taken as a single chunk, the toy text must give the five merges that we made by hand. Cut into chunks,
@@ -447,11 +432,6 @@ def encode_chunk(chunk: bytes, merges: list[tuple[int, int]]) -> list[int]:
 
 # %%
 encode_chunk = check(encode_chunk)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("encode_chunk")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The three merges of the prediction:
@@ -560,11 +540,6 @@ def decode_ids(ids: list[int], merges: list[tuple[int, int]]) -> str:
 
 # %%
 decode_ids = check(decode_ids)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("decode_ids")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # There and back gives the text itself, whatever it is: this is the promise of bytes, and the `assert`

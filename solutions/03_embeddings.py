@@ -224,11 +224,6 @@ def embed_tokens(idx: Int[Tensor, "B T"], wte: Float[Tensor, "V C"]) -> Float[Te
 
 # %%
 embed_tokens = check(embed_tokens)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("embed_tokens")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Two texts at once, and the same word at two places. Which rows below will be equal?
@@ -452,11 +447,6 @@ def nearest_tokens(token_id: int, wte: Float[Tensor, "V C"], k: int) -> list[int
 
 # %%
 nearest_tokens = check(nearest_tokens)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("nearest_tokens")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The three nearest tokens, in the random table and in the trained one. Read the right column, and find a line

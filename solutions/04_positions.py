@@ -302,11 +302,6 @@ def embed(
 
 # %%
 embed = check(embed)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("embed")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The loop again, and the last word alone, on top of the three before it:
@@ -568,11 +563,6 @@ def sinusoidal_positions(n_ctx: int, n_embd: int) -> Float[Tensor, "n_ctx n_embd
 
 # %%
 sinusoidal_positions = check(sinusoidal_positions)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("sinusoidal_positions")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Row 3 is what you found by hand. The picture has 64 positions of 32 columns: go down the leftmost

@@ -218,11 +218,6 @@ def attention_scores(
 
 # %%
 attention_scores = check(attention_scores)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("attention_scores")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now for our four words: hs = 2, so each dot product is divided by √2 ≈ 1.41. Signs and order stay,
@@ -346,11 +341,6 @@ def attention_weights(scores: Float[Tensor, "... T S"]) -> Float[Tensor, "... T 
 
 # %%
 attention_weights = check(attention_weights)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("attention_weights")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The same numbers as by hand for our words, and the large scores no longer break. Check the three
@@ -450,11 +440,6 @@ def blend_values(
 
 # %%
 blend_values = check(blend_values)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("blend_values")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # That is all of attention: scores, weights, blend. Follow the row of *obey* through the three

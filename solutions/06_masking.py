@@ -186,11 +186,6 @@ def causal_mask(n_query: int, n_key: int) -> Bool[Tensor, "n_query n_key"]:
 
 # %%
 causal_mask = check(causal_mask)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("causal_mask")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # For the four words it is the table from above. And here are two queries on top of three earlier keys,
@@ -328,11 +323,6 @@ def masked_attention(
 
 # %%
 masked_attention = check(masked_attention)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("masked_attention")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # A trick to look inside any attention function: let the value of word `j` be 1 at place `j` and 0

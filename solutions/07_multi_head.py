@@ -308,11 +308,6 @@ def split_heads(x: Float[Tensor, "B T C"], n_head: int) -> Float[Tensor, "B nh T
 
 # %%
 split_heads = check(split_heads)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("split_heads")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now q, k and v go through it, and one call of `masked_attention` does what the loop did. Say the
@@ -430,11 +425,6 @@ def merge_heads(x: Float[Tensor, "B nh T hs"]) -> Float[Tensor, "B T C"]:
 
 # %%
 merge_heads = check(merge_heads)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("merge_heads")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Merging undoes splitting, here with sizes that all differ; and for the running example, split,
@@ -549,11 +539,6 @@ class CausalSelfAttention(nn.Module):
 
 # %%
 CausalSelfAttention = check(CausalSelfAttention)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("CausalSelfAttention")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # With the weights of this lesson in it, the module gives what the steps gave (`load_state_dict`

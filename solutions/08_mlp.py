@@ -343,11 +343,6 @@ def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 # %%
 gelu = check(gelu)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("gelu")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # How far apart are the two forms? In the picture of section 6 one line would cover the other. Drawn
@@ -411,11 +406,6 @@ class MLP(nn.Module):
 
 # %%
 MLP = check(MLP)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("MLP")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # A judge that did not see your code: the package's MLP, with the same weights (copied by name). C = 3

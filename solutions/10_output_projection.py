@@ -141,11 +141,6 @@ def output_logits(x: Float[Tensor, "B T C"], wte: Float[Tensor, "V C"]) -> Float
 
 # %%
 output_logits = check(output_logits)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("output_logits")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 2. From scores to probabilities
@@ -364,11 +359,6 @@ class GPT2(nn.Module):
 
 # %%
 GPT2 = check(GPT2)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("GPT2")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # From ids to logits, in one module of your own parts. As many tokens as fit, and one more:
@@ -696,11 +686,6 @@ def count_parameters(config: GPT2Config) -> int:
 
 # %%
 count_parameters = check(count_parameters)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("count_parameters")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # It has to agree with what your own model really holds:

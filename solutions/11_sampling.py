@@ -388,11 +388,6 @@ def apply_temperature(logits: Float[Tensor, "B V"], temperature: float) -> Float
 
 # %%
 apply_temperature = check(apply_temperature)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("apply_temperature")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The four words at five temperatures. The row of T = 1 is the distribution itself. Which row is nearly
@@ -487,11 +482,6 @@ def keep_top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
 
 # %%
 keep_top_k = check(keep_top_k)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("keep_top_k")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ### Break it: 0 in place of -inf
@@ -605,11 +595,6 @@ def keep_top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
 
 # %%
 keep_top_p = check(keep_top_p)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("keep_top_p")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The beginning of a story that the model has not read, and at each of its places the number of tokens that
@@ -686,11 +671,6 @@ def sample_next(
 
 # %%
 sample_next = check(sample_next)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("sample_next")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ## One token after the other
@@ -762,11 +742,6 @@ def generate(
 
 # %%
 generate = check(generate)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("generate")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # It is `write` of the first sections, for a whole batch. So with temperature 0, or with top_k = 1, it must

@@ -297,11 +297,6 @@ def append_to_cache(
 
 # %%
 append_to_cache = check(append_to_cache)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("append_to_cache")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Our four words through it, one at a time, with axes for one text and one head in front. Predict the four
@@ -369,11 +364,6 @@ def cached_attention(
 
 # %%
 cached_attention = check(cached_attention)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("cached_attention")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # However the four words are cut, the rows must be those of the run over all of them:

@@ -175,11 +175,6 @@ def next_token_batch(
 
 # %%
 next_token_batch = check(next_token_batch)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("next_token_batch")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # A batch of the stories. What must hold between the two, whatever was drawn? Say it before you read the second
@@ -285,11 +280,6 @@ def next_token_loss(
 
 # %%
 next_token_loss = check(next_token_loss)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("next_token_loss")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 4. Which way is better: the gradient
@@ -489,11 +479,6 @@ def learning_rate(
 
 # %%
 learning_rate = check(learning_rate)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("learning_rate")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Move the sliders to their ends. What becomes of the curve without warm-up, and with `min_lr / max_lr` at 1?

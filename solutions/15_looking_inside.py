@@ -217,11 +217,6 @@ def previous_token_score(weights: Float[Tensor, "L nh T T"]) -> Float[Tensor, "L
 
 # %%
 previous_token_score = check(previous_token_score)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("previous_token_score")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # **Predict.** A head that attends *evenly* gives each token it may read the same share. It has no habit at all.
@@ -350,11 +345,6 @@ def mean_attention(
 
 # %%
 mean_attention = check(mean_attention)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("mean_attention")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Fifty probes, short ones so that it goes quickly. With one probe your function must give what we found by hand.
@@ -680,11 +670,6 @@ def logit_lens(
 
 # %%
 logit_lens = check(logit_lens)
-### BEGIN HIDDEN TESTS
-from gpt2course import require_passed
-
-require_passed("logit_lens")
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The whole sentence through the lens. Read a column from top to bottom: what the token is, and how it becomes what

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpt2course.tools.authoring import command
+from gpt2course.tools.authoring import build as building
+from gpt2course.tools.authoring.build import build, write
 from gpt2course.tools.authoring.cells import Cell, notebook_cells, read_cells, write_text
-from gpt2course.tools.authoring.command import build, main
+from gpt2course.tools.authoring.command import main
 from gpt2course.tools.authoring.leaks import size
 from gpt2course.tools.authoring.lesson import STUB, cell_ids, parse
 
@@ -55,10 +56,6 @@ def attention_scores(q, k):
 
 # %%
 attention_scores = check(attention_scores)
-
-### BEGIN HIDDEN TESTS
-require_passed("attention_scores")
-### END HIDDEN TESTS
 
 
 # %%
@@ -146,34 +143,31 @@ def test_a_lesson_has_one_line_to_replace_for_each_region_at_its_indentation(cou
     assert STUB == 'raise NotImplementedError("your turn")  # replace this line'
 
 
-def test_hidden_tests_leave_no_blank_line_behind(course):
-    code = ["".join(c["source"]) for c in read(LESSON)["cells"] if c["cell_type"] == "code"]
-    assert code[3] == "attention_scores = check(attention_scores)"
-
-
-def test_hidden_tests_between_two_parts_leave_one_gap():
-    text = (
-        "# %%\nf = check(f)\n\n### BEGIN HIDDEN TESTS\nassert f\n### END HIDDEN TESTS\n\nprint(f)\n"
+def test_a_check_of_the_solution_alone_has_the_hidden_test_that_nbgrader_takes(course):
+    check = "attention_scores = check(attention_scores)"
+    assert "".join(cell_with(read(LESSON), check)["source"]) == check
+    assert "".join(cell_with(read(SOLUTION), check)["source"]) == (
+        f"{check}\n### BEGIN HIDDEN TESTS\nfrom gpt2course import require_passed\n\n"
+        'require_passed("attention_scores")\n### END HIDDEN TESTS'
     )
-    lesson = json.loads(build(SOURCE, text).lesson)
-    assert "".join(lesson["cells"][0]["source"]) == "f = check(f)\n\nprint(f)"
 
 
-def test_hidden_tests_at_the_top_leave_no_blank_line_behind():
-    text = "# %%\n### BEGIN HIDDEN TESTS\nassert f\n### END HIDDEN TESTS\n\nf = check(f)\n"
-    lesson = json.loads(build(SOURCE, text).lesson)
-    assert "".join(lesson["cells"][0]["source"]) == "f = check(f)"
+@pytest.mark.parametrize(
+    "cell", ["x = check(g)", "g = check(g, 'f')", "check(g)", "if 1:\n    g = check(g)", "g = f(g)"]
+)
+def test_no_other_cell_has_a_hidden_test(cell):
+    built = build(SOURCE, write_text([Cell("code", cell, {})]))
+    assert built.faults == [] and "HIDDEN TESTS" not in built.solution
 
 
 def test_a_solution_keeps_its_markers_and_a_lesson_has_none(course):
     solution, lesson = SOLUTION.read_text(encoding="utf-8"), LESSON.read_text(encoding="utf-8")
     assert solution.count("### BEGIN SOLUTION") == solution.count("### END SOLUTION") == 3
-    assert solution.count("### BEGIN HIDDEN TESTS") == 1
-    for secret in ("###", "transpose", "require_passed", "self.n", "sha256"):
+    for secret in ("###", "transpose", "require_passed", "self.n"):
         assert secret not in lesson
 
 
-def test_built_notebooks_are_valid_nbformat_4_5_without_outputs(course):
+def test_built_notebooks_are_what_nbformat_4_5_would_write_without_outputs(course):
     for path in (SOLUTION, LESSON):
         notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
         nbformat.validate(notebook)
@@ -184,11 +178,6 @@ def test_built_notebooks_are_valid_nbformat_4_5_without_outputs(course):
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         assert len(code) == 5
         assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
-
-
-def test_nbformat_would_write_the_same_bytes(course):
-    for path in (SOLUTION, LESSON):
-        notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
         assert (nbformat.writes(notebook) + "\n").encode() == path.read_bytes()
 
 
@@ -227,13 +216,10 @@ def test_marked_cells_carry_nbgraders_metadata_and_no_others_do(course):
         ("def a():\n    pass\n\nclass B:\n    def c(self):\n        def d():\n"
          "            ### BEGIN SOLUTION\n            return 1\n            ### END SOLUTION\n\n"
          "def z():\n    pass", "exercise-B"),
-        ("### BEGIN SOLUTION\nh = 1\n### END SOLUTION\nh = check(h)", "exercise-h"),
         ("@wraps(x)\nasync def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION",
          "exercise-f"),
         ("%%time\ndef f(x):\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION",
          "exercise-f"),
-        ("k = checks.check(k, 'n')\n### BEGIN HIDDEN TESTS\nassert k\n### END HIDDEN TESTS",
-         "check-k"),
     ],
 )  # fmt: skip
 def test_an_exercise_is_named_after_what_holds_it(cell, name):
@@ -242,6 +228,14 @@ def test_an_exercise_is_named_after_what_holds_it(cell, name):
     for notebook in (build(SOURCE, text).solution, build(SOURCE, text).lesson):
         (only,) = json.loads(notebook)["cells"]
         assert only["id"] == only["metadata"]["nbgrader"]["grade_id"] == name
+
+
+@pytest.mark.parametrize("call", ["check", "gpt2course.check"])
+def test_a_check_is_named_after_what_it_checks(call):
+    text = f"{EXERCISE.format(answer='    return 1', options='', shown=f'f = {call}(f)')}"
+    for notebook in (build(SOURCE, text).solution, build(SOURCE, text).lesson):
+        _, cell = json.loads(notebook)["cells"]
+        assert cell["id"] == cell["metadata"]["nbgrader"]["grade_id"] == "check-f"
 
 
 # ids
@@ -399,6 +393,7 @@ def test_settings_of_jupytext_do_not_change_what_is_built(course):
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HIDE, SHOW = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
+ANSWER = f"# %%\ndef f():\n    {BEGIN}\n    return 1\n    {END}\n"
 
 
 @pytest.mark.parametrize(
@@ -406,11 +401,9 @@ HIDE, SHOW = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
     [
         (f"# %%\ndef f():\n    {BEGIN}\n    return 1\n", 3, "BEGIN SOLUTION without its END"),
         (f"# %%\ndef f():\n    return 1\n    {END}\n", 4, "END SOLUTION without its BEGIN"),
-        (f"# %%\nf = check(f)\n{HIDE}\nassert f\n", 3, "BEGIN HIDDEN TESTS without its END"),
-        (f"# %%\nf = check(f)\n{SHOW}\n", 3, "END HIDDEN TESTS without its BEGIN"),
+        (f"# %%\nf = check(f)\n{HIDE}\nassert f\n{SHOW}\n", 3, "remove the hidden tests"),
+        (f"# %%\nf = check(f)\n{SHOW}\n", 3, "remove the hidden tests"),
         (f"# %%\ndef f():\n    {BEGIN}\n    {BEGIN}\n    1\n    {END}\n", 4, "inside SOLUTION"),
-        (f"# %%\nf = check(f)\n{BEGIN}\n{HIDE}\n1\n{SHOW}\n{END}\n", 4, "inside SOLUTION"),
-        (f"# %%\ndef f():\n    {BEGIN}\n    return 1\n    {SHOW}\n", 5, "END HIDDEN TESTS without"),
         (f"# %% [markdown]\n# a\n# {BEGIN}\n", 3, "in a markdown cell"),
         ("# %% [markdown]\n# a\n#\n# Write BEGIN SOLUTION there.\n", 4, "is no marker"),
         (f"# %% [raw]\n# {BEGIN}\n", 2, "in a raw cell"),
@@ -421,13 +414,12 @@ HIDE, SHOW = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
         (f"# %%\n1\n\n# %%\ndef f():\n    '''.'''\n    {BEGIN}\n    # a\n    {END}\n", 7,
          "without a statement"),
         (f"# %%\nx = 1\n{BEGIN}\ny = 2\n{END}\n", 3, "needs one function or class"),
-        (f"# %%\n{HIDE}\nassert 1\n{SHOW}\n", 2, "needs one check(NAME)"),
-        (f"# %%\nf = check(f)\ng = check(g)\n{HIDE}\n1\n{SHOW}\n", 4, "found ['f', 'g']"),
-        (f"# %%\n{HIDE}\nf = check(f)\n{SHOW}\n", 2, "nothing is left for the lesson"),
+        (f"{ANSWER}\n# %%\nf = check(f)\ng = check(g)\n", 8, "found ['f', 'g']"),
+        (f"{ANSWER}\n# %%\ng = check(g)\n", 8, "check(g) stands under the exercise f"),
+        (f"# %%\nf = check(f)\n\n{ANSWER}", 2, "check(f) stands above every exercise"),
         (f"# %%\ndef f():\n    {BEGIN}\n    return 1\n    {END}\n\n\n"
          f"def g():\n    {BEGIN}\n    return 1\n    {END}\n", 3, "found ['f', 'g']"),
-        (f"# %%\ndef f():\n    {BEGIN}\n    return 1\n    {END}\n\n\nf = check(f)\n"
-         f"{HIDE}\nassert f\n{SHOW}\n", 3, "SOLUTION and HIDDEN TESTS in one cell"),
+        (f"{ANSWER}\n\nf = check(f)\n", 3, "check(f) in the exercise's own cell"),
         (f"# %%\ndef {'f' * 60}():\n    {BEGIN}\n    return 1\n    {END}\n", 3, "is no cell id"),
         (f"# %%\ndef é():\n    {BEGIN}\n    return 1\n    {END}\n", 3, "is no cell id"),
         (f"# %%\ndef f():\n    {BEGIN}\n    for i in x:\n        i\n    {END}\n        i\n", 2,
@@ -446,8 +438,7 @@ def test_a_line_like_a_cells_first_in_a_string_does_not_shift_the_lines_named():
 
 
 def test_two_cells_of_one_name_are_refused():
-    exercise = f"# %%\ndef f():\n    {BEGIN}\n    return 1\n    {END}\n"
-    (fault,) = faults_of(f"{exercise}\n\n{exercise}")
+    (fault,) = faults_of(f"{ANSWER}\n\n{ANSWER}")
     assert fault == f"{SOURCE}: exercise-f names 2 cells (lines 2, 9); rename one"
 
 
@@ -670,7 +661,7 @@ def test_a_leak_fails_the_check_even_where_the_notebooks_are_as_built(course, mo
     text = SAMPLE + "\n# %%\nt = q @ k.transpose(-2, -1) / math.sqrt(hs)\n"
     SOURCE.write_text(text, encoding="utf-8")
     with monkeypatch.context() as blind:
-        blind.setattr(command, "leaks", lambda cells: iter(()))
+        blind.setattr(building, "leaks", lambda cells: iter(()))
         assert main([]) == 0
         assert main(["--check"]) == 0
     assert main(["--check"]) == 1
@@ -741,7 +732,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(course, monkeypatch)
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        command.write(LESSON, "new")
+        write(LESSON, "new")
     assert files() == before
 
 
@@ -796,10 +787,10 @@ def test_an_executed_notebook_is_stale_and_gives_the_source_unchanged(course, ca
     assert files() == before
 
 
-def edit_notebook() -> None:
-    notebook = read(SOLUTION)
+def edit_notebook(path: Path = SOLUTION) -> None:
+    notebook = read(path)
     cell_with(notebook, "robot")["source"] = ["mine"]
-    save_as_jupyterlab_does(notebook, SOLUTION)
+    save_as_jupyterlab_does(notebook, path)
 
 
 def test_a_build_does_not_drop_an_edit_made_in_the_notebook(course, capsys):
@@ -814,6 +805,62 @@ def test_a_build_does_not_drop_an_edit_made_in_the_notebook(course, capsys):
     assert main(["--force", str(SOURCE)]) == 0
     assert SOURCE.read_text(encoding="utf-8") == SAMPLE
     assert main(["--check"]) == 0
+
+
+def test_a_build_does_not_drop_what_was_written_in_a_lesson(course, capsys):
+    notebook = read(LESSON)
+    cell_with(notebook, STUB)["source"] = ["def attention_scores(q, k):\n", "    return q"]
+    save_as_jupyterlab_does(notebook, LESSON)
+    before = files()
+    assert main(["--check"]) == 1
+    assert main([]) == 1
+    assert files() == before
+    for line in capsys.readouterr().err.splitlines():
+        assert line.startswith(f"{LESSON}: edited since it was built; make the edit in {SOURCE}")
+        assert f"--force {SOURCE}" in line
+    assert main(["--force", str(SOURCE)]) == 0
+    assert main(["--check"]) == 0
+
+
+def test_an_edit_brought_back_does_not_drop_what_was_written_in_a_lesson(course, capsys):
+    edit_notebook(SOLUTION)
+    edit_notebook(LESSON)
+    notebook = read(LESSON)
+    notebook["cells"].pop()
+    LESSON.write_text(json.dumps(notebook), encoding="utf-8")
+    before = files()
+    assert main(["--from-notebook", str(SOLUTION)]) == 1
+    assert f"--force --from-notebook {SOLUTION}" in capsys.readouterr().err
+    assert files() == before
+    assert main(["--force", "--from-notebook", str(SOLUTION)]) == 0
+    assert "# mine\n" in SOURCE.read_text(encoding="utf-8")
+    assert main(["--check"]) == 0
+
+
+def test_a_lesson_that_was_only_run_is_built_again(course):
+    before = files()
+    save_as_jupyterlab_does(read(LESSON), LESSON)
+    SOURCE.write_text(SAMPLE.replace("obey", "follow"), encoding="utf-8")
+    assert main([]) == 0
+    SOURCE.write_text(SAMPLE, encoding="utf-8")
+    save_as_jupyterlab_does(read(LESSON), LESSON)
+    assert main([]) == 0
+    assert files() == before
+
+
+def test_a_hidden_test_changed_in_the_notebook_is_refused_and_a_deleted_one_comes_back(
+    course, capsys
+):
+    before, notebook = files(), read(SOLUTION)
+    hidden = cell_with(notebook, "BEGIN HIDDEN TESTS")
+    hidden["source"] = "".join(hidden["source"]).replace("### END", "assert 1\n### END")
+    SOLUTION.write_text(json.dumps(notebook), encoding="utf-8")
+    assert main(["--from-notebook", str(SOLUTION)]) == 1
+    assert "remove the hidden tests" in capsys.readouterr().err
+    hidden["source"] = hidden["source"].partition("\n### BEGIN")[0]
+    SOLUTION.write_text(json.dumps(notebook), encoding="utf-8")
+    assert main(["--from-notebook", str(SOLUTION)]) == 0
+    assert files() == before
 
 
 def test_an_edit_of_both_is_refused_and_changes_nothing_but_by_force(course, capsys):

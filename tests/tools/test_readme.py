@@ -1,11 +1,15 @@
-"""The README: its code runs, its links lead somewhere, its pictures are those of today."""
+"""The pages at the top: code runs, links and paths lead somewhere, pictures are those of today."""
 
 import json
 import re
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+import yaml
 
 from gpt2course import corpus, weights
 from gpt2course.config import GPT2Config
@@ -78,9 +82,49 @@ def test_the_small_run_learns_what_the_readme_says(tmp_path):
     assert last == pytest.approx(float(after), abs=0.1)
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
+PAGES = [(ROOT / page).read_text(encoding="utf-8") for page in ("CONTRIBUTING.md", "CHANGELOG.md")]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", "".join([README, *PAGES])))
 def test_every_link_leads_somewhere(target):
     assert target.startswith("https://") or (ROOT / target).exists()
+
+
+def test_what_contributing_names_exists():
+    """Files, folders and modules; NN_stem, my_subject and the like stand for something else."""
+    text = PAGES[0]
+    paths = re.findall(r"`([\w./]+/[\w./]*)`|(?<= )(solutions/[\w./]+)", text)
+    paths = {path for pair in paths for path in pair if path and not re.search("stem|name", path)}
+    assert len(paths) > 12
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    modules = set(re.findall(r"\bgpt2course(?:\.\w+)+", text))
+    assert {"gpt2course.tools.authoring", "gpt2course.tools.kill_table"} <= modules
+    for module in modules:
+        assert resolve_name(module)
+
+
+def test_the_workflow_runs_what_is_here_on_the_oldest_python_that_the_course_takes():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
+    everything, set_up = workflow["jobs"]["everything"], workflow["jobs"]["set-up"]
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = about["requires-python"].removeprefix(">=")
+    assert set_up["strategy"]["matrix"]["python"][0] == oldest
+    assert f"python:{oldest}-" in everything["container"]["image"]
+    lines = "\n".join(s.get("run", "") for s in [*everything["steps"], *set_up["steps"]])
+    for path in re.findall(r"[\w./]+/[\w.]+\.ipynb|course\.py|\.ci/run", lines):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_hooks_run_what_the_course_installs():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (local,) = hooks["repos"]
+    assert local["repo"] == "local" and len(local["hooks"]) == 3
+    for hook in local["hooks"]:
+        python, flag, module, *_ = hook["entry"].split()
+        assert (python, flag, hook["language"]) == ("python", "-m", "system")
+        assert find_spec(module)
+        # Files named one by one are linted whatever pyproject.toml excludes: the lessons' sources.
+        assert module != "ruff" or "--force-exclude" in hook["entry"]
 
 
 def test_every_lesson_stands_in_the_table():

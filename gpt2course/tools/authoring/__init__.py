@@ -2,16 +2,22 @@
 
     python -m gpt2course.tools.authoring                build every notebook
     python -m gpt2course.tools.authoring solutions/05_x.py     build the notebooks of one source
-    python -m gpt2course.tools.authoring --check        fail on what is stale, leaking or malformed
+    python -m gpt2course.tools.authoring --check        fail on what is stale, leaking or malformed,
+                                                         on names and links that lead nowhere
     python -m gpt2course.tools.authoring --from-notebook solutions/05_x.ipynb
                                                          bring an edit made in JupyterLab back
+    python -m gpt2course.tools.authoring --new exercise masking NAME
+    python -m gpt2course.tools.authoring --new lesson STEM
+                                                         stubs that build, run and check at once
 
 A source gives two notebooks: solutions/NN_stem.ipynb, solved, and lessons/NN_stem.ipynb. In the
 lesson the lines from `### BEGIN SOLUTION` to `### END SOLUTION` are one line that raises
-NotImplementedError, and those from `### BEGIN HIDDEN TESTS` to `### END HIDDEN TESTS` are gone.
-Edit a source or a solution notebook, never a lesson: a build overwrites it.
+NotImplementedError. Edit a source or a solution notebook, never a lesson. A build refuses to
+overwrite cells that were edited since the last one, unless it is given --force.
 
-Marked cells carry nbgrader's metadata (schema version 3), so nbgrader takes solutions/*.ipynb.
+An exercise is a cell with such lines, its check the next cell with `NAME = check(NAME)`. Both
+carry nbgrader's metadata (schema version 3); in the solution the check is followed by a hidden
+test, which fails unless the answer passed. So nbgrader takes solutions/*.ipynb as they are.
 
 A source must be what jupytext itself would write, so that source -> notebook -> source is the same
 byte for byte: `# %matplotlib inline` and not `%matplotlib inline`, options in alphabetical order

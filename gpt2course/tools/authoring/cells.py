@@ -18,13 +18,20 @@ NOISE = {
     "autoscroll", "collapsed", "scrolled", "trusted", "execution", "ExecuteTime", "nbgrader",
     "jp-MarkdownHeadingCollapsed", "vscode", "colab", "outputId",
 }  # fmt: skip
+# What a solution's check cell ends with: nbgrader grades by it and leaves it out of a release.
+HIDDEN_TEST = """
+### BEGIN HIDDEN TESTS
+from gpt2course import require_passed
+
+require_passed("NAME")
+### END HIDDEN TESTS"""
+ANY_HIDDEN_TEST = re.compile(re.escape(HIDDEN_TEST).replace("NAME", r"\w+") + r"\s*\Z")
 
 
 @dataclass(frozen=True)
 class Region:
     """Lines begin..end of a cell, from 0, the two markers included."""
 
-    kind: str
     indent: str
     begin: int
     end: int
@@ -82,11 +89,14 @@ def write_text(cells: list[Cell]) -> str:
 
 
 def notebook_cells(notebook: dict) -> list[Cell]:
-    """The cells of a notebook as a source would hold them: no outputs, no noise."""
-    return [
-        Cell(raw["cell_type"], "".join(raw["source"]), clean_metadata(raw["metadata"]))
-        for raw in notebook["cells"]
-    ]
+    """The cells of a notebook as a source would hold them: no outputs, tests or noise."""
+    cells = []
+    for raw in notebook["cells"]:
+        kind, source = raw["cell_type"], "".join(raw["source"])
+        if kind == "code":
+            source = ANY_HIDDEN_TEST.sub("", source)
+        cells.append(Cell(kind, source, clean_metadata(raw["metadata"])))
+    return cells
 
 
 def clean_metadata(metadata: dict) -> dict:

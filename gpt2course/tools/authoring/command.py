@@ -1,139 +1,39 @@
-"""The command: build, --check and --from-notebook over solutions/ and lessons/."""
+"""The command: build, --check, --from-notebook and --new over solutions/ and lessons/."""
 
 import argparse
-import json
 import os
 import re
+import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpt2course.files import write_whole
-from gpt2course.tools.authoring.cells import (
-    LAYOUT,
-    Cell,
-    notebook_cells,
-    read_cells,
-    read_text,
-    write_text,
+from gpt2course.tools.authoring.build import (
+    COMMAND,
+    LESSONS,
+    SOLUTIONS,
+    Built,
+    build,
+    edits,
+    load,
+    write,
 )
-from gpt2course.tools.authoring.leaks import leaks
-from gpt2course.tools.authoring.lesson import ALLOW, digest, inspect, notebook_text
+from gpt2course.tools.authoring.cells import LAYOUT, Cell, read_cells, read_text
+from gpt2course.tools.authoring.lesson import digest
+from gpt2course.tools.authoring.rooms import room_faults
+from gpt2course.tools.authoring.stubs import InTheWay, new_exercise, new_lesson
 
-COMMAND = "python -m gpt2course.tools.authoring"
-SOLUTIONS, LESSONS, NAME = Path("solutions"), Path("lessons"), r"\d\d_\w+"
-
-
-@dataclass
-class Built:
-    """What one source gives: the text of its notebooks, or the faults that forbid them."""
-
-    path: Path
-    solution: str = ""
-    lesson: str = ""
-    faults: list[str] = field(default_factory=list)
-    allowed: list[str] = field(default_factory=list)
-    exercises: int = 0
-
-    def notebooks(self) -> dict[Path, str]:
-        """Where each notebook belongs, and its text."""
-        lesson = LESSONS / self.path.with_suffix(".ipynb").name
-        return {self.path.with_suffix(".ipynb"): self.solution, lesson: self.lesson}
-
-
-def build(path: Path, text: str) -> Built:
-    """The notebooks of a source; writes nothing."""
-    built, cells = Built(path), read_cells(text)
-    for cell in cells:
-        built.faults += [f"{path}:{cell.line + line}: {fault}" for line, fault in inspect(cell)]
-    named = [cell for cell in cells if cell.name]
-    for name, count in Counter(cell.name for cell in named).items():
-        if count > 1:
-            lines = ", ".join(str(cell.line) for cell in named if cell.name == name)
-            built.faults.append(f"{path}: {name} names {count} cells (lines {lines}); rename one")
-    built.exercises = sum(cell.name.startswith("exercise-") for cell in named)
-    built.solution = notebook_text(cells, solution_of=text)
-    built.lesson = notebook_text(cells)
-    built.faults += _not_as_written(path, text, built.solution)
-    if not built.faults:
-        _note_leaks(built, cells)
-    return built
-
-
-def _not_as_written(path: Path, text: str, solution: str) -> list[str]:
-    """The fault of a source that its notebook would not give back byte for byte."""
-    again = write_text(notebook_cells(json.loads(solution)))
-    if again == text:
-        return []
-    was, wanted = text.split("\n"), again.split("\n")
-    pairs = enumerate(zip(was + [""], wanted + [""], strict=False), 1)
-    number, (one, other) = next(((n, p) for n, p in pairs if p[0] != p[1]), (len(was), ("", "")))
-    return [f"{path}:{number}: not as jupytext writes it: {one!r} should be {other!r}"]
-
-
-def _note_leaks(built: Built, cells: list[Cell]) -> None:
-    """Add what the lesson gives away to the faults, or to what is allowed."""
-    used = set()
-    for cell, exercise, line in leaks(cells):
-        where = f"{built.path}:{cell.line}"
-        if not exercise:
-            built.faults.append(f"{where}: a Python block that does not parse; call it ```text")
-        elif ALLOW in cell.metadata:
-            used.add(id(cell))
-            built.allowed.append(f"{where}: shows {exercise} on purpose: {cell.metadata[ALLOW]}")
-        else:
-            built.faults.append(
-                f"{where}: gives away {exercise}: `{line}`; take it out, "
-                f'or allow it in the first line of the cell with {ALLOW}="the reason"'
-            )
-    for cell in cells:
-        if ALLOW in cell.metadata and id(cell) not in used:
-            built.faults.append(f"{built.path}:{cell.line}: shows no answer; remove {ALLOW}")
-
-
-def write(path: Path, text: str) -> bool:
-    """Write a file whole or not at all; False where it already says this."""
-    if path.exists() and read_text(path) == text:
-        return False
-    write_whole(path, text.encode())
-    return True
-
-
-def load(path: Path) -> tuple[dict, list[Cell], str, str | None] | None:
-    """(notebook, cells, their text, hash of the source it was built from); None if unreadable."""
-    try:
-        notebook = json.loads(read_text(path))
-        cells = notebook_cells(notebook)
-        recorded = notebook["metadata"].get("gpt2course", {}).get("source_sha256")
-        return notebook, cells, write_text(cells), recorded
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def edited(path: Path, text: str) -> bool:
-    """Whether a solution notebook holds cells that neither this source nor its own had."""
-    loaded = load(path)
-    return loaded is not None and loaded[2] != text and digest(loaded[2]) != loaded[3]
+NAME = r"\d\d_\w+"
 
 
 def build_all(paths: list[Path], force: bool) -> list[str]:
     """Write the notebooks of these sources; return the faults."""
     faults, written = [], []
     for path in paths:
-        text = read_text(path)
-        built = build(path, text)
-        faults += built.faults
-        solution = path.with_suffix(".ipynb")
-        if built.faults:
-            continue
-        if edited(solution, text) and not force:
-            faults.append(
-                f"{solution}: edited since it was built; keep the edit with `{COMMAND} "
-                f"--from-notebook {solution}`, or drop it with `{COMMAND} --force {path}`"
-            )
-        else:
+        built = build(path, read_text(path))
+        stopped = built.faults or ([] if force else [*edits(built).values()])
+        faults += stopped
+        if not stopped:
             written += [str(p) for p, content in built.notebooks().items() if write(p, content)]
     for name in written:
         print(f"wrote {name}")
@@ -143,41 +43,36 @@ def build_all(paths: list[Path], force: bool) -> list[str]:
 
 def check(paths: list[Path], everything: bool) -> list[str]:
     """Compare all notebooks with their sources; write nothing; return the faults."""
-    faults, exercises, allowed = [], 0, []
-    for path in paths:
-        text = read_text(path)
-        built = build(path, text)
-        faults += built.faults or _stale(built, text)
-        exercises += built.exercises
-        allowed += built.allowed
+    faults, sources = [], [build(path, read_text(path)) for path in paths]
+    for built in sources:
+        faults += built.faults or _stale(built)
     for folder in (SOLUTIONS, LESSONS) if everything else ():
         for notebook in sorted(folder.glob("*.ipynb")):
             source = SOLUTIONS / notebook.with_suffix(".py").name
             if not source.exists():
                 faults.append(f"{notebook}: no source {source}; add it or delete the notebook")
+    faults += room_faults({built.path: built.cells for built in sources}, everything)
+    allowed = [line for built in sources for line in built.allowed]
     for line in allowed:
         print(line)
+    exercises = [c for built in sources for c in built.cells if c.name.startswith("exercise-")]
     print(
-        f"{len(paths)} sources, {2 * len(paths)} notebooks, {exercises} exercises, "
+        f"{len(paths)} sources, {2 * len(paths)} notebooks, {len(exercises)} exercises, "
         f"{len(allowed)} shown on purpose, {len(faults)} faults"
     )
     return faults
 
 
-def _stale(built: Built, text: str) -> list[str]:
+def _stale(built: Built) -> list[str]:
     """A fault for each notebook that is not what its source gives."""
-    faults = []
+    found = edits(built)
     for path, content in built.notebooks().items():
         if not path.exists():
-            faults.append(f"{path}: missing; run `{COMMAND}`")
-        elif path.read_bytes().replace(b"\r\n", b"\n") == content.encode():
-            continue
-        elif path.parent == SOLUTIONS and edited(path, text):
-            keep = f"{COMMAND} --from-notebook {path}"
-            faults.append(f"{path}: edited since it was built; run `{keep}`")
-        else:
-            faults.append(f"{path}: stale, not what {built.path} gives; run `{COMMAND}`")
-    return faults
+            found[path] = f"{path}: missing; run `{COMMAND}`"
+        elif path.read_bytes().replace(b"\r\n", b"\n") != content.encode():
+            stale = f"{path}: stale, not what {built.path} gives; run `{COMMAND}`"
+            found.setdefault(path, stale)
+    return [*found.values()]
 
 
 def from_notebook(path: Path, force: bool) -> list[str]:
@@ -200,10 +95,14 @@ def from_notebook(path: Path, force: bool) -> list[str]:
             f"`{COMMAND} --force {source}`"
         ]
     built = build(source, text)
-    if not built.faults:
+    lost = edits(built, overwrite=f"{COMMAND} --force --from-notebook {path}")
+    faults = built.faults
+    if not force and LESSONS / path.name in lost:
+        faults = [*faults, lost[LESSONS / path.name]]
+    if not faults:
         for target, content in {source: text, **built.notebooks()}.items():
             print(f"{'wrote' if write(target, content) else 'unchanged:'} {target}")
-    return built.faults
+    return faults
 
 
 def _unwritable(path: Path, notebook: dict, cells: list[Cell], text: str) -> list[str]:
@@ -223,6 +122,31 @@ def _plain(cell: Cell) -> tuple[str, str, dict]:
     """What a cell holds, without empty lines at its end and notes about layout."""
     metadata = {key: value for key, value in cell.metadata.items() if key not in LAYOUT}
     return cell.kind, cell.source.rstrip(), metadata
+
+
+def new(what: list[str], call: str | None) -> list[str]:
+    """Write the stubs of an exercise or a lesson, build and check them; return the faults."""
+    try:
+        match what:
+            case "exercise", lesson, name:
+                files = new_exercise(lesson, name, call)
+            case "lesson", stem:
+                files = new_lesson(stem)
+            case _:
+                return ["--new takes `exercise LESSON NAME` or `lesson STEM`"]
+    except InTheWay as error:
+        return [str(error)]
+    (source,) = (path for path in files if path.parent == SOLUTIONS)
+    built = build(source, files[source])
+    if faults := built.faults or [*edits(built).values()]:
+        return faults
+    for path, text in files.items():
+        print(f"{'wrote' if write(path, text) else 'unchanged:'} {path}")
+    tidied = [str(path) for path in files if path != source]  # a layout of its own
+    for command in (["check", "--select=I,F401", "--fix"], ["format"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "-q", *tidied]
+        subprocess.run(ruff, stderr=subprocess.DEVNULL)
+    return build_all([source], force=False) or check([source], everything=False)
 
 
 def find_sources(names: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -246,18 +170,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="write nothing, fail on any fault")
     mode.add_argument("--from-notebook", metavar="NOTEBOOK", help="bring its edits to its source")
+    mode.add_argument(
+        "--new", nargs="+", metavar="WHAT", help="`exercise LESSON NAME` or `lesson STEM`: stubs"
+    )
+    parser.add_argument(
+        "--case", help="--new of a function of the library: a small call's arguments"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite what else was changed")
     args = parser.parse_args(argv)
     paths, faults = find_sources(args.sources)
     try:
         if not faults and args.from_notebook:
             faults = from_notebook(Path(os.path.relpath(args.from_notebook)), args.force)
+        elif not faults and args.new:
+            faults = new(args.new, args.case)
         elif not faults and args.check:
             faults = check(paths, everything=not args.sources)
         elif not faults:
             faults = build_all(paths, args.force)
     except UnicodeDecodeError as error:
         faults = [f"a source is not UTF-8 ({error}); save it as UTF-8"]
+    except SyntaxError as error:
+        faults = [f"{error.filename}:{error.lineno}: not Python ({error.msg}); mend it"]
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

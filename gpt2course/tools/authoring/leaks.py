@@ -50,13 +50,12 @@ def core(statement: ast.stmt) -> ast.AST:
 def _secrets(cell: Cell) -> Iterator[Nodes]:
     """What of a cell's answers must not be seen."""
     for region in cell.regions:
-        if region.kind == "SOLUTION":
-            statements = answer(parse(cell.source), region)
-            whole = tuple(core(statement) for statement in statements)
-            parts = [n for s in statements for n in ast.walk(s) if isinstance(n, ast.stmt)]
-            if size(*whole) >= WHOLE:
-                yield whole
-            yield from ((core(part),) for part in parts if size(core(part)) >= PART)
+        statements = answer(parse(cell.source), region)
+        whole = tuple(core(statement) for statement in statements)
+        parts = [n for s in statements for n in ast.walk(s) if isinstance(n, ast.stmt)]
+        if size(*whole) >= WHOLE:
+            yield whole
+        yield from ((core(part),) for part in parts if size(core(part)) >= PART)
 
 
 def _shown(cell: Cell) -> Iterator[ast.Module | None]:

@@ -8,11 +8,19 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 
-from gpt2course.tools.authoring.cells import KERNEL, LAYOUT, Cell, Region
+from gpt2course.tools.authoring.cells import (
+    HIDDEN_TEST,
+    KERNEL,
+    LAYOUT,
+    Cell,
+    Region,
+    notebook_cells,
+    write_text,
+)
 
 STUB = 'raise NotImplementedError("your turn")  # replace this line'
 ALLOW = "shows_solution"
-MARK = re.compile(r"([ \t]*)### (BEGIN|END) (SOLUTION|HIDDEN TESTS)")
+MARK = re.compile(r"([ \t]*)### (BEGIN|END) SOLUTION")
 # nbgrader obeys these words anywhere in a line, so nothing but a marker may hold them.
 WORDS = re.compile(r"(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
 MISSPELT = re.compile(r"\s*#\W*(begin|end)\W*(solution|hidden)", re.I)
@@ -68,14 +76,12 @@ def inspect(cell: Cell) -> Iterator[tuple[int, str]]:
         state = "" if tree is None else "without the marked lines "
         command = "jupytext reads a comment such as `# why?` or `# cat x` as a command: reword it"
         yield 0, f"the cell is {state}not Python; mend it ({command})"
-    elif cell.regions:
-        if fault := _name_cell(cell, tree):
-            yield cell.regions[0].begin, fault
-        for region in cell.regions:
-            if not answer(tree, region):
-                yield region.begin, f"{region.kind} without a statement; write one"
-        if not lesson_source(cell).strip():
-            yield cell.regions[0].begin, "nothing is left for the lesson; show check(NAME)"
+        return
+    if fault := _name_cell(cell, tree):
+        yield cell.regions[0].begin if cell.regions else 0, fault
+    for region in cell.regions:
+        if not answer(tree, region):
+            yield region.begin, "SOLUTION without a statement; write one"
 
 
 def _find_regions(cell: Cell) -> Iterator[tuple[int, str]]:
@@ -83,36 +89,41 @@ def _find_regions(cell: Cell) -> Iterator[tuple[int, str]]:
     opened = None
     for number, line in enumerate(cell.source.split("\n")):
         if not (mark := MARK.fullmatch(line)):
-            if WORDS.search(line) or (cell.kind == "code" and MISSPELT.match(line)):
+            if "HIDDEN TESTS" in line and WORDS.search(line):
+                yield number, f"{line.strip()!r} is the build's to write; remove the hidden tests"
+            elif WORDS.search(line) or (cell.kind == "code" and MISSPELT.match(line)):
                 yield number, f"{line.strip()!r} is no marker; write `### BEGIN SOLUTION`"
             continue
-        indent, edge, kind = mark.groups()
+        indent, edge = mark.groups()
         if cell.kind != "code":
-            yield number, f"{edge} {kind} in a {cell.kind} cell; markers belong in code cells"
+            yield number, f"{edge} SOLUTION in a {cell.kind} cell; markers belong in code cells"
         elif edge == "BEGIN":
             if opened:
-                yield number, f"BEGIN {kind} inside {opened[0]}; end that one first"
-            opened = (kind, indent, number)
-        elif not opened or opened[0] != kind:
-            yield number, f"END {kind} without its BEGIN; add `### BEGIN {kind}` above it"
+                yield number, "BEGIN SOLUTION inside SOLUTION; end that one first"
+            opened = (indent, number)
+        elif not opened:
+            yield number, "END SOLUTION without its BEGIN; add `### BEGIN SOLUTION` above it"
         else:
             cell.regions.append(Region(*opened, number))
             opened = None
     if opened:
-        yield opened[2], f"BEGIN {opened[0]} without its END; add `### END {opened[0]}` below it"
+        yield opened[1], "BEGIN SOLUTION without its END; add `### END SOLUTION` below it"
 
 
 def _name_cell(cell: Cell, tree: ast.Module) -> str | None:
-    """Set cell.name; return what forbids it."""
-    kinds = {region.kind for region in cell.regions}
-    if len(kinds) == 2:
-        return "SOLUTION and HIDDEN TESTS in one cell; put check(NAME) in the next one"
-    solution = kinds == {"SOLUTION"}
-    names = (_defined(cell, tree) if solution else set()) or _checked(tree)
+    """Set the name of an exercise or check cell; return what forbids it."""
+    checked = _checked(tree)
+    if cell.regions and checked:
+        return f"check({min(checked)}) in the exercise's own cell; put it in the next one"
+    names = _defined(cell, tree) if cell.regions else checked
+    if not cell.regions and not names:
+        return None
     if len(names) != 1:
-        wanted = "one function or class, or one check(NAME)" if solution else "one check(NAME)"
-        return f"{kinds.pop()} needs {wanted}, found {sorted(names)}; split or complete the cell"
-    cell.name = f"{'exercise' if solution else 'check'}-{names.pop()}"
+        what = (
+            "SOLUTION needs one function or class" if cell.regions else "a cell checks one answer"
+        )
+        return f"{what}, found {sorted(names)}; split or complete the cell"
+    cell.name = f"{'exercise' if cell.regions else 'check'}-{names.pop()}"
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell.name):
         return f"{cell.name!r} is no cell id (64 of a-z A-Z 0-9 _ - at most); shorten the name"
     return None
@@ -130,24 +141,34 @@ def _defined(cell: Cell, tree: ast.Module) -> set[str]:
 
 
 def _checked(tree: ast.Module) -> set[str]:
-    """NAME of every check(NAME)."""
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args]
-    checks = [c for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) == "check"]
-    return {c.args[0].id for c in checks if isinstance(c.args[0], ast.Name)}
+    """NAME of every line `NAME = check(NAME)`."""
+    calls = [(s.targets[0], s.value) for s in tree.body if isinstance(s, ast.Assign)]
+    return {
+        ast.unparse(target)
+        for target, call in calls
+        if isinstance(target, ast.Name) and is_check(call) and len(call.args) == 1
+        if not call.keywords and ast.unparse(call.args[0]) == target.id
+    }
+
+
+def is_check(node: ast.AST) -> bool:
+    """Whether this calls `check`, bare or as an attribute."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return getattr(called, "attr", getattr(called, "id", "")) == "check"
 
 
 def lesson_source(cell: Cell) -> str:
-    """The cell as the learner gets it: answers replaced, hidden tests gone."""
+    """The cell as the learner gets it: each answer one line to replace."""
     lines = cell.source.split("\n")
     for region in reversed(cell.regions):
-        begin, new = region.begin, [region.indent + STUB]
-        if region.kind == "HIDDEN TESTS":
-            new = []
-            while begin and not lines[begin - 1].strip():
-                begin -= 1
-        lines[begin : region.end + 1] = new
-    hides = any(region.kind == "HIDDEN TESTS" for region in cell.regions)
-    return "\n".join(lines).strip("\n") if hides else "\n".join(lines)
+        lines[region.begin : region.end + 1] = [region.indent + STUB]
+    return "\n".join(lines)
+
+
+def solution_source(cell: Cell) -> str:
+    """The cell as a solution holds it: a check is followed by the test that it passed."""
+    kind, _, name = cell.name.partition("-")
+    return cell.source + (HIDDEN_TEST.replace("NAME", name) if kind == "check" else "")
 
 
 def cell_ids(cells: list[Cell]) -> list[str]:
@@ -171,20 +192,19 @@ def nbgrader_metadata(cell: Cell) -> dict:
     return {"nbgrader": meta | ({"points": 1} if grade else {})}
 
 
-def notebook_text(cells: list[Cell], solution_of: str | None = None) -> str:
-    """The lesson, or the solution of that source text, as JupyterLab would save it."""
-    solved, raw = solution_of is not None, []
+def notebook_text(cells: list[Cell], solved: bool) -> str:
+    """The solution or the lesson as JupyterLab would save it; its hash shows later edits."""
+    raw = []
     for cell, cell_id in zip(cells, cell_ids(cells), strict=True):
         dropped = set() if solved else LAYOUT | {ALLOW}
         metadata = {k: v for k, v in cell.metadata.items() if k not in dropped}
-        source = cell.source if solved else lesson_source(cell)
+        source = solution_source(cell) if solved else lesson_source(cell)
         entry = {"cell_type": cell.kind, "id": cell_id, "source": source.splitlines(keepends=True)}
         entry["metadata"] = metadata | nbgrader_metadata(cell)
         if cell.kind == "code":
             entry |= {"execution_count": None, "outputs": []}
         raw.append(entry)
-    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    if solved:
-        about["gpt2course"] = {"source_sha256": digest(solution_of)}
+    as_built = {"sha256": digest(write_text(notebook_cells({"cells": raw})))}
+    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, "gpt2course": as_built}
     notebook = {"cells": raw, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
