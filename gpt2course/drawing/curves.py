@@ -75,7 +75,7 @@ def _ticks(low: float, high: float, log: bool) -> dict[float, str]:
     """Round numbers from low to high, about five of them; powers of ten on a log axis."""
     if log:
         powers = [10.0**n for n in range(floor(log10(low)), ceil(log10(high)) + 1)]
-        parts = (1, 2, 5) if len([p for p in powers if low <= p <= high]) < 4 else (1,)
+        parts = (1, 2, 5) if high / low < 2000 else (1,)
         found = [part * power for power in powers for part in parts]
         return {v: f"{v:g}" for v in found if low * 0.999 <= v <= high * 1.001}
     raw = (high - low) / 5

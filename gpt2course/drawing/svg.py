@@ -23,7 +23,7 @@ Point = tuple[float, float]
 def wide(text: str, size: float = 13, bold: bool = False, mono: bool = False) -> float:
     """About how much room a line of text takes; Chinese and emoji take two letters."""
     letters = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-    return letters * size * (0.605 if mono else 0.62 if bold else 0.56)
+    return letters * size * (0.605 if mono else 0.66 if bold else 0.6)
 
 
 def short(number: float) -> str:
@@ -203,8 +203,8 @@ class Drawing:
         return (
             f'<svg {said} width="{width:.0f}" height="{height:.0f}" '
             f'viewBox="{x:.0f} {y:.0f} {width:.0f} {height:.0f}" '
-            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto" '
-            f'font-family="{SANS}" xml:space="preserve">{"".join(self.parts)}</svg>'
+            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto;white-space:pre" '
+            f'font-family="{SANS}">{"".join(self.parts)}</svg>'
         )
 
     def picture(self, alt: str) -> Picture:

@@ -115,14 +115,13 @@ def smoothing_curves(
     """
     places = [alpha or min(a for a in alphas if a) / 4 for alpha in alphas]
     series = {name: list(zip(places, values, strict=True)) for name, values in curves.items()}
-    notes = [
-        (place, 1.7 * n_words, f"at {alpha:g}, {name}: infinite")
+    infinite = {
+        place: f"at {alpha:g}, {name}: infinite"
         for name, values in curves.items()
         for alpha, place, value in zip(alphas, places, values, strict=True)
         if value == float("inf")
-    ]
+    }
     lowest = [min(points, key=lambda point: point[1]) for points in series.values()]
-    notes += [(place, value, f"{value:.2f}") for place, value in lowest]
     ticks = {p: f"{a:g}" for p, a in zip(places, alphas, strict=True) if f"{a:e}"[:3] in "1.0,0.0"}
     x_label = "alpha, added to every count (each step of the axis ten times as much)"
     drawn = plot(
@@ -132,7 +131,8 @@ def smoothing_curves(
         "A little smoothing saves a new text, much of it forgets what was counted",
         {"an even guess": n_words},
         marks=True,
-        notes=notes,
+        verticals=infinite,
+        notes=[(place, value, f"{value:.2f}") for place, value in lowest],
     )
     told = [
         f"{name}: "
