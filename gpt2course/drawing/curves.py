@@ -74,13 +74,14 @@ class Axis:
 def _ticks(low: float, high: float, log: bool) -> dict[float, str]:
     """Round numbers from low to high, about five of them; powers of ten on a log axis."""
     if log:
-        powers = [10.0**n for n in range(floor(log10(low)), ceil(log10(high)) + 1)]
+        ends = floor(log10(low)), ceil(log10(high))
+        powers = [10.0**n for n in range(*ends, ceil((ends[1] - ends[0]) / 9))] + [10.0 ** ends[1]]
         parts = (1, 2, 5) if high / low < 2000 else (1,)
         found = [part * power for power in powers for part in parts]
         return {v: f"{v:g}" for v in found if low * 0.999 <= v <= high * 1.001}
     raw = (high - low) / 5
     power = 10.0 ** floor(log10(raw))
-    step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * 0.999)
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
     places = range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)
     return {round(i * step, 12): f"{round(i * step, 12):,g}" for i in places}
 
