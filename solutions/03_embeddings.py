@@ -23,7 +23,9 @@ from torch.nn import functional as F
 from gpt2course import check
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
-from gpt2course.lessons.embeddings import figures, matrices, neighbours_to_play, pipeline
+from gpt2course.lessons.embeddings import (
+    Panel, figures, matrices, neighbours_to_play, pipeline, side_by_side,
+)
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
@@ -233,8 +235,8 @@ spoken = [["robot", "must", "obey"], ["obey", "the", "robot"]]
 two_texts = torch.tensor([[ids_of[word] for word in one_text] for one_text in spoken])
 x = embed_tokens(two_texts, wte)
 assert torch.equal(x[0, 0], x[1, 2]) and torch.equal(x[0, 2], x[1, 0])
-panels = [figures.Panel(f"x[{b}]", x[b], spoken[b], columns) for b in (0, 1)]
-figures.side_by_side(panels)
+panels = [Panel(f"x[{b}]", x[b], spoken[b], columns) for b in (0, 1)]
+side_by_side(panels)
 
 # %% [markdown]
 # *robot* is the same row, first word or last. So the vectors do not say where a word stands; that is

@@ -676,7 +676,7 @@ n_parameters
 # %% [markdown]
 # Texts that neither has seen. (From the third word on; before that, two of the questions are one.) How
 # many answers are right **without looking back**? No rule that sees its own word alone is right more
-# often, in the long run, than to answer every question with this word itself. The dashed line of each
+# often, in the long run, than to answer every question with this word itself. The dashed bar of each
 # question is that.
 
 # %%

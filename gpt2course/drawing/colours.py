@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+PAGE = "currentColor"  # of the page's text, on a light page and on a dark one
+INK, GREY = "#1b1b1b", "#868e96"  # what is written on a fill; lines that carry no number
+
 VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 DIVERGING = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
 NEUTRAL = "#c9c9c9"  # for what has no place on a scale: -inf, nan
@@ -11,10 +14,13 @@ NEUTRAL = "#c9c9c9"  # for what has no place on a scale: -inf, nan
 # Eight fills for things that stand side by side (tokens, heads), light enough for black text.
 # Colour is never the only sign: what is filled also carries its text or number.
 FILLS = ("#ffd8a8", "#b2f2bb", "#a5d8ff", "#eebefa", "#ffec99", "#99e9f2", "#ffc9c9", "#d8f5a2")
+NEW, READ = FILLS[0], FILLS[2]  # a token that is asked for or written; one that is read
+BAR, OTHER_BAR = "#4dabf7", "#ffa94d"
 
 # Curves and points: a contrast of 3 or more on a white page and on JupyterLab's dark one.
 BLUE, ORANGE, GREEN, PURPLE = "#1c7ed6", "#e8590c", "#2f9e44", "#ae3ec9"
 CURVES = (BLUE, ORANGE, GREEN, PURPLE, "#997404", "#0c8599")
+DASHES = ("", "7 4", "2 4", "9 3 2 3", "12 5", "4 2")
 
 
 def blend(stops: tuple[str, ...], t: float) -> str:

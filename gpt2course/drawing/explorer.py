@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from gpt2course.drawing.colours import FILLS
+from gpt2course.drawing.colours import BLUE, INK, READ
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.tokens import INK, MONO, boxes, piece_text
+from gpt2course.drawing.svg import MONO
+from gpt2course.drawing.tables import table
+from gpt2course.drawing.tokens import boxes, piece_text
 
 BAR = 260  # pixels of a bar that stands for 100 %
 SHOWN = 128  # tokens of a long text that are drawn, the last ones
 LONG = 40  # a text of more tokens scrolls in a box of its own
-CELL = "padding:2px 10px;text-align:{};border:0;background:none;color:inherit"
 
 
 class Candidate(NamedTuple):
@@ -100,21 +101,12 @@ def text_table(
 ) -> Picture:
     """The tokens of a text as a table: place, token, id, and the probability it was chosen by."""
     said = ["given" if prob is None else percent(prob) for prob in probs]
-    rows = [
-        _cells([(f"{place}", "right"), (_box(p), "left"), (f"{i}", "right"), (s, "left")])
-        for place, (p, i, s) in enumerate(zip(pieces, ids, said, strict=True))
-    ]
-    told = [
-        f"{place} {piece_text(p)} (id {i}) {s}"
-        for place, (p, i, s) in enumerate(zip(pieces, ids, said, strict=True))
-    ]
-    head = (("place", "right"), ("token", "left"), ("id", "right"), ("how it came", "left"))
-    html = _table("the text so far", head, rows)
-    if len(rows) > LONG:
-        html = (
-            '<div tabindex="0" role="region" aria-label="table of the text, scrolls" '
-            f'style="max-height:420px;overflow:auto">{html}</div>'
-        )
+    found = list(zip(pieces, ids, said, strict=True))
+    heads = (("place", "right"), ("token", "left"), ("id", "right"), ("how it came", "left"))
+    rows = [(f"{at}", _box(piece), f"{i}", how) for at, (piece, i, how) in enumerate(found)]
+    told = [f"{at} {piece_text(piece)} (id {i}) {how}" for at, (piece, i, how) in enumerate(found)]
+    scrolls = "table of the text" if len(rows) > LONG else ""
+    html = table("the text so far", heads, rows, scrolls=scrolls)
     return Picture(html, "the text so far: " + "; ".join(told))
 
 
@@ -126,20 +118,17 @@ def next_tokens(candidates: Sequence[Candidate], heading: str, full: int = BAR) 
         heading: the table's caption.
         full: pixels of a bar that stands for 100 %.
     """
-    rows = [_row(str(rank), c, full) for rank, c in enumerate(candidates, 1)]
-    told = [
-        f"{piece_text(c.piece)} (id {c.token_id}) {chance(c.prob, c.own, c.cut)}"
-        for c in candidates
-    ]
+    rows, told = [], []
+    for rank, (token_id, piece, prob, own, cut) in enumerate(candidates, 1):
+        drawn = bar(prob, own=own, cut=cut, full=full)
+        rows.append((f"{rank}", _box(piece, cut), f"{token_id}", drawn))
+        told.append(f"{piece_text(piece)} (id {token_id}) {chance(prob, own, cut)}")
     rest, own_rest = rest_of(candidates), own_rest_of(candidates)
     if rest or own_rest:
-        rows.append(
-            _cells([("", "right"), ("all others", "left"), ("", "right"),
-                    (bar(rest, own=own_rest, full=full), "left")])
-        )  # fmt: skip
+        rows.append(("", "all others", "", bar(rest, own=own_rest, full=full)))
         told.append(f"all others together {chance(rest, own_rest)}")
-    head = (("", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
-    return Picture(_table(heading, head, rows), f"{heading}: " + "; ".join(told))
+    heads = (("", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
+    return Picture(table(heading, heads, rows), f"{heading}: " + "; ".join(told))
 
 
 def rest_of(candidates: Sequence[Candidate]) -> float:
@@ -165,7 +154,7 @@ def bar(
         own, cut: as a Candidate has them.
         full: pixels of a bar that stands for 100 %.
     """
-    filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:#1c7ed6">'
+    filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:{BLUE}">'
     drawn = f"{filled}</div>"
     if own is not None:
         frame = (
@@ -182,35 +171,10 @@ def bar(
     )
 
 
-def _row(rank: str, candidate: Candidate, full: int) -> str:
-    drawn = bar(candidate.prob, own=candidate.own, cut=candidate.cut, full=full)
-    box = _box(candidate.piece, candidate.cut)
-    return _cells(
-        [(rank, "right"), (box, "left"), (f"{candidate.token_id}", "right"), (drawn, "left")]
-    )
-
-
-def _cells(cells: Sequence[tuple[str, str]]) -> str:
-    """One row of a table, from the inside of each cell and the side that it keeps to."""
-    drawn = "".join(f'<td style="{CELL.format(side)}">{inside}</td>' for inside, side in cells)
-    return f"<tr>{drawn}</tr>"
-
-
-def _table(heading: str, head: Sequence[tuple[str, str]], rows: Sequence[str]) -> str:
-    names = "".join(
-        f'<th scope="col" style="{CELL.format(side)}">{name}</th>' for name, side in head
-    )
-    return (
-        '<table style="border-collapse:collapse;margin:6px 0;font-size:13px">'
-        f'<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">'
-        f"{escape(heading)}</caption><tr>{names}</tr>{''.join(rows)}</table>"
-    )
-
-
 def _box(piece: bytes, cut: bool = False) -> str:
     struck = ";text-decoration:line-through" if cut else ""
     return (
-        f'<span style="background:{FILLS[2]};color:{INK};border-radius:4px;padding:1px 6px;'
+        f'<span style="background:{READ};color:{INK};border-radius:4px;padding:1px 6px;'
         f'font-family:{MONO};white-space:pre{struck}">{escape(piece_text(piece))}</span>'
     )
 

@@ -74,5 +74,14 @@ def _for_a_page(file: str) -> str:
 
 
 def from_svg(svg: str, alt: str) -> Picture:
-    """An SVG drawing as a Picture; it takes the notebook's text colour through currentColor."""
-    return Picture(f'<div role="figure" aria-label="{escape(alt)}">{svg}</div>', alt)
+    """A drawing as a Picture; on a page that is too narrow for it, it scrolls sideways."""
+    style = "overflow-x:auto;margin:6px 0"
+    return Picture(
+        f'<div role="figure" aria-label="{escape(alt)}" style="{style}">{svg}</div>', alt
+    )
+
+
+def stacked(*pictures: Picture) -> Picture:
+    """Pictures below each other."""
+    html = "".join(f"<div>{picture.html}</div>" for picture in pictures)
+    return Picture(f"<div>{html}</div>", "\n".join(picture.alt for picture in pictures))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from gpt2course.drawing.colours import FILLS
+from gpt2course.drawing.colours import FILLS, GREY, INK, NEW, PAGE, READ
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import MONO, Drawing
 
-INK, FRAME = "#1b1b1b", "#868e96"
-MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
 
@@ -79,10 +78,43 @@ def boxes(
 
 
 def _box(piece: bytes, below: str, colour: int) -> str:
-    frame = f"1px solid {FRAME}" if is_text(piece) else f"2px dashed {INK}"
+    frame = f"1px solid {GREY}" if is_text(piece) else f"2px dashed {INK}"
+    return chip(piece, below, FILLS[colour % len(FILLS)], INK, f";border:{frame}")
+
+
+def chip(piece: bytes, below: str, fill: str, ink: str, more: str = "") -> str:
+    """One piece of text as a filled box, with a small text under it, in HTML."""
     small = f'<div style="font-size:10px;line-height:1.2">{escape(below)}</div>' if below else ""
     return (
-        f'<div style="background:{FILLS[colour % len(FILLS)]};color:{INK};border:{frame};'
+        f'<div style="background:{fill};color:{ink}{more};'
         f"border-radius:4px;padding:1px 5px;text-align:center;font-family:{MONO};font-size:13px;"
         f'line-height:1.45;white-space:pre">{escape(piece_text(piece))}{small}</div>'
     )
+
+
+# How a word of a row looks: read, to be predicted or new, out of view, as it is.
+LOOKS = {
+    "read": {"fill": READ},
+    "new": {"fill": NEW, "edge": PAGE, "thick": 3},
+    "gone": {"edge": GREY, "dash": "4 4"},
+    "": {},
+}
+
+
+def word_width(words: Sequence[str]) -> float:
+    """How wide the boxes of these words are, all alike."""
+    return max(map(len, words)) * 9 + 22
+
+
+def word_row(
+    drawn: Drawing, words: Sequence[str], looks: Sequence[str], y: float, width: float,
+    first: int = 0, high: float = 30, gap: float = 6,
+) -> None:  # fmt: skip
+    """Words as boxes in a row, every place in a column of its own.
+
+    Args:
+        looks: one of LOOKS for each word.
+        first: the column of the first word.
+    """
+    for j, (word, look) in enumerate(zip(words, looks, strict=True), first):
+        drawn.box(j * (width + gap), y, width, high, word, rx=5, size=14, **LOOKS[look])

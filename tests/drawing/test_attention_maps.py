@@ -1,7 +1,5 @@
 """Attention as lines, as a map, for all heads and as a table: each says what the numbers say."""
 
-import base64
-import io
 import re
 import time
 from html import unescape
@@ -9,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image
+from seen import image_of, near, shapes
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -46,28 +44,20 @@ def titles(picture):
     return list(dict.fromkeys(map(unescape, TITLES.findall(picture.html))))
 
 
+def lines_of(picture):
+    return shapes(picture, "path", **{"class": "gpt2course-line"})
+
+
+def pixels_of(picture, number=0):
+    return image_of(shapes(picture, "image")[number].look["href"])
+
+
 def random_weights(L, nh, T, seed=0):
     """Weights as of a model that reads no token that comes later."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(L, nh, T, T, generator=generator)
     later = torch.ones(T, T, dtype=torch.bool).triu(1)
     return scores.masked_fill(later, -torch.inf).softmax(dim=-1)
-
-
-def image_of(picture, number=0):
-    """An image of the picture, as rows of (red, green, blue, opacity)."""
-    data = re.findall(r'href="data:image/png;base64,([^"]*)"', picture.html)[number]
-    image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA")
-    return [[image.getpixel((x, y)) for x in range(image.width)] for y in range(image.height)]
-
-
-def rgba(colour):
-    return (*bytes.fromhex(colour[1:]), 255)
-
-
-def close(one, other, within=2):
-    """Equal colours, but for what 254 steps round away."""
-    return all(abs(a - b) <= within for a, b in zip(one, other, strict=True))
 
 
 # Lines
@@ -81,9 +71,9 @@ def test_every_token_read_has_a_line_with_query_key_and_weight():
         "␣it (3) → ␣boils (2): 27.7 %",
         "␣it (3) → ␣it (3): 0.3 %",
     ]
-    widths = re.findall(r'class="gpt2course-line"[^>]* stroke-width="([\d.]+)"', picture.html)
+    widths = [float(line.look["stroke-width"]) for line in lines_of(picture)]
     read = [0.8 + 13 * share for share in (0.1, 0.62, 0.277)]  # 0.3 % has no line of its own
-    assert [float(width) for width in widths] == pytest.approx(read, abs=0.05)
+    assert widths == pytest.approx(read, abs=0.05)
 
 
 def test_lines_are_told_the_strongest_first_and_the_rest_left_out():
@@ -95,11 +85,10 @@ def test_lines_are_told_the_strongest_first_and_the_rest_left_out():
 
 def test_under_every_token_stands_its_share_and_what_comes_later_is_marked():
     picture = figures.attention_lines(PIECES, WEIGHTS, 2)
-    assert re.findall(r'font-size="11"[^>]*>([^<]*)<', picture.html) == [
-        "50 %", "30 %", "20 %", "later",
-    ]  # fmt: skip
+    small = [shape.text for shape in shapes(picture, "text", font_size="11")]
+    assert small == ["50 %", "30 %", "20 %", "later"]
     assert "␣it (3) comes later and is not read" in titles(picture)
-    assert picture.html.count('class="gpt2course-line"') == 3
+    assert len(lines_of(picture)) == 3
 
 
 def test_what_a_model_without_a_mask_reads_of_the_future_is_shown():
@@ -107,29 +96,29 @@ def test_what_a_model_without_a_mask_reads_of_the_future_is_shown():
     picture = figures.attention_lines(["a", "b", "c"], peeking, 0)
     assert "a (0) → c (2): 33.3 %" in titles(picture) and "later" not in picture.html
     heat = figures.attention_heat(["a", "b", "c"], peeking)
-    assert len(titles(heat)) == 9 and image_of(heat)[0][2][3] == 255
+    assert len(titles(heat)) == 9 and pixels_of(heat)[0][2][3] == 255
 
 
 def test_a_long_text_wraps_and_every_token_stays_inside():
     names = ["kettle"] * 128
     weights = random_weights(1, 1, 128)[0, 0]
     picture = figures.attention_lines(names, weights, 100)
-    width, height = map(int, re.search(r'<svg width="(\d+)" height="(\d+)"', picture.html).groups())
-    boxes = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"', picture.html)
-    assert len(boxes) == 128 and width < 1000
-    assert all(float(x) + float(w) <= width and float(y) + 38 <= height for x, y, w in boxes)
-    assert len({y for _, y, _ in boxes}) > 4
-    paths = re.findall(r'd="M([\d.]+) ([\d.]+)C[^"]* ([\d.]+) ([\d.]+)"', picture.html)
-    assert all(0 <= float(n) <= max(width, height) for path in paths for n in path)
+    boxes, (page,) = shapes(picture, "rect"), shapes(picture, "svg")
+    left, top, width, height = map(float, page.look["viewBox"].split())
+    assert len(boxes) == 128 and width <= 830
+    inside = [left <= x <= left + width and top <= y <= top + height
+              for shape in (*boxes, *shapes(picture, "path")) for x, y in shape.points]  # fmt: skip
+    assert len(inside) > 256 and all(inside)
+    assert all(box.x + box.width <= left + width for box in boxes)
+    assert len({box.y for box in boxes}) > 4
 
 
 def test_lines_end_at_the_tokens_that_they_connect():
     picture = figures.attention_lines(PIECES, WEIGHTS, 3)
-    boxes = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', picture.html)
-    middles = [float(x) + float(w) / 2 for x, w in boxes]
-    lines = re.findall(r'gpt2course-line" d="M([\d.]+) [^"]* ([\d.]+) [\d.]+"', picture.html)
-    assert [float(start) for start, _ in lines] == pytest.approx([middles[3]] * 3, abs=0.1)
-    assert [float(end) for _, end in lines] == pytest.approx(middles[:3], abs=0.1)
+    middles = [box.x + box.width / 2 for box in shapes(picture, "rect")]
+    ends = [(line.points[0][0], line.points[-1][0]) for line in lines_of(picture)]
+    assert [start for start, _ in ends] == pytest.approx([middles[3]] * 3, abs=0.1)
+    assert [end for _, end in ends] == pytest.approx(middles[:3], abs=0.1)
 
 
 def test_the_pointer_finds_a_rule_for_everything_it_can_light():
@@ -156,20 +145,20 @@ def test_tokens_become_no_markup_and_long_ones_are_cut():
 
 
 def test_the_map_has_the_colour_of_every_weight_and_nothing_for_what_comes_later():
-    rows = image_of(figures.attention_heat(PIECES, WEIGHTS))
+    rows = pixels_of(figures.attention_heat(PIECES, WEIGHTS))
     assert len(rows) == len(rows[0]) == 4
     for t in range(4):
         for s in range(4):
             if s > t:
                 assert rows[t][s][3] == 0
             else:
-                assert close(rows[t][s], rgba(fill_for(float(WEIGHTS[t, s]), 0.0, 1.0)))
+                assert near(rows[t][s], fill_for(float(WEIGHTS[t, s]), 0.0, 1.0))
 
 
 def test_a_weight_that_is_no_number_is_grey():
     broken = WEIGHTS.clone()
     broken[1, 0] = torch.nan
-    assert image_of(figures.attention_heat(PIECES, broken))[1][0] == rgba(NEUTRAL)
+    assert near(pixels_of(figures.attention_heat(PIECES, broken))[1][0], NEUTRAL, within=0)
 
 
 def test_every_cell_of_the_map_answers_the_pointer():
@@ -184,7 +173,7 @@ def test_every_cell_of_the_map_answers_the_pointer():
 
 def test_numbers_stand_in_the_cells_of_a_small_map_and_the_query_is_marked():
     picture = figures.attention_heat(PIECES, WEIGHTS, 2)
-    numbers = re.findall(r'font-size="11" font-weight="400" fill="#\w+">(\d+)<', picture.html)
+    numbers = [shape.text for shape in shapes(picture, "text", font_size="11")]
     assert numbers == ["100", "26", "74", "50", "30", "20", "10", "62", "28"]
     assert picture.html.count("▶") == 1 and "▶ ␣boils" in picture.html
     assert "▶" not in figures.attention_heat(PIECES, WEIGHTS).html
@@ -200,9 +189,9 @@ def test_in_a_long_map_small_weights_get_more_colour_and_only_the_query_is_told(
     T = 80
     weights = random_weights(1, 1, T)[0, 0]
     picture = figures.attention_heat(["a"] * T, weights, 40)
-    rows = image_of(picture)
+    rows = pixels_of(picture)
     for t, s in ((79, 3), (40, 12), (5, 5)):
-        assert close(rows[t][s], rgba(fill_for(float(weights[t, s]) ** 0.5, 0.0, 1.0)))
+        assert near(rows[t][s], fill_for(float(weights[t, s]) ** 0.5, 0.0, 1.0))
     assert "25 %" in picture.html  # the middle of the scale
     assert picture.alt.count("a (40)") >= 1 and "a (41) a" not in picture.alt
     shown = [float(t.rpartition(": ")[2].rstrip(" %")) for t in titles(picture)]
@@ -246,9 +235,8 @@ def test_the_grid_has_one_map_for_every_layer_and_head_in_their_order():
     assert titles(picture) == readings
     assert picture.alt == "all 2 × 3 heads on “abcde”. " + "; ".join(readings)
     for number, head in enumerate(weights.flatten(0, 1)):
-        assert close(image_of(picture, number)[4][1], rgba(fill_for(float(head[4, 1]), 0.0, 1.0)))
-    places = re.findall(r'<image x="([\d.]+)" y="([\d.]+)"', picture.html)[:6]
-    xs, ys = [[float(place[i]) for place in places] for i in (0, 1)]
+        assert near(pixels_of(picture, number)[4][1], fill_for(float(head[4, 1]), 0.0, 1.0))
+    xs, ys = zip(*(image.points[0] for image in shapes(picture, "image")[:6]), strict=True)
     assert xs[0] < xs[1] < xs[2] and xs[:3] == xs[3:] and ys[0] == ys[2] < ys[3] == ys[5]
 
 
@@ -272,7 +260,8 @@ def test_the_table_has_a_row_for_each_token_and_a_column_for_each_head():
     picture = figures.attention_table(PIECES, weights, 3, 1)
     heads = re.findall(r'<th scope="col"[^>]*>([^<]*)<', picture.html)
     assert heads == ["place", "token", "head 0", "head 1", "all heads averaged"]
-    assert re.findall(r'<th scope="row"[^>]*>([^<]*)<', picture.html) == figures.labels_of(PIECES)
+    named = re.findall(r'<th scope="row"[^>]*><span[^>]*>([^<]*)<', picture.html)
+    assert named == figures.labels_of(PIECES)
     rows = re.findall(r"<tr>(.*?)</tr>", picture.html)[1:]
     cells = [re.findall(r"<td[^>]*>([^<]*)<", row) for row in rows]
     assert cells[1] == ["1", "62.0 %", "27.7 %", "44.9 %"]  # (0.62 + 0.277) / 2 = 0.4485

@@ -1,12 +1,13 @@
 """Pictures and the three blocks of lesson 09."""
 
 import math
-import re
 
 import pytest
 import torch
+from seen import place, shapes, texts
 
 from gpt2course.attention import causal_mask
+from gpt2course.drawing.colours import ORANGE
 from gpt2course.lessons.block.figures import (
     WIRINGS,
     learning_curves,
@@ -29,17 +30,17 @@ def reads():
     return {ALONE: torch.cat([0 * other, own], 1), CROSS: torch.cat([other, own], 1)}
 
 
-def places(svg):
+def places(picture):
     """The centres of the circles, row by row: {y: [x, …]}."""
     found = {}
-    for x, y in re.findall(r'<circle cx="([\d.]+)" cy="(\d+)"', svg):
-        found.setdefault(int(y), []).append(float(x))
+    for circle in shapes(picture, "circle"):
+        found.setdefault(circle.y, []).append(circle.x)
     return found
 
 
 def test_the_steps_of_a_norm_stand_on_number_lines_of_one_scale():
     picture = norm_steps({"robot": [1.0, 2.0, 6.0], "minus the mean": [-2.0, -1.0, 3.0]})
-    before, after = places(picture.html).values()
+    before, after = places(picture).values()
     unit = before[1] - before[0]
     assert [x - before[0] for x in before] == pytest.approx([0, unit, 5 * unit], abs=0.2)
     assert [b - a for b, a in zip(before, after, strict=True)] == pytest.approx([3 * unit] * 3)
@@ -50,8 +51,8 @@ def test_the_steps_of_a_norm_stand_on_number_lines_of_one_scale():
 
 
 def test_numbers_that_lie_close_together_are_written_at_two_heights():
-    heights = re.findall(r'y="(\d+)\.0"[^>]*>-?0\.\d\d</text>', norm_steps({"": [0.1, 0.2]}).html)
-    assert len(set(heights)) == 2
+    picture = norm_steps({"": [0.1, 0.2]})
+    assert place(picture, "0.10")[1] != place(picture, "0.20")[1]
 
 
 def test_a_wiring_says_where_the_norms_stand():
@@ -60,10 +61,18 @@ def test_a_wiring_says_where_the_norms_stand():
     assert "x + attn(ln_1(x))" in wiring("pre-norm").alt
     assert "ln_1(x + attn(x))" in wiring("post-norm").alt
     for part in ("ln_1", "ln_2", "attn", "mlp"):
-        assert both.html.count(f">{part}</text>") == 2
+        assert texts(both).count(part) == 2
     # The stream is cut by the norms where they stand on it, and not where they stand beside it.
-    pieces = [wiring(kind).html.count('stroke-width="5"') for kind in WIRINGS]
-    assert pieces == [3, 5]
+    pieces = [shapes(wiring(kind), "path", stroke_width="5") for kind in WIRINGS]
+    assert [len(stream) for stream in pieces] == [3, 5]
+    for kind, stream in zip(WIRINGS, pieces, strict=True):
+        level = stream[0].y
+        on_it = [box for box in shapes(wiring(kind), "rect") if box.y < level < box.y + box.height]
+        gaps = zip(stream, stream[1:], strict=False)
+        between = [(left.points[1][0], right.x) for left, right in gaps]
+        assert len(on_it) == len(stream) - 3
+        assert all(any(a <= box.x and box.x + box.width <= b for a, b in between) or
+                   box.x + box.width <= stream[-1].x for box in on_it)  # fmt: skip
 
 
 def test_curves_through_the_depth_tell_beginning_middle_and_end():
@@ -96,23 +105,25 @@ def test_learning_curves_tell_the_first_and_the_last_ten_steps():
 
 def test_lines_lead_to_the_results_that_move_and_to_no_others(reads):
     picture = who_moves(reads[ALONE], 3, ALONE, OWN, OTHER)
-    assert picture.html.count('stroke="#e8590c"') == 2
-    assert picture.html.count("✎") == 1 and ">must ✎</text>" in picture.html
-    assert picture.html.count(">stays</text>") == 1
+    moves = shapes(picture, "path", stroke=ORANGE)
+    assert {line.x for line in moves} == {place(picture, "must ✎")[0]}
+    assert [line.points[-1][0] for line in moves] == [
+        place(picture, said)[0] for said in ("moves by 1.25", "moves by 0.50")
+    ]
+    assert texts(picture).count("must ✎") == texts(picture).count("stays") == 1
     assert "changed is 'must', input 4 of 5" in picture.alt
     assert "must moves by 1.25; obey moves by 0.50; unmoved: robot" in picture.alt
 
 
 def test_the_longest_move_has_the_thickest_line(reads):
-    lines = re.findall(
-        r'"#e8590c" stroke-width="([\d.]+)"', who_moves(reads[ALONE], 2, ALONE, OWN, OTHER).html
-    )
-    assert [float(width) for width in lines] == pytest.approx([6.5, 5.7, 3.2], abs=0.05)
+    lines = shapes(who_moves(reads[ALONE], 2, ALONE, OWN, OTHER), "path", stroke=ORANGE)
+    widths = [float(line.look["stroke-width"]) for line in lines]
+    assert widths == pytest.approx([6.5, 5.7, 3.2], abs=0.05)
 
 
 def test_nothing_moves_where_a_block_has_no_place_for_the_input(reads):
     picture = who_moves(reads[ALONE], 0, ALONE, OWN, OTHER)
-    assert "nothing moves" in picture.alt and '"#e8590c"' not in picture.html
+    assert "nothing moves" in picture.alt and ORANGE not in picture.html
 
 
 def test_the_blocks_redraw_with_the_block_and_with_the_word(reads):

@@ -5,18 +5,20 @@ from html import escape
 
 import pytest
 import torch
+from seen import place, shapes, texts
 
+from gpt2course.drawing.colours import fill_for
+from gpt2course.drawing.curves import loss_lines
+from gpt2course.drawing.matrix import Panel, side_by_side
+from gpt2course.drawing.svg import wide
 from gpt2course.embedding import nearest_tokens
 from gpt2course.lessons.embeddings.figures import (
-    Panel,
-    _label,
+    SIDE,
     arrows,
     flattened,
-    loss_lines,
     neighbour_bars,
     one_hot_product,
     row_strips,
-    side_by_side,
     similarities,
     word_map,
 )
@@ -30,8 +32,8 @@ def table():
     return torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
 
 
-def numbers_in(svg):
-    return re.findall(r">(-?\d+\.\d+)</text>", svg)
+def numbers_in(picture):
+    return [text for text in texts(picture) if re.fullmatch(r"-?\d+\.\d+", text)]
 
 
 # Matrices in a line
@@ -41,21 +43,21 @@ def test_one_hot_product_shows_both_factors_and_the_rows_that_come_out():
     wte = torch.tensor([[0.5, -1.0], [2.0, 0.0], [0.0, 3.0]])
     one_hot = torch.tensor([[0, 0, 1], [1, 0, 0]])
     picture = one_hot_product(one_hot, wte, ["in", "cat"], ["cat", "dog", "in"], ["x", "y"])
-    left, middle, right = re.findall(r"<svg.*?</svg>", picture.html)
-    assert ">one-hot, 2 × 3<" in left and ">wte, 3 × 2<" in middle and ">x, 2 × 2<" in right
-    assert numbers_in(right) == ["0.0", "3.0", "0.5", "-1.0"]
-    assert picture.html.index("@") < picture.html.index(">=<")
+    titles = ("one-hot, 2 × 3", "@", "wte, 3 × 2", "=", "x, 2 × 2")
+    assert [place(picture, title)[0] for title in titles] == sorted(
+        place(picture, title)[0] for title in titles
+    )
+    assert numbers_in(picture)[-4:] == ["0.0", "3.0", "0.5", "-1.0"]
     assert picture.alt.splitlines()[-3:] == ["       x     y", " in  0.0   3.0", "cat  0.5  -1.0"]
 
 
 def test_panels_may_have_rows_of_their_own_and_share_their_colours():
     small, large = torch.tensor([[1.0]]), torch.tensor([[2.0], [-4.0]])
     picture = side_by_side([Panel("a", small, ["p"]), Panel("b", large, ["q", "r"])])
-    for text in ("p", "q", "r", "1.0", "-4.0"):
-        assert f">{text}</text>" in picture.html
-    fill = re.search(r'fill="(#\w+)" stroke="#ffffff"', picture.html)[1]
-    alone = side_by_side([Panel("a", small, ["p"])]).html
-    assert fill not in alone
+    assert {"p", "q", "r", "1.0", "-4.0"} <= set(texts(picture))
+    alone = side_by_side([Panel("a", small, ["p"])])
+    first, lone = (shapes(drawn, "rect")[0].look["fill"] for drawn in (picture, alone))
+    assert (first, lone) == (fill_for(1.0, -4.0, 2.0), fill_for(1.0, 0.0, 1.0))
 
 
 # Directions
@@ -68,8 +70,14 @@ def test_arrows_tell_length_dot_product_distance_and_cosine():
         "B: (6, 8), length 10.00; with A: dot product 50.00, distance 5.00, cosine 1.00",
         "C: (-4, 3), length 5.00; with A: dot product 0.00, distance 7.07, cosine 0.00",
     ]
-    assert all(line in picture.html for line in picture.alt.splitlines())
-    assert picture.html.count('stroke-width="3"') == 3
+    for cells in (["B: (6, 8), length 10.00", "50.00", "5.00", "1.00"],
+                  ["C: (-4, 3), length 5.00", "0.00", "7.07", "0.00"]):  # fmt: skip
+        row = place(picture, cells[0])[1]
+        assert [s.text for s in shapes(picture, "text") if s.y == row] == cells
+    tips = [shape.points[0] for shape in shapes(picture, "path") if shape.look["fill"] != "none"]
+    assert len(tips) == 3
+    (bx, by), *_ = tips  # the longest lies below the others, and points where A does
+    assert any((bx / 2, by / 2) == pytest.approx(tip, abs=0.01) for tip in tips)
 
 
 # Curves and maps
@@ -120,25 +128,19 @@ def test_a_map_tells_where_every_word_stands(table):
 
 
 def test_the_words_of_a_map_keep_clear_of_each_other_and_of_the_frame():
-    import matplotlib.pyplot as plt
-    from matplotlib.text import Text
-
     words = ["wednesday", "saturday", "sunday", "tuesday", "wolf", "hamster", "it", "thursday"]
-    places = torch.rand(8, 2, generator=torch.Generator().manual_seed(4)) / 4
-    places[0], places[1] = torch.tensor([0.99, 0.99]), torch.tensor([0.0, 0.5])  # at the edges
-    figure, axis = plt.subplots(figsize=(6, 6))
-    axis.set_xlim(0, 1)
-    axis.set_ylim(0, 1)
-    _label(axis, places, words)
-    figure.canvas.draw()
-    boxes = [Text.get_window_extent(text) for text in axis.texts]  # without its line to the point
-    plt.close(figure)
-    assert [text.get_text() for text in axis.texts] == words
+    table = torch.rand(8, 2, generator=torch.Generator().manual_seed(4)) / 9
+    table[0], table[1] = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.5])  # far from the others
+    picture = word_map({"a": table}, words, {"all": words})
+    found = [shape for shape in shapes(picture, "text") if shape.text in words]
+    assert [shape.text for shape in found] == words
+    boxes = [(s.x, s.y - 9, s.x + wide(s.text, 11), s.y + 3) for s in found]
     for i, box in enumerate(boxes):
-        assert all(box.x1 < o.x0 or o.x1 < box.x0 or box.y1 < o.y0 or o.y1 < box.y0
+        assert all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1]
                    for o in boxes[:i])  # fmt: skip
-        assert axis.bbox.x0 < box.x0 and box.x1 < axis.bbox.x1
-        assert axis.bbox.y0 < box.y0 and box.y1 < axis.bbox.y1
+    frame = shapes(picture, "rect")[0]
+    assert all(frame.x < x and right < frame.x + SIDE for x, _, right, _ in boxes)
+    assert all(frame.y < y and bottom < frame.y + SIDE for _, y, _, bottom in boxes)
 
 
 # Neighbours
@@ -156,18 +158,18 @@ def test_bars_show_the_nearest_words_and_their_cosines(table):
     cosine = similarities(2, table)
     said = ", ".join(f"{WORDS[i]} {cosine[i]:z.2f}" for i in nearest)
     assert picture.alt == f"a table, cosine with “axe”: {said}"
-    assert numbers_in(picture.html) == [f"{cosine[i]:z.2f}" for i in nearest]
-    assert picture.html.count("<rect") == 3
+    assert numbers_in(picture) == [f"{cosine[i]:z.2f}" for i in nearest]
+    bars = shapes(picture, "rect")
+    lengths = [bar.width for bar in bars]
+    assert len(bars) == 3 and lengths == pytest.approx(
+        [300 * abs(cosine[i].item()) for i in nearest], abs=0.6
+    )
 
 
 def test_a_bar_below_zero_ends_where_a_bar_above_zero_begins():
     table = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.1]])
-    html = neighbour_bars("cat", WORDS[:3], table, most=2).html
-    above, below = (
-        (float(x), float(wide))
-        for x, wide in re.findall(r'<rect x="([\d.]+)" y="\d+" width="([\d.]+)"', html)
-    )
-    assert above[0] == pytest.approx(sum(below), abs=0.2)
+    above, below = shapes(neighbour_bars("cat", WORDS[:3], table, most=2), "rect")
+    assert above.x == pytest.approx(below.x + below.width, abs=0.2) and above.width > 0
 
 
 def test_the_neighbours_follow_word_table_and_measure(table):

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from gpt2course.attention import attention_scores, masked_attention
+from gpt2course.drawing.attention_maps import weights_of
 from gpt2course.drawing.colours import DIVERGING, VIRIDIS, fill_for, ink_on
-from gpt2course.lessons.masking.figures import loss_curves, training_examples, two_losses
 from gpt2course.drawing.matrix import matrices, matrix_svg, matrix_text
 from gpt2course.drawing.pipeline import BLOCK, LIT, STAGES, pipeline
-from gpt2course.lessons.masking.widgets import mask_switch, weights_of
 from gpt2course.drawing.twin import HIDE_TWINS
+from gpt2course.lessons.masking.figures import loss_curves, training_examples, two_losses
+from gpt2course.lessons.masking.widgets import mask_switch
 
 WORDS = ["robot", "must", "obey", "orders"]
 

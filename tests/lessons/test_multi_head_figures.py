@@ -4,11 +4,12 @@ import re
 
 import pytest
 import torch
+from seen import image_of, near, place, shapes, texts
 
-from gpt2course.lessons.multi_head import figures
 from gpt2course.drawing.colours import FILLS, fill_for
-from gpt2course.multihead import split_heads
+from gpt2course.lessons.multi_head import figures
 from gpt2course.lessons.multi_head.widgets import head_switch
+from gpt2course.multihead import split_heads
 
 WORDS = ["robot", "must", "obey", "orders"]
 # Each number says where it stands: 23 is the third column of the second word.
@@ -31,16 +32,18 @@ def numbers(tensor):
 def test_every_number_stands_under_the_band_of_its_third():
     qkv = torch.arange(36.0).reshape(2, 18) - 10
     picture = figures.cut_in_three(qkv, WORDS[:2])
-    assert [n for _, n in blocks(picture)] == [f"{n:.1f}" for n in qkv.flatten().tolist()]
-    assert re.findall(r'text-anchor="end"[^>]*>(\w+)</text>', picture.html) == WORDS[:2]
-    bands = re.findall(r'<rect x="([\d.]+)" y="2.0" width="([\d.]+)"', picture.html)
-    first_row = re.findall(r'<rect x="([\d.]+)" y="44.0"', picture.html)
-    assert len(bands) == 3 and len(first_row) == 18
-    for i, (x, wide) in enumerate(bands):
-        inside = [float(x) <= float(b) < float(x) + float(wide) for b in first_row]
+    cells = shapes(picture, "rect", stroke="#ffffff")
+    shown = {(place.y, place.x): n for place, (_, n) in zip(cells, blocks(picture), strict=True)}
+    assert [shown[place] for place in sorted(shown)] == [f"{n:.1f}" for n in qkv.flatten().tolist()]
+    bands = [shape for shape in shapes(picture, "rect") if shape not in cells]
+    columns = sorted({cell.x for cell in cells})
+    assert len(bands) == 3 and len(columns) == 18
+    for i, (band, said) in enumerate(zip(bands, "qkv", strict=True)):
+        inside = [band.x <= x < band.x + band.width for x in columns]
         assert inside == [6 * i <= c < 6 * i + 6 for c in range(18)]
-    for said in ("q: columns 0 to 5", "k: columns 6 to 11", "v: columns 12 to 17"):
-        assert f">{said}</text>" in picture.html
+        said = f"{said}: columns {6 * i} to {6 * i + 5}"
+        assert place(picture, said)[0] == band.x + band.width / 2
+    assert {*WORDS[:2]} <= set(texts(picture))
 
 
 def test_the_text_of_the_cut_gives_each_third_on_its_own():
@@ -94,8 +97,8 @@ def test_rows_that_mix_words_say_so():
 def test_a_title_is_not_cut_off():
     title = "a title that is a good deal longer than the blocks below it are wide"
     picture = figures.heads_side_by_side(NUMBERED, NUMBERED.reshape(6, 4, 1)[:1], WORDS, title)
-    width = float(re.search(r'<svg width="(\d+)"', picture.html).group(1))
-    assert width >= 8 * len(title)
+    assert title in texts(picture)
+    assert shapes(picture, "svg")[0].width >= 8 * len(title)
 
 
 # Weights
@@ -109,13 +112,15 @@ def weights():
 
 def test_maps_show_each_weight_in_per_cent_on_its_colour(weights):
     picture = figures.head_maps(weights, WORDS, ["a", "b", "c"])
-    drawn = blocks(picture)
-    assert len(drawn) == 3 * 16
-    for (fill, number), weight in zip(drawn, weights.flatten().tolist(), strict=True):
-        assert number == (f"{100 * weight:.0f}" if weight >= 0.005 else "")
-        assert fill == fill_for(weight, 0.0, 1.0)
-    for name in "abc":
-        assert f">{name}</text>" in picture.html and f"{name}, per cent" in picture.alt
+    drawn = [text for text in texts(picture) if text.isdigit()]
+    assert drawn == [f"{100 * w:.0f}" for w in weights.flatten().tolist() if w >= 0.005]
+    for image, head, name in zip(shapes(picture, "image"), weights, "abc", strict=True):
+        for row, shares in zip(image_of(image.look["href"]), head.tolist(), strict=True):
+            for pixel, share in zip(row, shares, strict=True):
+                assert pixel[3] == 0 if share == 0 else near(pixel, fill_for(share, 0.0, 1.0))
+        assert name in texts(picture) and f"{name}, per cent" in picture.alt
+    left = [image.x for image in shapes(picture, "image")]
+    assert left == sorted(set(left))  # side by side
 
 
 def test_rows_are_readers_and_columns_what_they_read():
@@ -131,7 +136,7 @@ def test_one_map_lists_what_each_word_reads_most(weights):
     for t, word in enumerate(WORDS):
         share, place = weights[0, t].max(), int(weights[0, t].argmax())
         line = f"{word} reads {WORDS[place]} ({float(share):.0%})"
-        assert f"<li>{line}</li>" in picture.html and line in picture.alt
+        assert line in texts(picture) and line in picture.alt
 
 
 def test_the_bars_tell_their_numbers():
@@ -143,22 +148,15 @@ def test_the_bars_tell_their_numbers():
     assert "1 head: x 50%, y 25%; 3 heads: x 100%, y 75%" in picture.alt
 
 
-def test_no_dashed_line_crosses_what_is_written_beside_a_bar(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(figures, "from_figure", lambda figure, alt: drawn.append(figure))
-    right = {"1 head": [0.94, 0.84, 0.32], "3 heads": [1.0, 1.0, 1.0]}
-    figures.answers_right(right, ["x", "y", "z"], [0.113, 0.102, 0.455])
-    axis = drawn[0].axes[0]
-    drawn[0].canvas.draw()
-    lines = [axis.transData.transform(p) for c in axis.collections for p in c.get_segments()]
-    texts = [text.get_window_extent() for text in axis.texts]
-    assert len(lines) == 3 + 5  # one above each question, and one over each bar but the short one
-    assert len(texts) == 3 + 6
-    for line in lines:
-        for box in texts:
-            beside = not box.x0 < line[0][0] < box.x1
-            apart = max(line[:, 1]) <= box.y0 or min(line[:, 1]) >= box.y1
-            assert beside or apart
+def test_bars_are_as_long_as_their_shares_and_the_best_without_looking_back_is_dashed():
+    right = {"1 head": [0.94, 0.32], "3 heads": [1.0, 1.0]}
+    picture = figures.answers_right(right, ["x", "y"], [0.113, 0.455])
+    lengths = [bar.width / 420 for bar in shapes(picture, "rect")]
+    assert lengths == pytest.approx([0.94, 1.0, 0.113, 0.32, 1.0, 0.455], abs=0.001)
+    dashed = [bar.width / 420 for bar in shapes(picture, "rect", fill="none")]
+    assert dashed == pytest.approx([0.113, 0.455], abs=0.001)
+    for said in ("1 head: 94%", "3 heads: 100%", "the best without looking back: 45.5%", "x", "y"):
+        assert said in texts(picture)
 
 
 # The switch

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from seen import shapes
 
 from gpt2course.embedding import sinusoidal_positions
 from gpt2course.lessons.positions.figures import RADIUS, clocks, row_of_both, wavelengths, waves
@@ -45,12 +46,13 @@ def test_clocks_write_what_their_hands_show():
 
 @pytest.mark.parametrize("position", [0, 1, 7])
 def test_a_hand_points_right_by_the_sine_and_up_by_the_cosine(position):
-    found = re.findall(r"M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)", clocks(position, 4).html)
+    hands = shapes(clocks(position, 4), "path", **{"class": "hand"})
+    found = [(*hand.points[0], *hand.points[1]) for hand in hands]
     row = sinusoidal_positions(position + 1, 4)[-1].view(-1, 2)
     assert len(found) == 2
     for (x, y, tip_x, tip_y), (sine, cosine) in zip(found, row.tolist(), strict=True):
-        assert float(tip_x) - float(x) == pytest.approx(RADIUS * sine, abs=0.1)
-        assert float(y) - float(tip_y) == pytest.approx(RADIUS * cosine, abs=0.1)
+        assert tip_x - x == pytest.approx(RADIUS * sine, abs=0.1)
+        assert y - tip_y == pytest.approx(RADIUS * cosine, abs=0.1)
 
 
 def test_waves_tell_how_often_a_column_changes_its_sign():

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from seen import place, shapes
 
 from gpt2course.lessons.self_attention import figures
 from gpt2course.lessons.self_attention.widgets import BY_HAND, cabinet_to_play, polar, turned
@@ -14,6 +15,10 @@ WORDS = ["robot", "must", "obey", "orders"]
 Q = torch.tensor([[-1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]])
 K = torch.tensor([[2.0, 0.0], [-1.0, 1.0], [0.0, 2.0], [2.0, 2.0]])
 V = torch.tensor([[0.0, 4.0], [-2.0, -1.0], [4.0, 0.0], [4.0, 4.0]])
+
+
+def of_kind(picture, tag, kind):
+    return shapes(picture, tag, **{"class": kind})
 
 
 def by_hand(query, divisor):
@@ -40,33 +45,30 @@ def test_the_cabinet_shows_the_numbers_worked_by_hand(scaled, divisor):
 
 def test_the_bars_of_the_cabinet_are_as_long_as_the_weights():
     _, weights, _ = by_hand([2.0, -1.0], math.sqrt(2))
-    html = figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey").html
-    bars = re.findall(r'<rect x="214.0" y="[\d.]+" width="([\d.]+)"[^>]*fill="#', html)
-    assert [float(bar) for bar in bars] == pytest.approx([100 * w for w in weights], abs=0.5)
+    bars = of_kind(figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey"), "rect", "weight")
+    assert [bar.width for bar in bars] == pytest.approx([100 * w for w in weights], abs=0.5)
 
 
 def test_the_diamond_lies_where_the_blend_is():
-    html = figures.cabinet(WORDS, [0.0, 0.0], K, V, BY_HAND).html
-    circles = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="7"', html)
-    places = torch.tensor([[float(x), float(y)] for x, y in circles])
-    x, top = map(float, re.search(r'd="M([\d.]+) ([\d.]+)l9 9', html).groups())
-    assert [x, top + 9] == pytest.approx(places.mean(0).tolist(), abs=0.2)
+    picture = figures.cabinet(WORDS, [0.0, 0.0], K, V, BY_HAND)
+    places = torch.tensor([circle.points[0] for circle in shapes(picture, "circle", r="7")])
+    (diamond,) = of_kind(picture, "path", "blend")
+    middle = torch.tensor(diamond.points).mean(0).tolist()
+    assert middle == pytest.approx(places.mean(0).tolist(), abs=0.2)
 
 
 def test_a_query_of_any_length_stays_inside_the_drawing():
     for angle in range(-180, 181, 15):
-        html = figures.cabinet(WORDS, turned(angle, 8.0), K, V, BY_HAND).html
-        tips = re.findall(r'points="([\d.-]+),([\d.-]+) ', html)
-        low, high = 10, figures.SIDE + 20
-        assert all(low <= float(n) <= high for tip in tips for n in tip)
+        picture = figures.cabinet(WORDS, turned(angle, 8.0), K, V, BY_HAND)
+        (tip,) = shapes(picture, "path", fill="currentColor")
+        assert 0 <= tip.x <= figures.SIDE and 20 <= tip.y <= figures.SIDE + 20
 
 
 def test_score_bars_of_different_queries_are_on_one_scale():
     lengths = []
     for length in (2.0, 8.0):
-        html = figures.cabinet(WORDS, turned(0, length), K, V, BY_HAND).html
-        bars = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="([\d.]+)"[^>]*fill="#868e96"', html)
-        lengths.append(float(bars[0]))
+        bars = of_kind(figures.cabinet(WORDS, turned(0, length), K, V, BY_HAND), "rect", "score")
+        lengths.append(bars[0].width)
     assert lengths[1] == pytest.approx(4 * lengths[0], abs=0.3)
     assert lengths[1] == pytest.approx(44 / math.sqrt(2) / math.sqrt(2), abs=0.1)
 
@@ -78,10 +80,10 @@ def test_no_number_is_written_as_minus_zero():
 
 
 def test_the_shaded_shape_joins_all_the_values():
-    html = figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey").html
-    shape = re.search(r'<g class="reach".*?</g>', html).group()
-    circles = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="7"', html)
-    assert len(circles) == 4 and all(shape.count(f"{x},{y}") == 3 for x, y in circles)
+    picture = figures.cabinet(WORDS, [2.0, -1.0], K, V, "obey")
+    corners = [point for part in of_kind(picture, "path", "reach") for point in part.points]
+    values = [circle.points[0] for circle in shapes(picture, "circle", r="7")]
+    assert len(values) == 4 and all(corners.count(value) == 3 for value in values)
 
 
 def test_drawing_the_cabinet_takes_less_than_a_tenth_of_a_second():
@@ -153,7 +155,10 @@ def test_the_saturation_figure_tells_its_numbers():
 def test_the_three_stages_stand_side_by_side_with_their_words():
     weights = torch.tensor([[0.1, 0.2, 0.3, 0.4]]).expand(4, 4)
     picture = figures.scores_weights_blend(weights.log(), weights, weights @ V, WORDS)
-    assert picture.html.count("<svg") == 3
+    titles = [place(picture, title) for title in ("scores", "weights: rows sum to 1", "blend")]
+    assert titles[0][0] < titles[1][0] < titles[2][0]  # in one line, from left to right
+    rows = [shape.y for shape in shapes(picture, "text") if shape.text == "robot"]
+    assert len(set(rows)) == 2  # the heads of two matrices, and one line of labels
     assert picture.alt.index("scores") < picture.alt.index("weights") < picture.alt.index("blend")
     stages = re.split("scores|weights: rows sum to 1|blend", picture.alt)[1:]
     for stage, first_row in zip(
@@ -168,8 +173,10 @@ def test_the_sentence_shows_each_share_with_its_word():
     words = ["a", "robot", "given", "it"]
     picture = figures.attention_of(3, words, torch.tensor([0.3, 0.5, 0.002, 0.198]))
     assert picture.alt == "“it” takes most from “robot”: a 30%, robot 50%, given 0.2%, it 20%"
-    bars = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="34.0" height="([\d.]+)"', picture.html)
-    assert [float(bar) for bar in bars] == pytest.approx([27, 45, 1, 17.8], abs=0.1)
+    heights = [bar.height for bar in shapes(picture, "rect")]
+    assert heights == pytest.approx([27, 45, 1, 17.8], abs=0.1)
+    arcs = [float(shape.look["stroke-width"]) for shape in shapes(picture, "path")]
+    assert arcs == pytest.approx([4.8, 8, 0.6, 3.17], abs=0.01)
 
 
 def test_the_filing_cabinet_says_gives_question_mark_until_shares_are_known():

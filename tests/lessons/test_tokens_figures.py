@@ -4,21 +4,19 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from seen import shapes
 
+from gpt2course.drawing.tokens import boxes, piece_table, piece_text, token_boxes
 from gpt2course.lessons.tokens.figures import (
     STORY,
-    boxes,
     compression,
     cuts,
     language_chart,
     merge_steps,
     merge_tree,
-    piece_table,
-    piece_text,
-    token_boxes,
 )
-from gpt2course.tokenizer import Tokenizer, split_text, train_merges
 from gpt2course.lessons.tokens.widgets import merge_slider, tokens_after
+from gpt2course.tokenizer import Tokenizer, split_text, train_merges
 
 ABC = [(97, 98), (256, 99)]  # 256 = ab, 257 = abc
 MERGES = train_merges(split_text(STORY), 120)
@@ -41,9 +39,9 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def bars(svg):
+def bars(picture):
     """(x, width) of the boxes of a drawing."""
-    return [tuple(map(float, m)) for m in re.findall(r'<rect x="(\d+)" y="\d+" width="(\d+)"', svg)]
+    return [(box.x, box.width) for box in shapes(picture, "rect")]
 
 
 def test_the_table_of_pieces_opens_every_merge():
@@ -108,7 +106,7 @@ def test_merge_steps_stops_after_as_many_merges_as_asked():
 
 
 def test_every_byte_keeps_its_column_in_all_rows():
-    rows = bars(merge_steps(b"abcab", ABC).html)
+    rows = bars(merge_steps(b"abcab", ABC))
     (first, _), *_ = rows
     column = rows[1][0] - first
     assert [round((x - first) / column) for x, _ in rows] == [0, 1, 2, 3, 4, 0, 2, 3, 0, 3]
@@ -118,10 +116,10 @@ def test_every_byte_keeps_its_column_in_all_rows():
 def test_a_piece_that_is_new_in_a_row_has_a_thick_frame_where_that_is_asked_for():
     same = [("a", [b"ab", b"c"], [256, 99]), ("b", [b"ab", b"c"], [256, 99])]
     other = [("a", [b"ab", b"c"], [256, 99]), ("b", [b"a", b"bc"], [97, 257])]
-    thick = [cuts(rows, mark_new=True).html.count('stroke-width="2.5"') for rows in (same, other)]
-    assert thick == [0, 2]
-    assert 'stroke-width="2.5"' not in cuts(other).html
-    assert 'stroke-width="2.5"' in merge_steps(b"abc", ABC).html
+    pictures = [cuts(same, mark_new=True), cuts(other, mark_new=True), cuts(other)]
+    thick = [len(shapes(picture, "rect", stroke_width="2.5")) for picture in pictures]
+    assert thick == [0, 2, 0]
+    assert shapes(merge_steps(b"abc", ABC), "rect", stroke_width="2.5")
 
 
 def test_the_tree_tells_the_merges_from_first_to_last_and_each_once():
@@ -132,8 +130,11 @@ def test_the_tree_tells_the_merges_from_first_to_last_and_each_once():
 
 
 def test_the_tree_draws_a_line_from_every_part_to_what_it_is_part_of():
-    svg = merge_tree(b"abcab", ABC).html
-    assert (len(bars(svg)), svg.count("<path")) == (5 + 2 + 1, 6)
+    tree = merge_tree(b"abcab", ABC)
+    boxes, lines = shapes(tree, "rect"), shapes(tree, "path")
+    assert (len(boxes), len(lines)) == (5 + 2 + 1, 6)
+    tops, bottoms = {box.y for box in boxes}, {box.y + box.height for box in boxes}
+    assert all(line.y in tops and line.points[1][1] in bottoms for line in lines)
 
 
 def test_compression_tells_its_numbers():

@@ -4,13 +4,3 @@ from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.block.figures import learning_curves, norm_steps, through_depth, wiring
 from gpt2course.lessons.block.widgets import blocks_to_play
-
-__all__ = [
-    "blocks_to_play",
-    "learning_curves",
-    "matrices",
-    "norm_steps",
-    "pipeline",
-    "through_depth",
-    "wiring",
-]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, menu, playable, switch
 from gpt2course.lessons.embeddings.figures import neighbour_bars
-
-MEASURES = ("cosine", "dot product")
 
 
 def neighbours_to_play(
@@ -29,13 +26,9 @@ def neighbours_to_play(
     def draw(word: str, table: str, measure: str) -> Picture:
         return neighbour_bars(word, words, tables[table], measure, title=f"{table} table")
 
-    left = {"description_width": "70px"}
-    wide = {**left, "button_width": "110px"}
     return playable(
         draw,
-        word=ipywidgets.Dropdown(
-            options=sorted(words), value=first, description="word:", style=left
-        ),
-        table=ipywidgets.ToggleButtons(options=list(tables), description="table:", style=wide),
-        measure=ipywidgets.ToggleButtons(options=MEASURES, description="measure:", style=wide),
+        word=menu("word:", sorted(words), first),
+        table=switch("table:", list(tables)),
+        measure=switch("measure:", ["cosine", "dot product"]),
     )

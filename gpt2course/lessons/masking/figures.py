@@ -3,102 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
-from gpt2course.drawing.colours import BLUE, CURVES, FILLS, ORANGE
-from gpt2course.drawing.picture import Picture, from_figure, from_svg
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
-INK, GREY, READ, ASKED = "#1b1b1b", "#868e96", FILLS[2], FILLS[0]
+from gpt2course.drawing.bars import Bar, bars
+from gpt2course.drawing.colours import BAR, OTHER_BAR, PAGE
+from gpt2course.drawing.curves import Axis, dots, plot, steps
+from gpt2course.drawing.matrix import matrix, matrix_text
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.tokens import word_row, word_width
+
+Losses = Mapping[str, tuple[float, float]]
 
 
 def training_examples(words: Sequence[str]) -> Picture:
     """One sequence as a staircase: row i reads the words up to i and predicts the next."""
-    wide, high = max(map(len, words)) * 9 + 26, 30
-    parts, told = [], []
-    for i in range(len(words) - 1):
-        y = 22 + i * (high + 8)
-        for j, word in enumerate(words):
-            parts.append(_word_box(10 + j * (wide + 6), y, wide, high, word, i, j))
+    drawn, told, last = Drawing(), [], len(words) - 1
+    for i in range(last):
+        shown = [*words[: i + 1], f"{words[i + 1]} ?", *[""] * (last - i - 1)]
+        looks = ["read"] * (i + 1) + ["new"] + ["gone"] * (last - i - 1)
+        word_row(drawn, shown, looks, 38 * i, word_width(words))
         read = " ".join(words[: i + 1])
         told.append(f"row {i + 1}: reads “{read}”, predicts “{words[i + 1]}”")
-    height = 22 + (len(words) - 1) * (high + 8)
-    width = 20 + len(words) * (wide + 6)
-    legend = "filled: read   ·   thick frame with ?: to predict   ·   dashed: not there yet"
-    svg = (
-        f'<svg width="{max(width, 520)}" height="{height}" style="max-width:100%" '
-        'font-family="system-ui, sans-serif" font-size="14" aria-hidden="true">'
-        f'<text x="10" y="14" font-size="12" fill="currentColor">{legend}</text>'
-        f"{''.join(parts)}</svg>"
-    )
-    return from_svg(svg, "; ".join(told))
+    drawn.head("", "filled: read   ·   thick frame with ?: to predict   ·   dashed: not there yet")
+    return drawn.picture("; ".join(told))
 
 
-def _word_box(x: int, y: int, wide: int, high: int, word: str, i: int, j: int) -> str:
-    if j <= i:
-        fill, edge, text, ink = READ, f'stroke="{INK}"', word, INK
-    elif j == i + 1:
-        fill, edge, text, ink = ASKED, f'stroke="{INK}" stroke-width="3"', f"{word} ?", INK
-    else:
-        fill, edge, text, ink = "none", f'stroke="{GREY}" stroke-dasharray="4 4"', "", INK
-    return (
-        f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="5" fill="{fill}" {edge}/>'
-        f'<text x="{x + wide / 2}" y="{y + 20}" text-anchor="middle" fill="{ink}">'
-        f"{escape(text)}</text>"
-    )
-
-
-def two_losses(losses: Mapping[str, tuple[float, float]], floor: float) -> Picture:
+def two_losses(losses: Losses, floor: float) -> Picture:
     """The usual and the honest loss of each variant, and the line that no honest one can cross.
 
     Args:
         losses: for each variant the usual and the honest loss, in nats per token.
         floor: the least loss that is possible without reading the future, in nats per token.
     """
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(8, 0.5 * len(losses) + 1.4))
-    rows = range(len(losses))
-    usual, honest = zip(*losses.values(), strict=True)
-    axis.hlines(rows, usual, honest, color=GREY, linewidth=3, zorder=1)
-    axis.scatter(usual, rows, s=90, marker="o", color=BLUE, label="usual loss", zorder=2)
-    axis.scatter(honest, rows, s=90, marker="D", color=ORANGE, label="honest loss", zorder=2)
-    for row in rows:
-        sides = ((usual[row], -10, "right"), (honest[row], 10, "left"))
-        for value, shift, side in sides:
-            axis.annotate(f"{value:.2f}", (value, row), xytext=(shift, 0), ha=side, va="center",
-                          textcoords="offset points")  # fmt: skip
-    axis.axvline(floor, color="black", linestyle="--", label=f"floor, {floor:.2f}")
-    axis.set_xscale("log")
-    axis.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
-    axis.set_xlim(min(usual) / 2, max(honest) * 2)
-    axis.set_ylim(len(losses) - 0.5, -0.5)
-    axis.set_yticks(rows, list(losses))
-    axis.set_xlabel("loss (nats per token, each step of the axis ten times as much)")
-    axis.set_title("Too good to be true: left of the line, the future was read")
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    rows = {
+        name: {kind: (loss, f"{loss:.2f}") for kind, loss in enumerate(both)}
+        for name, both in losses.items()
+    }
+    axis = Axis("loss (nats per token, each step of the axis ten times as much)", log=True,
+                ticks={0.1: "0.1", 1: "1", 10: "10"})  # fmt: skip
+    title = "Too good to be true: left of the line, the future was read"
+    drawn = dots(rows, axis, ("usual loss", "honest loss"), title, {floor: f"floor, {floor:.2f}"})
     told = [
         f"{name}: usual {usual:.2f}, honest {honest:.2f}"
         for name, (usual, honest) in losses.items()
     ]
-    return from_figure(figure, f"Loss in nats per token, floor {floor:.2f}. " + "; ".join(told))
+    return drawn.picture(f"Loss in nats per token, floor {floor:.2f}. " + "; ".join(told))
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
     """The usual loss of each variant over the training steps, and the honest floor."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(8, 3.4))
-    styles = zip(("-", "--", "-.", ":", (0, (1, 1))), CURVES, strict=False)
-    for (variant, curve), (style, colour) in zip(curves.items(), styles, strict=False):
-        axis.plot(
-            curve, linestyle=style, color=colour, label=f"{variant}, {curve[-1]:.2f} at the end"
-        )
-    axis.axhline(floor, color="black", linewidth=1, label=f"floor, {floor:.2f}")
-    axis.legend(loc="upper right")
-    axis.set_xlabel("training step")
-    axis.set_ylabel("usual loss (nats per token)")
-    axis.set_title("Four of the five fall below what is possible")
+    series = {name: steps(curve) for name, curve in curves.items()}
+    names = {name: f"{name}, {curve[-1]:.2f} at the end" for name, curve in curves.items()}
+    axes = Axis("training step"), Axis("usual loss (nats per token)")
+    title = "Four of the five fall below what is possible"
     told = [f"{name} ends at {curve[-1]:.2f}" for name, curve in curves.items()]
-    return from_figure(
-        figure, f"Usual loss over {len(next(iter(curves.values())))} steps: " + ", ".join(told)
+    length = len(next(iter(curves.values())))
+    drawn = plot(series, *axes, title, {"floor": floor}, names)
+    return drawn.picture(f"Usual loss over {length} steps: " + ", ".join(told))
+
+
+def masked_weights(
+    variant: str,
+    weights: Float[Tensor, "T T"],
+    words: Sequence[str],
+    losses: tuple[float, float],
+    floor: float,
+) -> Picture:
+    """What a mask does to the weights, and the two losses of a model trained with it."""
+    T = len(words)
+    future = torch.ones(T, T, dtype=torch.bool).triu(1) & (weights > 1e-6)
+    leak = float((weights * future).sum() / T)
+    sums = ", ".join(f"{s:.2f}" for s in weights.sum(-1).tolist())
+    said = [
+        f"{leak:.0%} of all attention goes to the future (red frames)"
+        if leak
+        else "no attention goes to the future",
+        f"the rows sum to {sums}",
+    ]
+    left = matrix(weights, words, words, f"weights, {variant}", future, scale=(0.0, 1.0))
+    right = _two_bars(losses, floor)
+    for i, line in enumerate(said):
+        right.text(0, right.bottom + 20 + 4 * (not i), line)
+    usual, honest = losses
+    alt = (
+        f"mask: {variant}\n{matrix_text(weights, words, words)}\n{'; '.join(said)}\n"
+        f"usual loss {usual:.2f}, honest loss {honest:.2f}, floor {floor:.2f} nats per token"
     )
+    return row([left, right]).picture(alt)
+
+
+def _two_bars(losses: tuple[float, float], floor: float) -> Drawing:
+    """Two bars on an axis from 0 to four times the floor."""
+    full, length = 4 * floor, 260
+    kinds = zip(("usual", "honest"), losses, (BAR, OTHER_BAR), strict=True)
+    drawn = bars(
+        [Bar(name, min(loss, full), f"{loss:.2f}{'  beyond the axis' * (loss > full)}", fill)
+         for name, loss, fill in kinds],
+        full=full, length=length,
+    )  # fmt: skip
+    drawn.line((length / 4, -6), (length / 4, drawn.bottom + 4), stroke=PAGE, dash="4 3")
+    drawn.text(length / 4, -11, f"floor {floor:.2f}", "middle", 12)
+    note = "nats per token, of the model trained with this mask"
+    drawn.text(0, drawn.bottom + 16, note, size=12)
+    return drawn

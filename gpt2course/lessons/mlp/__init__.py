@@ -4,11 +4,3 @@ from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.mlp import figures
 from gpt2course.lessons.mlp.widgets import gelu_slider, unit_slider
-
-__all__ = [
-    "figures",
-    "gelu_slider",
-    "matrices",
-    "pipeline",
-    "unit_slider",
-]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.colours import BLUE, FILLS, GREEN, ORANGE, PURPLE
-from gpt2course.drawing.matrix import matrix_svg, matrix_text, value_range
-from gpt2course.drawing.picture import Picture, from_figure, from_svg
-
-INK, GREY = "#1b1b1b", "#868e96"
-SIDE = 300  # a drawn plane or chart, in pixels
+from gpt2course.drawing.bars import Bar, bars
+from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, READ
+from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.matrix import Panel, matrices, signed_scale
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Drawing, Point, row
 
 Function = Callable[[Tensor], Tensor]
 
@@ -33,53 +32,49 @@ def unit_plane(
         direction, bias: the unit's answer is direction · place + bias.
         axes: what the two coordinates say.
     """
-    unit, left, floor = 180, 96, SIDE + 6
+    unit, drawn, told = 180, Drawing(), []
 
-    def at(x: float, y: float) -> tuple[float, float]:
-        return left + unit * x, floor - unit * y
+    def at(x: float, y: float) -> Point:
+        return unit * x, unit * (1 - y)
 
-    side = " ".join(
-        f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in _half_plane(direction, bias, -0.22, 1.28))
-    )
-    corners = _half_plane(direction, bias, -0.22, 1.28)
-    border = [p for p in corners if abs(direction[0] * p[0] + direction[1] * p[1] + bias) < 1e-9]
-    parts = [
-        '<defs><pattern id="gpt2course-unit" width="8" height="8" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><rect width="8" height="8" fill="{FILLS[4]}"/>'
-        f'<path d="M0 0V8" stroke="{GREY}" stroke-width="2"/></pattern></defs>',
-        f'<polygon points="{side}" fill="url(#gpt2course-unit)" stroke="none"/>',
-    ]
+    def answer(x: float, y: float) -> float:
+        return direction[0] * x + direction[1] * y + bias
+
+    low, high = -0.22, 1.28  # what is drawn of the plane
+    square = ((low, low), (high, low), (high, high), (low, high))
+    corners = _positive_part(square, answer)
+    if corners:
+        drawn.line(*(at(*p) for p in corners), stroke="none", fill=FILLS[4], closed=True,
+                   kind="side")  # fmt: skip
+    for total in (2 * low + 0.06 * i for i in range(1, 50)):  # the hatching: lines x + y = total
+        ends = [(x, total - x) for x in (max(low, total - high), min(high, total - low))]
+        if part := _positive_part(ends, answer):
+            drawn.line(*(at(*p) for p in part), thick=1)
+    border = [p for p in corners if abs(answer(*p)) < 1e-9]
     if len(border) == 2:
-        (x0, y0), (x1, y1) = at(*border[0]), at(*border[1])
-        parts.append(
-            f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="{ORANGE}" stroke-width="3"/>'
-        )
-    (x0, y0), (x1, _), (_, y1) = at(0, 0), at(1.25, 0), at(0, 1.25)
-    parts.append(f'<path d="M{x0} {y0}H{x1}M{x0} {y0}V{y1}" stroke="{GREY}" fill="none"/>')
-    parts.append(_text(x1 + 6, y0 + 4, f"{axes[0]} →", "start", 12))
-    parts.append(_text(x0 - 10, y1 + 8, f"↑ {axes[1]}", "end", 12))
-    told = []
-    for word, (x, y) in points.items():
-        answer = direction[0] * x + direction[1] * y + bias
-        px, py = at(x, y)
-        shown = f"{word}: {answer:+.1f}"
-        parts.append(f'<circle cx="{px}" cy="{py}" r="7" fill="{FILLS[2]}" stroke="{INK}"/>')
-        parts.append(_box(px - 56, py + 11, 112, 19, "#ffffff", GREY))
-        parts.append(_text(px, py + 25, shown, fill=INK, weight=700 if answer > 0 else 400))
-        told.append(f"{shown}, {'inside' if answer > 0 else 'outside'}")
+        drawn.line(*(at(*p) for p in border), stroke=ORANGE, thick=3)
+    drawn.line(at(1.25, 0), at(0, 0), at(0, 1.25), thick=1)
+    drawn.text(at(1.28, 0)[0], unit + 4, f"{axes[0]} →", size=12)
+    drawn.text(-10, at(0, 1.25)[1] + 8, f"↑ {axes[1]}", "end", 12)
+    for word, place in points.items():
+        x, y = at(*place)
+        value = answer(*place)
+        shown = f"{word}: {value:+.1f}"
+        drawn.circle(x, y, 7, READ)
+        drawn.box(x - 52, y + 11, 104, 19, shown, "#ffffff", bold=value > 0, edge=GREY)
+        told.append(f"{shown}, {'inside' if value > 0 else 'outside'}")
     title = "hatched: where the unit’s answer is above 0"
-    parts.append(_text(10, 14, title, "start", weight=600))
+    drawn.head(title)
     alt = f"{title}. Words with direction · place + bias: " + "; ".join(told)
-    return from_svg(_svg(SIDE + 100, SIDE + 56, parts), alt)
+    return drawn.picture(alt)
 
 
-def _half_plane(direction, bias, low: float, high: float) -> list[tuple[float, float]]:
-    """The corners of the part of a square in which direction · place + bias is positive."""
-    square = [(low, low), (high, low), (high, high), (low, high)]
-    values = [direction[0] * x + direction[1] * y + bias for x, y in square]
+def _positive_part(shape: Sequence[Point], answer: Callable[[float, float], float]) -> list[Point]:
+    """The corners of the part of a shape in which the answer is positive."""
     corners = []
-    for i in range(4):
-        (x, y), (u, w), here, there = square[i - 1], square[i], values[i - 1], values[i]
+    for i, (u, w) in enumerate(shape):
+        x, y = shape[i - 1]
+        here, there = answer(x, y), answer(u, w)
         if (here > 0) != (there > 0):  # the line crosses this edge
             share = here / (here - there)
             corners.append((x + share * (u - x), y + share * (w - y)))
@@ -98,131 +93,90 @@ def read_bend_write(
     units: Sequence[str],
 ) -> Picture:
     """The MLP's stages side by side: what comes in, what the units answer, bent, written."""
-    stages = (
-        ("x", x, columns),
-        ("answers", wide, units),
-        ("bent", bent, units),
-        ("written", y, columns),
-    )
-    reach = max(abs(bound) for _, m, _ in stages for bound in value_range(m))
-    arrows = ("read", "bend", "write")
-    pieces = []
-    for i, (title, m, tops) in enumerate(stages):
-        T, width = m.shape
-        drawn = matrix_svg(m, words, tops, f"{title} ({T}, {width})", scale=(-reach, reach))
-        pieces.append(f"<div>{drawn}</div>")
-        if i < len(arrows):
-            pieces.append(
-                '<div style="align-self:center;text-align:center;font-size:13px">'
-                f"{arrows[i]}<br>⟶</div>"
-            )
-    style = "display:flex;gap:12px;flex-wrap:wrap;align-items:flex-start;margin:8px 0"
-    alt = "\n".join(f"{title}\n{matrix_text(m, words, tops)}" for title, m, tops in stages)
-    return from_svg(f'<div style="{style}">{"".join(pieces)}</div>', alt)
+    stages = {"x": (x, columns), "answers": (wide, units), "bent": (bent, units)}
+    stages["written"] = (y, columns)
+    scale = signed_scale(x, wide, bent, y)
+    made = [
+        Panel(f"{name} {tuple(m.shape)}", m, words, tops, scale)
+        for name, (m, tops) in stages.items()
+    ]
+    return matrices(made, between=("read\n", "bend\n", "write\n"))
 
 
 def bends(functions: Mapping[str, Function]) -> Picture:
     """Functions of one number from -4 to 4, and beside them their slopes."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.5))
-    told = []
-    styles = zip(("-", "--", ":"), (BLUE, ORANGE, PURPLE), strict=True)
-    for (name, function), (style, colour) in zip(functions.items(), styles, strict=False):
+    told, values, slopes = [], {}, {}
+    for name, function in functions.items():
         x = torch.linspace(-4, 4, 801, dtype=torch.float64, requires_grad=True)
         y = function(x)
         (slope,) = torch.autograd.grad(y.sum(), x)
         x, y = x.detach(), y.detach()
-        for axis, values in zip(axes, (y, slope), strict=True):
-            axis.plot(x, values, style, color=colour, linewidth=2, label=name)
+        values[name] = list(zip(x.tolist(), y.tolist(), strict=True))
+        slopes[name] = list(zip(x.tolist(), slope.tolist(), strict=True))
         told.append(
             f"{name}: smallest value {float(y.min()):.2f} at x = {float(x[y.argmin()]):.2f}, "
             f"slope from {float(slope.min()):.2f} to {float(slope.max()):.2f}"
         )
-    for axis, label in zip(axes, ("value", "slope"), strict=True):
-        axis.axhline(0, color=GREY, linewidth=0.8)
-        axis.axvline(0, color=GREY, linewidth=0.8)
-        axis.set_xlabel("x")
-        axis.set_ylabel(label)
-    axes[0].legend()
-    figure.suptitle(f"{' and '.join(functions)}: alike far out, different around 0")
-    figure.tight_layout()
-    return from_figure(figure, "; ".join(told))
+    plots = [
+        plot(curves, Axis("x", -4, 4), Axis(label), names={}, size=(330, 200))
+        for label, curves in (("value", values), ("slope", slopes))
+    ]
+    title = f"{' and '.join(functions)}: alike far out, different around 0"
+    return panels(plots, functions, title).picture("; ".join(told))
 
 
 def gelu_at(x: float) -> Picture:
     """One number going through GELU: the share of the bell below it, and its place on the curve."""
-    share = 0.5 * (1 + math.erf(x / math.sqrt(2)))
-    wide, high, floor = 300, 190, 216
-    heading = [
-        _text(10, 14, f"share of the bell below x: Φ(x) = {share:.3f}", "start", weight=600),
-        _text(wide + 90, 14, f"x · Φ(x) = {x * share:z.3f}", "start", weight=600),
-    ]
 
-    def across(v: float, left: float) -> float:
-        return left + (v + 4) / 8 * wide
+    def share(v: float) -> float:
+        return 0.5 * (1 + math.erf(v / math.sqrt(2)))
 
-    steps = [-4 + i / 20 for i in range(161)]
-    bell = [(across(v, 20), floor - 170 * math.exp(-v * v / 2)) for v in steps]
-    below = [p for p, v in zip(bell, steps, strict=True) if v <= x]
-    filled = _path(below) + f"L{below[-1][0]:.1f} {floor}L{below[0][0]:.1f} {floor}z"
-    parts = [
-        f'<path d="{filled}" fill="{FILLS[2]}" stroke="none"/>',
-        f'<path d="{_path(bell)}" fill="none" stroke="{BLUE}" stroke-width="2"/>',
-        f'<path d="M{across(x, 20):.1f} {floor}V34" stroke="currentColor" stroke-dasharray="4 3"/>',
-    ]
-    left, scale = wide + 80, high / 5  # the right chart shows -1 to 4
-    zero = floor - scale
+    across, floor = Axis("x", -4, 4).fitted([0], 300), 190
+    places = [-4 + i / 20 for i in range(161)]
+    left, right = Drawing(), Drawing()
+    bell = [(across(v), floor - 170 * math.exp(-v * v / 2)) for v in places]
+    below = [point for point, v in zip(bell, places, strict=True) if v <= x]
+    ends = (below[-1][0], floor), (below[0][0], floor)
+    left.line(*below, *ends, stroke="none", fill=READ, closed=True, kind="share")
+    left.line(*bell, stroke=BLUE, thick=2)
+    left.line((across(x), floor), (across(x), 0), stroke=PAGE, dash="4 3")
+    up = Axis("", -1, 4, ticks={v: str(v) for v in (0, 2, 4)}).fitted([0], floor)
 
-    def curve(function: Callable[[float], float]) -> str:
-        return _path([(across(v, left), zero - scale * function(v)) for v in steps])
+    def point(v: float, w: float) -> Point:
+        return across(v), floor - up(w)
 
-    parts += [
-        f'<path d="M{left} {zero}H{left + wide}" stroke="{GREY}"/>',
-        f'<path d="{curve(lambda v: max(0.0, v))}" fill="none" stroke="{ORANGE}" '
-        'stroke-width="2" stroke-dasharray="6 4"/>',
-        f'<path d="{curve(lambda v: v * 0.5 * (1 + math.erf(v / math.sqrt(2))))}" fill="none" '
-        f'stroke="{BLUE}" stroke-width="2.5"/>',
-        f'<circle cx="{across(x, left):.1f}" cy="{zero - scale * x * share:.1f}" r="6" '
-        f'fill="{FILLS[2]}" stroke="{INK}" stroke-width="2"/>',
-        _text(left + 14, 50, "— GELU   - - ReLU", "start", 12),
-        _text(left + 14, 70, f"ReLU(x) = {max(0.0, x):.3f}", "start", 12),
-    ]
-    for tick in (0, 2, 4):
-        parts.append(_text(left - 6, zero - scale * tick + 4, str(tick), "end", 12))
-    for start in (20, left):
-        for tick in (-4, -2, 0, 2, 4):
-            parts.append(_text(across(tick, start), floor + 18, str(tick), size=12))
-        parts.append(_text(start + wide / 2, floor + 36, "x", size=12))
+    up.beside(right, 300)
+    relu = [point(v, max(0.0, v)) for v in places]
+    right.line(*relu, stroke=ORANGE, thick=2, dash="6 4")
+    right.line(*(point(v, v * share(v)) for v in places), stroke=BLUE, thick=2.5)
+    right.circle(*point(x, x * share(x)), 6, READ, INK, 2)
+    right.text(14, 16, "— GELU   - - ReLU", size=12)
+    right.text(14, 36, f"ReLU(x) = {max(0.0, x):.3f}", size=12)
+    for drawn in (left, right):
+        across.below(drawn, floor)
+    left.text(0, -10, f"share of the bell below x: Φ(x) = {share(x):.3f}", bold=True)
+    right.text(0, -10, f"x · Φ(x) = {x * share(x):z.3f}", bold=True)
     alt = (
-        f"x = {x:.2f}: share of the bell below x {share:.3f}, GELU {x * share:z.3f}, "
+        f"x = {x:.2f}: share of the bell below x {share(x):.3f}, GELU {x * share(x):z.3f}, "
         f"ReLU {max(0.0, x):.3f}"
     )
-    return from_svg(_svg(left + wide + 24, floor + 46, heading + parts), alt)
+    return row([left, right], gap=50).picture(alt)
 
 
 def forms_apart(tanh_form: Function, exact: Function) -> Picture:
     """How far the tanh form lies above or below the exact one, for x from -6 to 6."""
-    import matplotlib.pyplot as plt
-
     x = torch.linspace(-6, 6, 2401, dtype=torch.float64)
     gap = tanh_form(x) - exact(x)
     worst = int(gap.abs().argmax())
     place, most = float(x[worst]), float(gap[worst])
-    figure, axis = plt.subplots(figsize=(8, 3.2))
-    axis.plot(x, gap * 1e4, color=BLUE, linewidth=2)
-    axis.axhline(0, color=GREY, linewidth=0.8)
-    axis.plot(place, most * 1e4, "o", color=ORANGE)
-    axis.annotate(f"{most:.1e} at x = {place:.1f}", (place, most * 1e4), xytext=(10, 4),
-                  textcoords="offset points")  # fmt: skip
-    axis.set_ylim(top=1.2 * float(gap.max()) * 1e4)
-    axis.set_xlabel("x")
-    axis.set_ylabel("tanh form − exact form (1e-4)")
-    axis.set_title(f"The two forms differ by at most {abs(most):.1e}")
-    return from_figure(
-        figure,
-        f"Difference of the two forms, largest at x = {place:.1f}: {most:.1e}; at 0 and far out 0",
-    )
+    curve = {"": list(zip(x[::6].tolist(), (1e4 * gap[::6]).tolist(), strict=True))}
+    curve["the largest"] = [(place, 1e4 * most)]
+    axes = Axis("x", -6, 6), Axis("tanh form − exact form (1e-4)")
+    notes = [(place, 1e4 * most, f"{most:.1e} at x = {place:.1f}")]
+    title = f"The two forms differ by at most {abs(most):.1e}"
+    told = f"largest at x = {place:.1f}: {most:.1e}; at 0 and far out 0"
+    drawn = plot(curve, *axes, title, names={}, notes=notes)
+    return drawn.picture(f"Difference of the two forms, {told}")
 
 
 def growth(lines: Mapping[str, Sequence[float]]) -> Picture:
@@ -231,48 +185,30 @@ def growth(lines: Mapping[str, Sequence[float]]) -> Picture:
     Args:
         lines: for each cause the difference after layer 1, 2, … and, last, in the logits.
     """
-    import matplotlib.pyplot as plt
-
     n = len(next(iter(lines.values()))) - 1
-    figure, axis = plt.subplots(figsize=(8, 3.4))
-    styles = zip(("-", "--", ":"), ("o", "s", "^"), (BLUE, ORANGE, PURPLE), strict=True)
-    for (name, line), (style, mark, colour) in zip(lines.items(), styles, strict=False):
-        axis.plot(range(1, n + 1), line[:-1], style, marker=mark, color=colour)
-        axis.plot(n + 1, line[-1], mark, color=colour, markersize=9)
-        axis.annotate(name, (1, line[0]), xytext=(0, -18), textcoords="offset points")
-    axis.set_yscale("log")
-    low = min(min(line) for line in lines.values())
-    axis.set_ylim(low / 6, 5 * max(max(line) for line in lines.values()))
-    axis.set_xticks(range(1, n + 2), [*map(str, range(1, n + 1)), "logits"])
-    axis.set_xlabel("after layer")
-    axis.set_ylabel("relative difference")
-    axis.set_title("The other form is visible in the logits, far above rounding")
+    ticks = {i: str(i) for i in range(1, n + 1)} | {n + 1: "logits"}
+    series = {name: steps(line, 1) for name, line in lines.items()}
+    axes = Axis("after layer", 0.5, n + 1.2, ticks=ticks), Axis("relative difference", log=True)
+    names = {name: f"{name}, {line[-1]:.1e}" for name, line in lines.items()}
+    title = "The other form is visible in the logits, far above rounding"
     told = [
         f"{name}: after layer 1 {line[0]:.1e}, after layer {n} {line[-2]:.1e}, "
         f"in the logits {line[-1]:.1e}"
         for name, line in lines.items()
     ]
-    return from_figure(figure, "Relative difference. " + "; ".join(told))
+    drawn = plot(series, *axes, title, names=names, marks=True)
+    return drawn.picture("Relative difference. " + "; ".join(told))
 
 
 def loss_lines(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
     """The loss over the training steps, and the least that a matrix alone can reach."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(8, 3.2))
-    styles = zip(("-", "--", ":"), (BLUE, ORANGE, PURPLE), strict=True)
-    for (name, curve), (style, colour) in zip(curves.items(), styles, strict=False):
-        axis.plot(
-            curve, style, color=colour, linewidth=2, label=f"{name}: {curve[-1]:.4f} at the end"
-        )
-    axis.axhline(floor, color="black", linewidth=1, label=f"one matrix at best: {floor:.4f}")
-    axis.set_ylim(bottom=-0.01)
-    axis.set_xlabel("training step")
-    axis.set_ylabel("mean squared error")
-    axis.set_title("Without the bend the loss stays at what one matrix can do")
-    axis.legend(loc="upper right")
+    series = {name: steps(curve) for name, curve in curves.items()}
+    title = "Without the bend the loss stays at what one matrix can do"
+    lines = {"one matrix at best": float(floor)}
+    axes = Axis("training step"), Axis("mean squared error")
     told = [f"{name} ends at {curve[-1]:.4f}" for name, curve in curves.items()]
-    return from_figure(figure, f"Loss, one matrix at best {floor:.4f}: " + ", ".join(told))
+    drawn = plot(series, *axes, title, lines, decimals=4)
+    return drawn.picture(f"Loss, one matrix at best {floor:.4f}: " + ", ".join(told))
 
 
 def curve_of_units(
@@ -288,86 +224,34 @@ def curve_of_units(
         thresholds: where on x each unit's answer is 0, before the bend.
         bend: the name of the bend.
     """
-    n = len(thresholds)
-    error = float(((result - wanted) ** 2).mean())
-    wide, high, top = 560, 200, 30
-    low, up = -0.6, 1.3
-
-    def place(v: float, w: float) -> tuple[float, float]:
-        share = (v - float(x[0])) / float(x[-1] - x[0])
-        return 40 + wide * share, top + high * (up - w) / (up - low)
-
-    def line(values: Tensor) -> str:
-        return _path([place(v, w) for v, w in zip(x.tolist(), values.tolist(), strict=True)])
-
-    parts = [
-        '<defs><clipPath id="gpt2course-curves">'
-        f'<rect x="40" y="{top}" width="{wide}" height="{high}"/></clipPath></defs>',
-        f'<path d="M40 {place(0, 0)[1]:.1f}H{40 + wide}" stroke="{GREY}"/>',
-        f'<g clip-path="url(#gpt2course-curves)"><path d="{line(wanted)}" fill="none" '
-        f'stroke="{GREEN}" stroke-width="3" stroke-dasharray="8 5"/>',
-        f'<path d="{line(result)}" fill="none" stroke="{BLUE}" stroke-width="3"/></g>',
-    ]
+    n, error = len(thresholds), float(((result - wanted) ** 2).mean())
+    ends = math.floor(x[0]), math.ceil(x[-1])
+    across = Axis("x", *map(float, (x[0], x[-1])), ticks={v: str(v) for v in range(*ends, 2)}
+                  | {ends[1]: str(ends[1])}).fitted([0], 560)  # fmt: skip
+    up, drawn = Axis("", -0.6, 1.3, ticks={0: "0", 1: "1"}).fitted([0], 200), Drawing()
+    up.beside(drawn, 560)
+    for values, look in (
+        (wanted, {"stroke": GREEN, "dash": "8 5"}),
+        (result, {"stroke": BLUE}),
+    ):
+        pairs = zip(x.tolist(), values.tolist(), strict=True)
+        drawn.line(*((across(a), 200 - up(b)) for a, b in pairs), thick=3, **look)
     for at in thresholds:
-        px = place(at, 0)[0]
-        parts.append(f'<path d="M{px:.1f} {top + high}v-14" stroke="{ORANGE}" stroke-width="4"/>')
-    for tick in range(int(x[0]), int(x[-1]) + 1, 2):
-        parts.append(_text(place(tick, 0)[0], top + high + 18, str(tick), size=12))
-    for tick in (0, 1):
-        parts.append(_text(32, place(0, tick)[1] + 4, str(tick), "end", 12))
-    plural = "unit" if n == 1 else "units"
-    title = f"{n} hidden {plural}, {bend}: mean squared error {error:.4f}"
+        drawn.line((across(at), 200), (across(at), 186), stroke=ORANGE, thick=4, kind="threshold")
+    across.below(drawn, 200)
     legend = "— what the units make   - - wanted   ▌ where a unit’s answer is 0"
-    parts.append(_text(10, 14, title, "start", weight=600))
-    parts.append(_text(10, top + high + 40, legend, "start", 12))
-    alt = f"{title}; the answers are 0 at x = " + ", ".join(f"{t:z.2f}" for t in thresholds)
-    return from_svg(_svg(wide + 60, top + high + 52, parts), alt)
+    drawn.text(0, drawn.bottom + 18, legend, size=12)
+    title = f"{n} hidden unit{'s' * (n != 1)}, {bend}: mean squared error {error:.4f}"
+    drawn.head(title)
+    told = ", ".join(f"{t:z.2f}" for t in thresholds)
+    return drawn.picture(f"{title}; the answers are 0 at x = {told}")
 
 
 def parameter_bars(parts: Mapping[str, int], title: str) -> Picture:
     """How many parameters each part of a model has, the largest first."""
-    total = sum(parts.values())
-    rows = sorted(parts.items(), key=lambda part: -part[1])
-    left, wide, longest = 220, 360, max(parts.values())
-    drawn, told = [_text(10, 14, title, "start", weight=600)], []
-    for i, (name, count) in enumerate(rows):
-        y = 30 + 32 * i
-        said = f"{count:,} ({_percent(count / total)})"
-        length = max(1.0, wide * count / longest)
-        drawn.append(_text(left - 10, y + 17, name, "end"))
-        drawn.append(_box(left, y, length, 24, FILLS[i % len(FILLS)]))
-        drawn.append(_text(left + length + 8, y + 17, said, "start", 12))
-        told.append(f"{name} {said}")
-    return from_svg(
-        _svg(left + wide + 190, 36 + 32 * len(rows), drawn), f"{title}: " + "; ".join(told)
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.0005 else "less than 0.1%"
-
-
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-
-
-def _box(x: float, y: float, wide: float, high: float, fill: str, edge: str = INK) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="{fill}" '
-        f'stroke="{edge}"/>'
-    )
-
-
-def _text(x, y, text, anchor="middle", size=13, weight=400, fill="currentColor") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'font-weight="{weight}" fill="{fill}">{escape(text)}</text>'
-    )
-
-
-def _svg(width: float, height: float, parts: Sequence[str]) -> str:
-    return (
-        f'<svg width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        'style="max-width:100%;height:auto" aria-hidden="true" '
-        f'font-family="system-ui, sans-serif" font-size="13">{"".join(parts)}</svg>'
-    )
+    total, rows = sum(parts.values()), []
+    for i, (name, count) in enumerate(sorted(parts.items(), key=lambda part: -part[1])):
+        share = f"{count / total:.1%}" if count / total >= 0.0005 else "less than 0.1%"
+        rows.append(Bar(name, count, f"{count:,} ({share})", FILLS[i % len(FILLS)]))
+    told = "; ".join(f"{one.label} {one.said}" for one in rows)
+    return bars(rows, title).picture(f"{title}: {told}")

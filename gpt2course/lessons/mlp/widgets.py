@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import ipywidgets
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, playable, slider, switch
 from gpt2course.lessons.mlp.figures import curve_of_units, gelu_at
 
 MOST = 8  # hidden units
@@ -20,10 +19,7 @@ Function = Callable[[Tensor], Tensor]
 
 def gelu_slider(first: float = 1.0) -> Playable:
     """Move x; its share of the bell, GELU and ReLU follow."""
-    x = ipywidgets.FloatSlider(
-        first, min=-4, max=4, step=0.05, description="x", layout=ipywidgets.Layout(width="480px")
-    )
-    return playable(lambda x: gelu_at(x), x=x)
+    return playable(gelu_at, x=slider("x", first, -4.0, 4.0, 0.05))
 
 
 @dataclass(frozen=True)
@@ -90,12 +86,5 @@ def unit_slider(
         units = layers[bend][n - 1]
         return curve_of_units(x, wanted, units(x, bends[bend]), units.thresholds, bend)
 
-    wide = {"description_width": "90px"}
-    return playable(
-        draw,
-        bend=ipywidgets.ToggleButtons(options=list(bends), description="bend:", style=wide),
-        n=ipywidgets.IntSlider(
-            4, 1, MOST, description="hidden units", style=wide,
-            layout=ipywidgets.Layout(width="480px"),
-        ),
-    )  # fmt: skip
+    chosen = switch("bend:", list(bends))
+    return playable(draw, bend=chosen, n=slider("hidden units", 4, 1, MOST))

@@ -1,15 +1,7 @@
 """What the notebook of lesson 07 shows and lets you play with."""
 
+from gpt2course.drawing.attention_maps import weights_of
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
-from gpt2course.lessons.masking.widgets import weights_of
 from gpt2course.lessons.multi_head import figures
 from gpt2course.lessons.multi_head.widgets import head_switch
-
-__all__ = [
-    "figures",
-    "head_switch",
-    "matrices",
-    "pipeline",
-    "weights_of",
-]

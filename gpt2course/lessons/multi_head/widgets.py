@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, menu, playable, switch
 from gpt2course.lessons.multi_head.figures import head_map
 
 
@@ -19,15 +18,9 @@ def head_switch(maps: Mapping[str, Mapping[str, Float[Tensor, "T T"]]]) -> Playa
     Args:
         maps: for each sentence (words with blanks between them) the weights of each head by name.
     """
-    heads = list(next(iter(maps.values())))
 
     def draw(head: str, sentence: str) -> Picture:
         return head_map(maps[sentence][head], sentence.split(), f"weights of {head}")
 
-    switch = ipywidgets.ToggleButtons(
-        options=heads, description="head:", style={"button_width": "150px"}
-    )
-    sentences = ipywidgets.Dropdown(
-        options=list(maps), description="sentence:", layout=ipywidgets.Layout(width="480px")
-    )
-    return playable(draw, head=switch, sentence=sentences)
+    heads = switch("head:", list(next(iter(maps.values()))))
+    return playable(draw, head=heads, sentence=menu("sentence:", list(maps)))

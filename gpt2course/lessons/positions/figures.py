@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from html import escape
 
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.matrix import matrix_svg, matrix_text
-from gpt2course.drawing.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import ORANGE, PAGE
+from gpt2course.drawing.curves import Axis
+from gpt2course.drawing.matrix import matrix, matrix_text
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.pixels import signed
+from gpt2course.drawing.svg import Drawing, column
 from gpt2course.embedding import sinusoidal_positions
 
-FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 RADIUS, STEP = 46, 190  # of one clock, and from one clock to the next, in pixels
 
 
@@ -23,94 +25,76 @@ def wavelengths(n_embd: int) -> list[float]:
 
 def clocks(position: int, n_embd: int = 8) -> Picture:
     """A sinusoidal position as clocks: each pair (sine, cosine) is the tip of a hand."""
+    drawn, alt = _clocks(position, n_embd)
+    return drawn.picture(alt)
+
+
+def _clocks(position: int, n_embd: int) -> tuple[Drawing, str]:
     row = sinusoidal_positions(position + 1, n_embd)[-1].view(-1, 2).tolist()
-    parts, told = [], []
+    drawn, told = Drawing(), []
     for i, ((sine, cosine), wave) in enumerate(zip(row, wavelengths(n_embd), strict=True)):
-        parts.append(_clock(STEP * (i + 0.5), 74, sine, cosine))
+        x, y = STEP * (i + 0.5), RADIUS + 2
+        _clock(drawn, x, y, sine, cosine)
         lines = (
             f"columns {2 * i} and {2 * i + 1}",
             f"sine {sine:z.2f}, cosine {cosine:z.2f}",
             f"one turn in {wave:,.1f} positions",
         )
-        parts += [
-            f'<text x="{STEP * (i + 0.5)}" y="{146 + 17 * j}" text-anchor="middle" '
-            f'fill="currentColor">{line}</text>'
-            for j, line in enumerate(lines)
-        ]
+        for j, line in enumerate(lines):
+            drawn.text(x, y + 72 + 17 * j, line, "middle", 12)
         told.append(", ".join(lines))
-    width = STEP * len(row)
-    svg = (
-        f'<svg width="{width}" height="190" viewBox="0 0 {width} 190" {FONT} '
-        f'style="max-width:100%;height:auto" aria-hidden="true">{"".join(parts)}'
-        f'<text x="4" y="14" font-weight="600" fill="currentColor">position {position}</text></svg>'
-    )
-    return from_svg(svg, f"position {position}: " + "; ".join(told))
+    drawn.head(f"position {position}")
+    return drawn, f"position {position}: " + "; ".join(told)
 
 
-def _clock(x: float, y: float, sine: float, cosine: float) -> str:
+def _clock(drawn: Drawing, x: float, y: float, sine: float, cosine: float) -> None:
     """A dial whose hand starts at the top and turns clockwise: sine to the right, cosine up."""
+    drawn.circle(x, y, RADIUS, edge="#868e96")
+    for dx, dy in ((0, -1), (1, 0), (0, 1), (-1, 0)):
+        rim, near = RADIUS, RADIUS - 7
+        drawn.line((x + rim * dx, y + rim * dy), (x + near * dx, y + near * dy), thick=1)
     tip = x + RADIUS * sine, y - RADIUS * cosine
-    return (
-        f'<circle cx="{x}" cy="{y}" r="{RADIUS}" fill="none" stroke="#868e96"/>'
-        f'<path d="M{x} {y - RADIUS}v7M{x + RADIUS} {y}h-7M{x} {y + RADIUS}v-7M{x - RADIUS} {y}h7" '
-        f'stroke="#868e96"/><path d="M{x} {y}L{tip[0]:.1f} {tip[1]:.1f}" stroke="currentColor" '
-        f'stroke-width="3"/><circle cx="{tip[0]:.1f}" cy="{tip[1]:.1f}" r="5" fill="#e8590c"/>'
-    )
+    drawn.line((x, y), tip, stroke=PAGE, thick=3, kind="hand")
+    drawn.circle(*tip, 5, ORANGE, "none")
 
 
 def waves(table: Float[Tensor, "n_ctx C"]) -> Picture:
     """A table of positions as a picture: one row of pixels for each position."""
-    import matplotlib.pyplot as plt
-
     n_ctx, n_embd = table.shape
+    drawn, width, height = Drawing(), 640, 300
+    drawn.image(0, 0, width, height, signed(table))
+    down = Axis("position", 0, n_ctx).fitted([n_ctx], height, 0)
+    for value, said in down.ticks.items():
+        drawn.text(-8, down(value) + 4, said, "end", 12)
+    drawn.text(drawn.left - 6, height / 2, "position", "middle", 12, turn=-90)
+    label = "column (even: sine, odd: cosine)"
+    Axis(label, 0, n_embd).fitted([n_embd], width, 0).below(drawn, height)
+    drawn.head("The left columns change fast, the right ones hardly at all")
     reach = table.abs().max().item()
-    figure, axis = plt.subplots(figsize=(8, 4.2))
-    image = axis.imshow(
-        table.numpy(),
-        cmap="RdBu_r",
-        vmin=-reach,
-        vmax=reach,
-        aspect="auto",
-        interpolation="nearest",
-    )
-    axis.set_xlabel("column (even: sine, odd: cosine)")
-    axis.set_ylabel("position")
-    axis.set_title("The left columns change fast, the right ones hardly at all")
-    figure.colorbar(image, label="value")
+    scale = f"from {-reach:.2f} (blue) through 0 (white) to {reach:.2f} (red)"
+    drawn.text(0, drawn.bottom + 18, scale, size=12)
     told = []
-    for column in (0, n_embd // 2, n_embd - 1):
-        changes = int((table[1:, column].sign() != table[:-1, column].sign()).sum())
-        told.append(f"column {column} changes its sign {changes} times")
-    return from_figure(
-        figure,
-        f"Table of {n_ctx} positions and {n_embd} columns, from {table.min():.2f} to "
-        f"{table.max():.2f}: " + ", ".join(told),
-    )
+    for place in (0, n_embd // 2, n_embd - 1):
+        changes = int((table[1:, place].sign() != table[:-1, place].sign()).sum())
+        told.append(f"column {place} changes its sign {changes} times")
+    ends = f"from {table.min():.2f} to {table.max():.2f}"
+    said = f"Table of {n_ctx} positions and {n_embd} columns, {ends}: "
+    return drawn.picture(said + ", ".join(told))
 
 
 def row_of_both(position: int, learned: Float[Tensor, "n_ctx C"]) -> Picture:
     """One position by rule, as clocks and as a row, beside the same row of a learned table."""
     n_ctx, n_embd = learned.shape
-    by_rule = sinusoidal_positions(position + 1, n_embd)[-1:]
-    dials = clocks(position, n_embd)
+    dials, alt = _clocks(position, n_embd)
     reach = max(1.0, learned.abs().max().item())
-    title = f"by rule, row {position}"
-    drawn = [matrix_svg(by_rule, title=title, scale=(-reach, reach))]
-    told = [dials.alt, f"{title}: {_in_line(by_rule)}"]
+    rows = {f"by rule, row {position}": sinusoidal_positions(position + 1, n_embd)[-1:]}
     if position < n_ctx:
-        title = f"learned, row {position}"
-        drawn.append(matrix_svg(learned[[position]], title=title, scale=(-reach, reach)))
-        told.append(f"{title}: {_in_line(learned[[position]])}")
-    else:
-        missing = f"learned: there is no row {position}, the table ends with row {n_ctx - 1}"
-        drawn.append(
-            '<div style="border:2px dashed #868e96;border-radius:4px;padding:12px 16px;'
-            f'font-family:system-ui,sans-serif;font-size:13px">{escape(missing)}</div>'
-        )
-        told.append(missing)
-    rows = "".join(f'<div style="margin:8px 0">{part}</div>' for part in drawn)
-    return Picture(f"<div>{dials.html}{rows}</div>", "\n".join(told))
-
-
-def _in_line(row: Tensor) -> str:
-    return " ".join(matrix_text(row).split())
+        rows[f"learned, row {position}"] = learned[[position]]
+    parts = [matrix(row, title=title, scale=(-reach, reach)) for title, row in rows.items()]
+    told = [alt, *(f"{title}: {' '.join(matrix_text(row).split())}" for title, row in rows.items())]
+    if position >= n_ctx:
+        told.append(f"learned: there is no row {position}, the table ends with row {n_ctx - 1}")
+        missing = Drawing()
+        missing.box(0, 0, 460, 40, told[-1], edge="#868e96", thick=2, dash="6 4", rx=4)
+        parts.append(missing)
+    return column([dials, *parts]).picture("\n".join(told))

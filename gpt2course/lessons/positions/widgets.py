@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, playable, slider
 from gpt2course.lessons.positions.figures import row_of_both
 
 
@@ -21,12 +19,5 @@ def position_slider(
         last: the last position of the slider; three times the learned table's without it.
         first: where the slider stands at first.
     """
-
-    def draw(position: int) -> Picture:
-        return row_of_both(position, learned)
-
-    slider = ipywidgets.IntSlider(
-        first, 0, last or 3 * len(learned) - 1, description="position:",
-        layout=ipywidgets.Layout(width="560px"), style={"description_width": "70px"},
-    )  # fmt: skip
-    return playable(draw, position=slider)
+    position = slider("position:", first, 0, last or 3 * len(learned) - 1)
+    return playable(lambda position: row_of_both(position, learned), position=position)

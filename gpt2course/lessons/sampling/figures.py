@@ -10,8 +10,9 @@ from html import escape
 
 from gpt2course.corpus import lexicon
 from gpt2course.drawing.colours import FILLS
-from gpt2course.drawing.explorer import CELL, percent
+from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.tables import CELL
 
 INK, GREY = "#1b1b1b", "#868e96"
 BLUE, ORANGE = "#1c7ed6", "#e8590c"

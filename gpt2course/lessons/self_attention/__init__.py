@@ -4,10 +4,3 @@ from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.self_attention import figures
 from gpt2course.lessons.self_attention.widgets import cabinet_to_play
-
-__all__ = [
-    "cabinet_to_play",
-    "figures",
-    "matrices",
-    "pipeline",
-]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import torch
@@ -12,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course import attention
-from gpt2course.drawing.colours import BLUE, FILLS, ORANGE
-from gpt2course.drawing.matrix import matrix_svg, matrix_text, value_range
-from gpt2course.drawing.picture import Picture, from_figure, from_svg
+from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, PURPLE
+from gpt2course.drawing.curves import Axis, panels, plot
+from gpt2course.drawing.matrix import Panel, matrices, matrix_row, matrix_text, signed_scale
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Drawing, column
 
-INK, GREY = "#1b1b1b", "#868e96"
-STROKES = ("#e8590c", "#2f9e44", "#1c7ed6", "#ae3ec9")  # one for each word, on dark and light
-SIDE, REACH = 270, 3.6  # a plane's side in pixels, and the number at its edge
+STROKES = (ORANGE, GREEN, BLUE, PURPLE)  # one for each word
+SIDE, REACH = 250, 3.6  # a plane's side in pixels, and the number at its edge
 LONGEST = 8.0  # the longest query that the cabinet is drawn for
 
 
@@ -32,26 +32,21 @@ def filing_cabinet(
         labels, contents: the key and the value of each folder, in words.
         shares: the part that each folder gives, summing to 1; left out where it is not known yet.
     """
-    middle = 30 + 26 * len(labels)
-    parts = [
-        _box(8, middle - 42, 190, 84, "#fff3bf"),
-        _text(103, middle - 18, "query: a note", size=12, fill=INK),
-        *(
-            _text(103, middle + 4 + 18 * i, line, size=14, weight=600, fill=INK)
-            for i, line in enumerate(note.split("\n"))
-        ),
-        _text(322, 20, "key: the label", size=12),
-        _text(508, 20, "value: what is inside", size=12),
-    ]
-    told = [f"note: {note}".replace("\n", " ")]
+    drawn, middle, told = Drawing(), 26 * len(labels), [f"note: {note}".replace("\n", " ")]
+    drawn.text(314, -12, "key: the label", "middle", 12)
+    drawn.text(500, -12, "value: what is inside", "middle", 12)
+    drawn.text(95, middle - 50, "query: a note", "middle", 12)
+    drawn.box(0, middle - 42, 190, 84, note, "#fff3bf", 14, True, rx=5)
     for i, (label, inside) in enumerate(zip(labels, contents, strict=True)):
-        y = 32 + 52 * i
-        gives = f"gives {shares[i]:.0%}" if shares else "gives ?"
-        parts.append(_line(198, middle, 248, y + 22, GREY, 1 + 9 * (shares[i] if shares else 0.25)))
-        parts.append(_folder(250, y, label, inside, FILLS[i % len(FILLS)]))
-        parts.append(_text(634, y + 27, gives, "start"))
+        y, share = 52 * i, shares[i] if shares else 0.25
+        gives = f"gives {share:.0%}" if shares else "gives ?"
+        drawn.line((190, middle), (240, y + 22), thick=1 + 9 * share, opacity=0.75)
+        _folder(drawn, 242, y, 370, FILLS[i % len(FILLS)])
+        drawn.text(254, y + 26, label, "start", 14, True, INK)
+        drawn.box(398, y + 13, 204, 22, inside, "#ffffff", rx=2)
+        drawn.text(626, y + 27, gives)
         told.append(f"folder “{label}” holds {inside}, {gives}")
-    return from_svg(_svg(730, 40 + 52 * len(labels), parts), "\n".join(told))
+    return drawn.picture("\n".join(told))
 
 
 def key_arrows(
@@ -67,8 +62,7 @@ def key_arrows(
     told = [f"key of {word}: ({x:g}, {y:g})" for word, (x, y) in pairs]
     if query:
         told.append(f"query of {asker}: ({query[0]:.3g}, {query[1]:.3g})")
-    plane = _plane(words, k, list(query), asker)
-    return from_svg(_svg(SIDE + 20, SIDE + 30, [plane]), "\n".join(told))
+    return _plane(words, k, list(query), asker).picture("\n".join(told))
 
 
 def scores_weights_blend(
@@ -78,50 +72,39 @@ def scores_weights_blend(
     words: Sequence[str],
 ) -> Picture:
     """The three stages as matrices side by side: a row is a query, a column a key."""
-    stages = (("scores", scores), ("weights: rows sum to 1", weights), ("blend", y))
-    drawn = []
-    for title, m in stages:
-        reach = max(map(abs, value_range(m)))
-        scale = (0.0, 1.0) if m is weights else (-reach, reach)
-        drawn.append(f"<div>{matrix_svg(m, words, words, title, scale=scale)}</div>")
-    arrows = [_between("softmax", "of each row"), _between("times v", f"{tuple(y.shape)}")]
-    pieces = [drawn[0], arrows[0], drawn[1], arrows[1], drawn[2]]
-    alt = "\n".join(f"{title}\n{matrix_text(m, words, words)}" for title, m in stages)
-    return Picture(_row(pieces), alt)
+    stages = (
+        Panel("scores", scores, words, words, signed_scale(scores)),
+        Panel("weights: rows sum to 1", weights, words, words, (0.0, 1.0)),
+        Panel("blend", y, words, scale=signed_scale(y)),
+    )
+    return matrices(stages, between=("softmax\nof each row", f"times v\n{tuple(y.shape)}"))
 
 
 def projections(
-    x: Float[Tensor, "T C"], matrices: dict[str, Float[Tensor, "C hs"]], words: Sequence[str],
+    x: Float[Tensor, "T C"], weights: Mapping[str, Float[Tensor, "C hs"]], words: Sequence[str],
     columns: Sequence[str],
 ) -> Picture:  # fmt: skip
     """x times each matrix: one line for q, one for k, one for v.
 
     Args:
-        matrices: the weight matrix of each, such as {"q": W_q, "k": W_k, "v": W_v}.
+        weights: the weight matrix of each, such as {"q": W_q, "k": W_k, "v": W_v}.
         columns: what each column of x stands for.
     """
-    made = {name: x @ matrix for name, matrix in matrices.items()}
-    everything = (x, *matrices.values(), *made.values())
-    reach = max(abs(bound) for m in everything for bound in value_range(m))
+    made = {name: x @ w for name, w in weights.items()}
+    scale = signed_scale(x, *weights.values(), *made.values())
 
-    def drawn(label: str, m: Tensor, rows: Sequence[str], tops: Sequence[str]) -> str:
-        title = f"{label}, {len(m)} × {len(m[0])}"
-        return f"<div>{matrix_svg(m, rows, tops, title, decimals=0, scale=(-reach, reach))}</div>"
+    def panel(label: str, m: Tensor, rows: Sequence[str], tops: Sequence[str] = ()) -> Panel:
+        return Panel(f"{label}, {len(m)} × {len(m[0])}", m, rows, tops, scale)
 
     lines = [
-        _row(
-            [
-                drawn("x", x, words, columns),
-                _between("@", ""),
-                drawn(f"W_{name}", matrix, columns, ()),
-                _between("=", ""),
-                drawn(name, made[name], words, ()),
-            ]
+        matrix_row(
+            (panel("x", x, words, columns), panel(f"W_{name}", w, columns),
+             panel(name, made[name], words)), "@=", decimals=0,
         )
-        for name, matrix in matrices.items()
-    ]
+        for name, w in weights.items()
+    ]  # fmt: skip
     told = [f"{n} = x @ W_{n}\n{matrix_text(m, words, decimals=0)}" for n, m in made.items()]
-    return Picture("".join(lines), "\n".join(told))
+    return column(lines).picture("\n".join(told))
 
 
 def dot_product_statistics(hs: int, n_key: int = 8, n_query: int = 4000) -> dict[str, float]:
@@ -146,59 +129,47 @@ def dot_product_statistics(hs: int, n_key: int = 8, n_query: int = 4000) -> dict
 
 def saturation(sizes: Sequence[int]) -> Picture:
     """Why √hs: variance of the scores, the largest weight and the softmax's slope over hs."""
-    import matplotlib.pyplot as plt
-
     found = {hs: dot_product_statistics(hs) for hs in sizes}
-    panels = {
+    kinds = {"raw": "q · k", "scaled": "q · k / √hs"}
+    labels = {
         "variance": "variance",
         "largest": "largest of 8 weights (mean)",
         "slope": "slope w·(1 - w) (mean)",
     }
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.1))
-    for axis, (what, label) in zip(axes, panels.items(), strict=True):
-        for kind, style, marker, colour in (
-            ("raw", "-", "o", ORANGE),
-            ("scaled", "--", "s", BLUE),
-        ):
-            line = [found[hs][f"{kind} {what}"] for hs in sizes]
-            name = "q · k" if kind == "raw" else "q · k / √hs"
-            axis.plot(sizes, line, style, marker=marker, color=colour, label=name)
-        axis.set_xscale("log", base=4)
-        axis.set_xticks(list(sizes), [str(hs) for hs in sizes])
-        axis.set_xlabel("hs, numbers in a query")
-        axis.set_ylabel(label)
-        axis.set_ylim(bottom=0)
-    axes[0].legend()
-    figure.suptitle(
-        "Without √hs, the longer the vectors, the more one weight takes, and the less slope is left"
-    )
-    figure.tight_layout()
+    across = Axis("hs, numbers in a query", log=True, ticks={hs: str(hs) for hs in sizes})
+    plots = []
+    for what, label in labels.items():
+        series = {
+            name: [(hs, found[hs][f"{kind} {what}"]) for hs in sizes]
+            for kind, name in kinds.items()
+        }
+        plots.append(plot(series, across, Axis(label), names={}, marks=True, size=(200, 170)))
+    title = "Without √hs, the longer the vectors, the more one weight takes, and the less slope"
     told = [
         f"hs {hs}: " + ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
         for hs, numbers in found.items()
     ]
-    return from_figure(figure, "\n".join(told))
+    return panels(plots, kinds.values(), f"{title} is left", True).picture("\n".join(told))
 
 
 def attention_of(reader: int, words: Sequence[str], weights: Float[Tensor, " S"]) -> Picture:
     """Whom one word of a sentence reads: an arc and a bar for every word."""
-    wide, base, tall = 84, 178, 90
-    here = 12 + (reader + 0.5) * wide
-    parts, told = [], []
+    wide, here = 84, (reader + 0.5) * 84
+    drawn, told = Drawing(), []
     for i, (word, share) in enumerate(zip(words, weights.tolist(), strict=True)):
-        x = 12 + (i + 0.5) * wide
-        fill = STROKES[2] if share >= 0.01 else GREY
-        parts.append(_arc(here, x, base - 26, share, fill))
-        parts.append(_text(x, base, word, size=15, weight=700 if i == reader else 400))
-        height = max(1.0, tall * share)
-        parts.append(_box(x - 17, base + 14, 34, height, fill, rx=0, edge=fill))
-        parts.append(_text(x, base + 32 + height, _percent(share), size=12))
-        told.append(f"{word} {_percent(share)}")
-    height = base + 44 + tall * float(weights.max())
+        x, fill = (i + 0.5) * wide, BLUE if share >= 0.01 else GREY
+        said = f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+        side, top = (18, -72) if i == reader else (0, -46 - 20 * abs(here - x) / 84)
+        ends = (here - side / 2, -26), (here - side, top), (x + side, top), (x + side / 2, -26)
+        drawn.line(*ends, stroke=fill, thick=max(0.6, 16 * share), curved=True)
+        drawn.text(x, 0, word, "middle", 15, i == reader)
+        height = max(1.0, 90 * share)
+        drawn.rect(x - 17, 14, 34, height, fill, "none")
+        drawn.text(x, 32 + height, said, "middle", 12)
+        told.append(f"{word} {said}")
     title = f"“{words[reader]}” takes most from “{words[int(weights.argmax())]}”"
-    parts.insert(0, _text(12, 16, title, "start", weight=600))
-    width = 24 + wide * len(words)
-    return from_svg(_svg(width, height, parts), f"{title}: " + ", ".join(told))
+    drawn.head(title)
+    return drawn.picture(f"{title}: " + ", ".join(told))
 
 
 def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"],
@@ -213,195 +184,98 @@ def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"
     scores = k @ torch.tensor(query, dtype=k.dtype) / (math.sqrt(2) if scaled else 1.0)
     weights = attention.attention_weights(scores[None])[0]
     blend = (attention.blend_values(weights[None], v))[0].tolist()
-    folders = _folders(words, k, scores, weights, scaled)
-    parts = [
-        _plane(words, k, list(query), asker),
-        f'<g transform="translate({SIDE + 34} 0)">{folders}</g>',
-        f'<g transform="translate({SIDE + 394} 0)">{_map(words, v, weights, blend)}</g>',
-    ]
+    drawn = Drawing()
+    drawn.put(_plane(words, k, list(query), asker))
+    drawn.put(_folders(words, k, scores, weights, scaled), SIDE + 22)
+    drawn.put(_map(words, v, weights, blend), SIDE + 350)
     table = [
         f"{w}: key ({a:g}, {b:g}), score {s:z.2f}, weight {p:.3f}, value ({c:g}, {d:g})"
         for w, (a, b), s, p, (c, d) in zip(
             words, k.tolist(), scores.tolist(), weights.tolist(), v.tolist(), strict=True
         )
     ]
-    alt = (
-        f"query of {asker}: ({query[0]:z.2f}, {query[1]:z.2f}), scores "
-        f"{'divided by √2' if scaled else 'as they are'}\n" + "\n".join(table)
-        + f"\nblend: ({blend[0]:z.2f}, {blend[1]:z.2f})"
-    )  # fmt: skip
-    return from_svg(_svg(2 * SIDE + 414, SIDE + 30, parts), alt)
+    how = "divided by √2" if scaled else "as they are"
+    told = [f"query of {asker}: ({query[0]:z.2f}, {query[1]:z.2f}), scores {how}", *table]
+    return drawn.picture("\n".join([*told, f"blend: ({blend[0]:z.2f}, {blend[1]:z.2f})"]))
 
 
-def _plane(words: Sequence[str], k: Tensor, query: list[float], asker: str) -> str:
-    title = _text(SIDE / 2 + 10, 14, "which keys point the query's way?", weight=600)
-    parts = [_axes("thing", "action"), title]
+def _plane(words: Sequence[str], k: Tensor, query: list[float], asker: str) -> Drawing:
+    drawn, middle = Drawing(), SIDE / 2
+    drawn.text(0, 0, "which keys point the query’s way?", bold=True, size=12)
+    drawn.line((0, middle + 20), (SIDE, middle + 20), thick=1)
+    drawn.line((middle, 20), (middle, SIDE + 20), thick=1)
+    drawn.text(SIDE, middle + 36, "thing →", "end", 12)
+    drawn.text(middle + 6, 32, "↑ action", size=12)
     for i, (word, (x, y)) in enumerate(zip(words, k.tolist(), strict=True)):
-        parts.append(_arrow(x, y, STROKES[i % 4], word))
+        _arrow(drawn, x, y, word, stroke=STROKES[i % 4], thick=3)
     if query:
-        legend = f"- - ▸ query ({asker}): ({query[0]:z.2f}, {query[1]:z.2f})"
-        parts.append(_arrow(*query, "currentColor", "", width=4, dashed=True))
-        parts.append(_text(SIDE / 2 + 10, SIDE + 26, legend, weight=700))
-    return "".join(parts)
+        _arrow(drawn, *query, stroke=PAGE, thick=4, dash="7 4")
+        said = f"- - ▸ query ({asker}): ({query[0]:z.2f}, {query[1]:z.2f})"
+        drawn.text(middle, SIDE + 38, said, "middle", 12, True)
+    return drawn
 
 
-def _folders(words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor, scaled) -> str:
-    parts = [_text(45, 14, "key", weight=600), _text(262, 14, "weight", weight=600),
-             _text(154, 14, "score" if scaled else "dot product", weight=600)]  # fmt: skip
+def _arrow(drawn: Drawing, x: float, y: float, label: str = "", **look) -> None:
+    """An arrow from the middle of the plane, cut at its edge, with its label at the tip."""
+    cut = min(1.0, REACH / (max(abs(x), abs(y)) or 1.0))
+    unit, middle, origin = cut * SIDE / 2 / REACH, SIDE / 2, SIDE / 2 + 20
+    tip = middle + unit * x, origin - unit * y
+    if math.hypot(x, y) < 1e-6:
+        return drawn.circle(middle, origin, 5, look["stroke"], "none")
+    drawn.arrow((middle, origin), tip, head=min(10.0, unit * math.hypot(x, y)), **look)
+    upright = abs(x) < 0.1 * math.hypot(x, y)
+    anchor = "end" if upright or unit * x > SIDE / 4 else "middle"
+    at = tip[0] - 6 if upright else tip[0], max(tip[1] - 8 if y >= 0 else tip[1] + 18, 34)
+    said = label or "goes on" * (cut < 1)
+    return drawn.text(*at, said, anchor, 12, True) if said else None
+
+
+def _folder(drawn: Drawing, x: float, y: float, width: float, fill: str) -> None:
+    """A folder with its tab."""
+    tab = min(width - 14, 150)
+    outline = ((0, 40), (0, 0), (tab - 6, 0), (tab, 8), (width, 8), (width, 40))
+    places = [(x + dx, y + dy) for dx, dy in outline]
+    drawn.line(*places, stroke=INK, thick=1, fill=fill, closed=True)
+
+
+def _folders(
+    words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor, scaled: bool
+) -> Drawing:
+    drawn, zero, bar = Drawing(), 148, 204
+    for x, head in ((45, "key"), (zero, "score" if scaled else "dot product"), (254, "weight")):
+        drawn.text(x, 0, head, "middle", 12, True)
     reach = LONGEST * k.norm(dim=-1).max().item()  # the largest dot product, so bars compare
     rows = zip(words, k.tolist(), scores.tolist(), weights.tolist(), strict=True)
     for i, (word, (a, b), score, weight) in enumerate(rows):
-        y = 26 + 64 * i
-        parts.append(_folder(0, y, word, f"({a:g}, {b:g})", FILLS[i % 8], width=90))
-        end = 154 + 44 * score / reach
-        parts.append(_box(min(154, end), y + 16, abs(end - 154), 14, GREY, rx=0, edge=GREY))
-        parts.append(f'<path d="M154 {y + 8}V{y + 38}" stroke="currentColor"/>')
-        parts.append(_text(154, y + 54, f"{score:z.2f}", size=12))
-        parts.append(_box(214, y + 16, max(0.5, 100 * weight), 14, STROKES[i % 4], 0, "none"))
-        parts.append(_box(214, y + 16, 100, 14, "none", 0, GREY))
-        parts.append(_text(264, y + 54, f"{weight:.1%}", size=12, weight=700))
-    return "".join(parts)
+        y, end = 14 + 64 * i, 44 * score / reach
+        _folder(drawn, 0, y, 90, FILLS[i % 8])
+        drawn.text(45, y + 19, word, "middle", 13, True, INK)
+        drawn.text(45, y + 35, f"({a:g}, {b:g})", "middle", 12, fill=INK)
+        drawn.rect(zero + min(0.0, end), y + 16, abs(end), 14, GREY, "none", kind="score")
+        drawn.line((zero, y + 8), (zero, y + 38), stroke=PAGE, thick=1)
+        drawn.text(zero, y + 54, f"{score:z.2f}", "middle", 12)
+        drawn.rect(bar, y + 16, max(0.5, 100 * weight), 14, STROKES[i % 4], "none", kind="weight")
+        drawn.rect(bar, y + 16, 100, 14, edge=GREY)
+        drawn.text(bar + 50, y + 54, f"{weight:.1%}", "middle", 12, True)
+    return drawn
 
 
-def _map(words: Sequence[str], v: Tensor, weights: Tensor, blend: list[float]) -> str:
+def _map(words: Sequence[str], v: Tensor, weights: Tensor, blend: list[float]) -> Drawing:
     """The values as places, and the blend among them, tied to each as strongly as its weight."""
-    unit, x0, y0 = 38, 96, SIDE - 66
-    places = [(x0 + unit * a, y0 - unit * b) for a, b in v.tolist()]
-    here = (x0 + unit * blend[0], y0 - unit * blend[1])
+    drawn, unit, low = Drawing(), 34, SIDE - 56
+    places = [(80 + unit * a, low - unit * b) for a, b in v.tolist()]
+    here = x, y = 80 + unit * blend[0], low - unit * blend[1]
     # Three values at a time: together the triangles cover all that a blend can reach.
-    triangles = "".join(
-        f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in three)}"/>'
-        for three in combinations(places, 3)
-    )
-    parts = [f'<g class="reach" fill="{GREY}" opacity=".2">{triangles}</g>']
-    parts += [
-        _text(150, 14, f"blend of the values: ({blend[0]:z.2f}, {blend[1]:z.2f})", weight=600)
-    ]
-    for i, ((x, y), weight) in enumerate(zip(places, weights.tolist(), strict=True)):
-        parts.append(_line(*here, x, y, STROKES[i % 4], 0.5 + 9 * weight))
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="{FILLS[i]}" stroke="{INK}"/>')
-        a, b = v[i].tolist()
-        up = y < y0 - 2 * unit
-        parts.append(_text(x, y - 13 if up else y + 22, f"{words[i]} ({a:g}, {b:g})", size=12))
-    x, y = here
-    diamond = f"M{x:.1f} {y - 9:.1f}l9 9l-9 9l-9 -9z"
-    parts.append(f'<path d="{diamond}" fill="#ffffff" stroke="{INK}" stroke-width="2"/>')
-    return "".join(parts)
-
-
-def _axes(across: str, up: str) -> str:
-    mid, low, high = SIDE / 2 + 10, 10, SIDE + 10
-    return (
-        f'<path d="M{low} {mid + 10}H{high}M{mid} {low + 14}V{high}" stroke="{GREY}"/>'
-        + _text(high, mid + 24, f"{across} →", "end", size=11)
-        + _text(mid + 5, low + 24, f"↑ {up}", "start", size=11)
-    )
-
-
-def _arrow(x: float, y: float, colour: str, label: str, width: float = 3, dashed=False) -> str:
-    """An arrow from the origin, cut at the plane's edge, with its label at the tip."""
-    cut = min(1.0, REACH / (max(abs(x), abs(y)) or 1.0))
-    scale = SIDE / 2 / REACH
-    mid_x, mid_y = SIDE / 2 + 10, SIDE / 2 + 20
-    dx, dy = x * cut * scale, -y * cut * scale
-    length = math.hypot(dx, dy)
-    if length < 1e-6:
-        return f'<circle cx="{mid_x}" cy="{mid_y}" r="5" fill="{colour}"/>'
-    ux, uy = dx / length, dy / length
-    tip_x, tip_y = mid_x + dx, mid_y + dy
-    head = min(10.0, length)
-    back_x, back_y = tip_x - head * ux, tip_y - head * uy
-    wing = head / 2
-    points = (
-        f"{tip_x:.1f},{tip_y:.1f} {back_x - wing * uy:.1f},{back_y + wing * ux:.1f} "
-        f"{back_x + wing * uy:.1f},{back_y - wing * ux:.1f}"
-    )
-    dash = ' stroke-dasharray="7 4"' if dashed else ""
-    anchor = "end" if abs(ux) < 0.1 or dx > SIDE / 4 else "middle"
-    label_x = tip_x - 6 if abs(ux) < 0.1 else tip_x
-    label_y = tip_y - 8 if dy <= 0 else tip_y + 18
-    edge = "goes on" if cut < 1 else ""
-    stem = f"M{mid_x} {mid_y}L{back_x:.1f} {back_y:.1f}"
-    return (
-        f'<path d="{stem}" stroke="{colour}" stroke-width="{width}"{dash}/>'
-        f'<polygon points="{points}" fill="{colour}"/>'
-        + _text(label_x, max(label_y, 36), label or edge, anchor, size=12, weight=700, fill=colour)
-    )
-
-
-def _folder(x: float, y: float, label: str, inside: str, fill: str, width: float = 370) -> str:
-    """A folder with its label on the tab; what is inside stands on a sheet where there is room."""
-    tab = min(width - 14, 150)
-    outline = f"M{x} {y + 40}V{y + 4}q0 -4 4 -4H{x + tab - 6}l6 8H{x + width}V{y + 40}z"
-    drawn = f'<path d="{outline}" fill="{fill}" stroke="{INK}"/>'
-    if width < 200:
-        return (
-            drawn
-            + _text(x + width / 2, y + 17, label, size=13, weight=700, fill=INK)
-            + _text(x + width / 2, y + 34, inside, size=12, fill=INK)
-        )
-    return (
-        drawn
-        + _text(x + 12, y + 26, label, "start", size=14, weight=700, fill=INK)
-        + _box(x + tab + 6, y + 13, width - tab - 16, 22, "#ffffff", rx=2)
-        + _text(x + tab + 14, y + 28, inside, "start", size=13, fill=INK)
-    )
-
-
-def _arc(start: float, end: float, y: float, share: float, colour: str) -> str:
-    width = max(0.6, 16 * share)
-    if start == end:
-        loop = f"M{start - 8} {y}C{start - 26} {y - 46} {start + 26} {y - 46} {start + 8} {y}"
-        return f'<path d="{loop}" fill="none" stroke="{colour}" stroke-width="{width:.1f}"/>'
-    top = y - 20 - 20 * abs(start - end) / 84
-    return (
-        f'<path d="M{start:.1f} {y}C{start:.1f} {top:.1f} {end:.1f} {top:.1f} {end:.1f} {y}" '
-        f'fill="none" stroke="{colour}" stroke-width="{width:.1f}"/>'
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
-
-
-def _between(upper: str, lower: str) -> str:
-    """What stands between two matrices: an operation and an arrow, or a sign."""
-    arrow = "<br>⟶<br>" if lower else ""
-    return (
-        '<div style="align-self:center;text-align:center;font-size:13px;line-height:1.5">'
-        f"{escape(upper)}{arrow}{escape(lower)}</div>"
-    )
-
-
-def _row(pieces: Sequence[str]) -> str:
-    style = "display:flex;gap:16px;flex-wrap:wrap;align-items:flex-start;margin:8px 0"
-    return f'<div style="{style}">{"".join(pieces)}</div>'
-
-
-def _svg(width: float, height: float, parts: Sequence[str]) -> str:
-    return (
-        f'<svg width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        'style="max-width:100%;height:auto" aria-hidden="true" '
-        f'font-family="system-ui, sans-serif" font-size="13">{"".join(parts)}</svg>'
-    )
-
-
-def _text(x, y, text, anchor="middle", size=13, weight=400, fill="currentColor") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'font-weight="{weight}" fill="{fill}">{escape(text)}</text>'
-    )
-
-
-def _box(x, y, width, height, fill, rx=5, edge=INK) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{rx}" '
-        f'fill="{fill}" stroke="{edge}"/>'
-    )
-
-
-def _line(x1, y1, x2, y2, colour, width) -> str:
-    return (
-        f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}" '
-        f'stroke-width="{width:.1f}" stroke-opacity=".75"/>'
-    )
+    for three in combinations(places, 3):
+        drawn.line(*three, stroke="none", fill=GREY, closed=True, opacity=0.12, kind="reach")
+    title = f"blend of the values: ({blend[0]:z.2f}, {blend[1]:z.2f})"
+    drawn.text(0, 0, title, size=12, bold=True)
+    for i, (place, weight) in enumerate(zip(places, weights.tolist(), strict=True)):
+        drawn.line(here, place, stroke=STROKES[i % 4], thick=0.5 + 9 * weight, opacity=0.75)
+        drawn.circle(*place, 7, FILLS[i])
+        (a, b), up = v[i].tolist(), place[1] < low - 2 * unit
+        below = place[1] + (-13 if up else 22)
+        drawn.text(place[0], below, f"{words[i]} ({a:g}, {b:g})", "middle", 12)
+    diamond = (x, y - 9), (x + 9, y), (x, y + 9), (x - 9, y)
+    drawn.line(*diamond, stroke=INK, thick=2, fill="#ffffff", closed=True, kind="blend")
+    return drawn

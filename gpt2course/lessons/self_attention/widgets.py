@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, playable, slider, switch
 from gpt2course.lessons.self_attention.figures import LONGEST, cabinet
 
 BY_HAND = "by hand"
@@ -34,19 +34,13 @@ def cabinet_to_play(
     def draw(asker: str, angle: float, length: float, scaled: bool) -> Picture:
         return cabinet(words, queries.get(asker) or turned(angle, length), k, v, asker, scaled)
 
-    wide = {"layout": ipywidgets.Layout(width="480px"), "style": {"description_width": "90px"}}
     angle, length = polar(queries[first])
     controls = {
-        "asker": ipywidgets.ToggleButtons(
-            options=[*words, BY_HAND], value=first, description="query of:",
-            style={"description_width": "90px", "button_width": "90px"},
-        ),
-        "angle": ipywidgets.IntSlider(angle, -180, 180, description="angle (°)", **wide),
-        "length": ipywidgets.FloatSlider(
-            length, max=LONGEST, step=0.1, description="length", **wide
-        ),
+        "asker": switch("query of:", [*words, BY_HAND], first),
+        "angle": slider("angle (°)", angle, -180, 180),
+        "length": slider("length", length, 0.0, LONGEST, 0.1),
         "scaled": ipywidgets.Checkbox(True, description="divide by √hs"),
-    }  # fmt: skip
+    }
     _tie(controls, queries)
     return playable(draw, **controls)
 

@@ -9,7 +9,7 @@ import ipywidgets
 
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.tokens import piece_table, piece_text, token_boxes
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, named, playable, slider
 from gpt2course.tokenizer import GPT2_PATTERN, apply_merges, split_text
 
 Merges = Sequence[tuple[int, int]]
@@ -29,11 +29,9 @@ def merge_slider(
     def draw(text: str, n_merges: int) -> Picture:
         return tokens_after(text, merges, n_merges, pattern)
 
-    wide = ipywidgets.Layout(width="640px")
     start = len(merges) if n_merges is None else n_merges
-    field = ipywidgets.Text(text, description="text:", layout=wide)
-    slider = ipywidgets.IntSlider(start, 0, len(merges), description="merges:", layout=wide)
-    return playable(draw, text=field, n_merges=slider)
+    field = ipywidgets.Text(text, **named("text:"))
+    return playable(draw, text=field, n_merges=slider("merges:", start, 0, len(merges)))
 
 
 def tokens_after(text: str, merges: Merges, n_merges: int, pattern: str = GPT2_PATTERN) -> Picture:
