@@ -150,6 +150,19 @@ def test_only_the_rooms_of_the_sources_given_are_looked_at(course):
     assert main(["--check", str(SOURCE)]) == 1
 
 
+@pytest.mark.parametrize(
+    "file", [SOURCE.with_suffix(".ipynb"), Path("lessons/01_second.ipynb"), ROOM]
+)
+def test_any_file_of_a_lesson_stands_for_it_in_a_check_and_in_no_build(course, capsys, file):
+    assert main(["--check", str(file), str(SOURCE)]) == 0
+    assert capsys.readouterr().out.endswith("1 sources, 2 notebooks, 1 exercises, "
+                                            "0 shown on purpose, 0 faults\n")  # fmt: skip
+    assert main([str(file)]) == 1
+    ROOM.write_text("EXERCISES = []\n")
+    assert main(["--check", str(file)]) == 1
+    assert main(["--check", "gpt2course/lessons/none/exercises.py"]) == 1
+
+
 def test_a_room_that_is_no_python_is_named_with_its_line(course, capsys):
     ROOM.write_text("x = 1\ny = (\n")
     assert main(["--check"]) == 1

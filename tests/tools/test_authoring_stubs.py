@@ -14,7 +14,8 @@ from gpt2course.tools.authoring.command import main
 ROOT = Path(__file__).parents[2]
 ROOMS = Path("gpt2course/lessons")
 ROOM, SOURCE = ROOMS / "masking/exercises.py", Path("solutions/00_masking.py")
-TESTS = Path("tests/lessons/test_masking_exercises.py")
+LISTS = [ROOM.with_name("answers.md"), ROOM.with_name("mistakes.md")]
+LISTS += [Path("tests/lessons/right/masking.md"), Path("tests/lessons/wrong/masking.md")]
 FUSED = "normal(3, 4, seed=1), normal(3, 4, seed=2), normal(3, 4, seed=3)"
 
 
@@ -59,38 +60,37 @@ def test_a_new_exercise_stands_in_every_place_that_it_needs(course):
     assert new("exercise", "masking", "add_one") == 0
     assert_builds_and_checks()
     assert "EXERCISES = [hide, add_one]" in ROOM.read_text()
-    assert (
-        ROOM.with_name("mistakes.md")
-        .read_text()
-        .startswith("# add_one\n\n## adds two\n`+ 1` → `+ 2`\n")
-    )
-    assert ROOM.with_name("answers.md").read_text().startswith("# add_one\n\n## a loop\n```python")
+    for path in LISTS:
+        assert path.read_text().startswith("# add_one\n\n## ")
+    assert "`+ 1` → `+ 2`\n" in LISTS[1].read_text()
     assert SOURCE.read_text().endswith("# %%\nadd_one = check(add_one)\n")
-    assert "def test_add_one_takes_a_right_answer" in TESTS.read_text()
 
 
-def test_the_stub_of_an_exercise_is_right_and_its_mistake_is_wrong(course):
+def test_the_right_answers_of_a_stub_are_right_and_its_mistake_is_made_in_two_ways(course):
     assert new("exercise", "00_masking", "add_one") == 0
     source = ROOM.read_text()
     function = source[source.index("def add_one") : source.index("add_one = Exercise(")]
     assert function.count("+ 1") == 1
-    answer = ROOM.with_name("answers.md").read_text().split("```")[1].removeprefix("python")
+    answer, _, right, wrong = (
+        path.read_text().partition("```python")[2].partition("```")[0] for path in LISTS
+    )
     results = []
-    for code in (function, answer, function.replace("+ 1", "+ 2")):
+    for code in (function, answer, right, wrong, function.replace("+ 1", "+ 2")):
         names = {}
         exec(code, names)
         results.append([names["add_one"](ids) for ids in ([5, 6, 9], [0], [])])
-    assert results[0] == results[1] != results[2]
+    assert results[0] == results[1] == results[2] == [[6, 7, 10], [1], []]
+    assert results[3] == results[4] == [[7, 8, 11], [2], []]
 
 
 def test_a_second_exercise_stands_below_the_first(course):
     assert new("exercise", "masking", "first") == new("exercise", "masking", "second") == 0
     assert_builds_and_checks()
     assert "EXERCISES = [hide, first, second]" in ROOM.read_text()
-    for path in (ROOM, TESTS, SOURCE, ROOM.with_name("mistakes.md"), ROOM.with_name("answers.md")):
+    for path in (ROOM, SOURCE, *LISTS):
         text = path.read_text()
         assert 0 < text.index("first") < text.index("second"), path
-    assert TESTS.read_text().count("import checks") == 1
+    assert ROOM.read_text().count("import Case, Exercise, Property") == 1
 
 
 def test_a_function_of_the_library_gives_signature_answer_and_imports(course):
@@ -106,8 +106,7 @@ def test_a_function_of_the_library_gives_signature_answer_and_imports(course):
     room = ROOM.read_text()
     assert "from gpt2course import attention\n" in room and "import normal\n" in room
     assert f"Case('a small call', ({FUSED}))" in ast.unparse(ast.parse(room))
-    mistake = ROOM.with_name("mistakes.md").read_text()
-    assert "def fused_attention(q, k, v):\n    return q\n" in mistake
+    assert "def fused_attention(q, k, v):\n    return q\n" in LISTS[1].read_text()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +134,7 @@ def test_a_new_lesson_has_a_room_a_source_and_a_place(course):
         for name in (
             "gpt2course/lessons/dog_walks", "solutions/01_dog_walks.py",
             "solutions/01_dog_walks.ipynb", "lessons/01_dog_walks.ipynb",
-            "tests/lessons/test_dog_walks_exercises.py",
+            "tests/lessons/right/dog_walks.md", "tests/lessons/wrong/dog_walks.md",
         )
     }  # fmt: skip
     assert {p.name for p in (ROOMS / "dog_walks").iterdir()} == {
@@ -149,8 +148,8 @@ def test_a_new_lesson_has_a_room_a_source_and_a_place(course):
         (("exercise", "masking", "hide"), f"{ROOM}: hide exists"),
         (("exercise", "masking", "SIZES"), f"{ROOM}: SIZES exists"),
         (("exercise", "masking", "helper"), f"{SOURCE}: helper exists"),
-        (("exercise", "masking", "shown"), f"{ROOM.with_name('answers.md')}: shown exists"),
-        (("exercise", "masking", "tested"), f"{TESTS}: tested exists"),
+        (("exercise", "masking", "shown"), f"{LISTS[0]}: shown exists"),
+        (("exercise", "masking", "tested"), f"{LISTS[3]}: tested exists"),
         (("exercise", "masking", "MLP"), "MLP is a class, and stubs are of functions"),
         (("exercise", "masking", "a-b"), "'a-b' is no name"),
         (("exercise", "masking", "class"), "'class' is no name"),
@@ -163,9 +162,9 @@ def test_a_new_lesson_has_a_room_a_source_and_a_place(course):
     ],
 )
 def test_what_is_in_the_way_is_named_and_nothing_is_written(course, capsys, what, words):
-    ROOM.with_name("answers.md").write_text("# shown\n")
-    TESTS.parent.mkdir(parents=True)
-    TESTS.write_text("def test_tested_takes_a_right_answer():\n    pass\n")
+    LISTS[0].write_text("# shown\n")
+    LISTS[3].parent.mkdir(parents=True)
+    LISTS[3].write_text("# hidden\n\n# tested\n")
     if what == ("lesson", "spare"):
         Path("solutions/07_spare.py").write_text("# %%\n1\n")
     before = files()
@@ -185,7 +184,7 @@ def test_an_edited_notebook_is_in_the_way(course, capsys):
 
 @pytest.mark.slow
 def test_in_the_course_itself_a_new_lesson_runs_and_its_tests_pass(tmp_path):
-    for name in ("gpt2course", "solutions", "pyproject.toml"):
+    for name in ("gpt2course", "solutions", "tests", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     variables = {"PYTHONPATH": str(tmp_path), "GPT2COURSE_WORKBOOK": str(tmp_path / "kept")}
@@ -202,13 +201,9 @@ def test_in_the_course_itself_a_new_lesson_runs_and_its_tests_pass(tmp_path):
     case = ("--case", "torch.eye(3) + 1")
     assert run(*new, "exercise", "dog_walks", "bigram_probs", *case).endswith(" 0 faults\n")
     (source,) = tmp_path.glob("solutions/*_dog_walks.py")
-    tests = "tests/lessons/test_dog_walks_exercises.py"
-    code = (
-        f"import runpy\nrunpy.run_path({str(source)!r})\n"
-        f"tests = [f for n, f in runpy.run_path({tests!r}).items() if n.startswith('test_')]\n"
-        "for test in tests:\n    test()\nprint(len(tests), 'tests')"
-    )
-    said = run("-c", code)
-    assert said.count(": passed") == 2 and said.endswith("2 tests\n")
-    run("-m", "ruff", "check", str(ROOMS / "dog_walks"), tests)
-    run("-m", "ruff", "format", "--check", str(ROOMS / "dog_walks"), tests)
+    assert run(str(source)).count(": passed") == 2
+    tests = ("tests/lessons/test_answers.py", "-k", "dog_walks or bigram_probs")
+    run("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *tests)
+    made = [str(ROOMS / "dog_walks"), *map(str, tmp_path.glob("tests/lessons/*/dog_walks.md"))]
+    run("-m", "ruff", "check", *made)
+    run("-m", "ruff", "format", "--check", *made)

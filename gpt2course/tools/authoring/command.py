@@ -20,7 +20,7 @@ from gpt2course.tools.authoring.build import (
 )
 from gpt2course.tools.authoring.cells import LAYOUT, Cell, read_cells, read_text
 from gpt2course.tools.authoring.lesson import digest
-from gpt2course.tools.authoring.rooms import room_faults
+from gpt2course.tools.authoring.rooms import ROOMS, room_faults
 from gpt2course.tools.authoring.stubs import InTheWay, new_exercise, new_lesson
 
 NAME = r"\d\d_\w+"
@@ -149,18 +149,33 @@ def new(what: list[str], call: str | None) -> list[str]:
     return build_all([source], force=False) or check([source], everything=False)
 
 
-def find_sources(names: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """(sources, faults) for the paths given, or for all of solutions/."""
+def find_sources(names: Sequence[str], any_file: bool = False) -> tuple[list[Path], list[str]]:
+    """(sources, faults) for the paths given, or for all of solutions/.
+
+    Args:
+        any_file: take a notebook, or a file in a lesson's room, for the source of its lesson.
+    """
     if not SOLUTIONS.is_dir():
         return [], ["no folder solutions here; run the command in the course's own folder"]
     paths = [Path(os.path.relpath(name)) for name in names] or sorted(SOLUTIONS.glob("*.py"))
+    if any_file:
+        paths = [_source_of(path) for path in paths]
     fits = [p.parent == SOLUTIONS and re.fullmatch(NAME + r"\.py", p.name) for p in paths]
     faults = [
         f"{path}: a source is solutions/NN_stem.py, such as solutions/05_self_attention.py"
         for path, fit in zip(paths, fits, strict=True)
         if not (fit and path.is_file())
     ]
-    return paths, faults
+    return list(dict.fromkeys(paths)), faults
+
+
+def _source_of(path: Path) -> Path:
+    """The source of the lesson that a file belongs to; the path itself where there is none."""
+    if path.suffix == ".ipynb" and path.parent in (SOLUTIONS, LESSONS):
+        return SOLUTIONS / path.with_suffix(".py").name
+    if path.parent.parent == ROOMS:
+        return next(SOLUTIONS.glob(f"??_{path.parent.name}.py"), path)
+    return path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--force", action="store_true", help="overwrite what else was changed")
     args = parser.parse_args(argv)
-    paths, faults = find_sources(args.sources)
+    paths, faults = find_sources(args.sources, any_file=args.check)
     try:
         if not faults and args.from_notebook:
             faults = from_notebook(Path(os.path.relpath(args.from_notebook)), args.force)

@@ -6,99 +6,12 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from gpt2course.tools.authoring import templates
 from gpt2course.tools.authoring.cells import Cell, read_cells, read_text, write_text
 from gpt2course.tools.authoring.rooms import ORDER, PACKAGE, ROOMS, exercises, lessons
 
 LIBRARY = ("*.py", "training/*.py", "weights/*.py")
-CHECKS = "from gpt2course.checks.exercise import Case, Exercise, Property"
 INPUTS = {"torch.": "import torch", "normal(": "from gpt2course.checks.inputs import normal"}
-
-ROOM = '''\
-"""What the notebook of lesson {number} shows and lets you play with."""
-
-from gpt2course.drawing.matrix import matrices
-
-__all__ = ["matrices"]
-'''
-ROOM_EXERCISES = f'"""The exercises of lesson {{number}}."""\n\n{CHECKS}\n\nEXERCISES = []\n'
-OPENING = """\
-# {number} · {title}
-
-The question of this lesson.
-
-- **In:** what goes in, and its shape.
-- **Out:** what comes out, and its shape.
-- **Time:** about 45 minutes. One exercise."""
-TOOLS = """\
-import torch
-
-from gpt2course import check
-from gpt2course.lessons.{stem} import matrices"""
-PICTURE = 'matrices([("a picture", torch.eye(3))])'
-TESTS = '''\
-"""The exercises of lesson {number}: right answers pass, wrong ones do not."""
-
-from gpt2course import checks
-'''
-TEST = """\
-
-
-def test_{name}_takes_a_right_answer_and_refuses_a_wrong_one():
-    assert checks.run("{name}", checks.find("{name}").reference).passed
-    assert not checks.run("{name}", lambda *arguments: None).passed
-"""
-
-# An exercise whose reference is not in the library brings an example of its own.
-EXAMPLE = '''\
-def {name}(ids: list[int]) -> list[int]:
-    """The ids, each one larger."""
-    return [token_id + 1 for token_id in ids]
-'''
-EXAMPLE_EXERCISE = """\
-{source}
-
-{name} = Exercise(
-    {name},
-    cases=[Case("three ids", ([5, 6, 9],)), Case("one id", ([0],)), Case("no ids", ([],))],
-    properties=[Property("as many ids as before", lambda f: len(f([5, 6, 9])) == 3)],
-)
-"""
-EXAMPLE_ANSWER = """\
-## a loop
-```python
-def {name}(ids):
-    larger = []
-    for token_id in ids:
-        larger.append(token_id + 1)
-    return larger
-```
-"""
-EXAMPLE_MISTAKE = """\
-## adds two
-`+ 1` → `+ 2`
-
-Each id grew by two, and not by one.
-"""
-# An exercise whose reference is a function of the library.
-EXERCISE = """\
-{name} = Exercise(
-    {module}.{name},
-    cases=[Case("a small call", {case})],
-)
-"""
-ANSWER = """\
-## as the package has it
-```python
-{plain}
-```
-"""
-MISTAKE = """\
-## gives back what it was given
-```python
-{echo}
-```
-The first argument came back as it was: nothing was computed.
-"""
 
 
 class InTheWay(ValueError):
@@ -113,17 +26,19 @@ def new_lesson(stem: str) -> dict[Path, str]:
     """
     _require_name(stem)
     number = f"{len(lessons()):02}"
-    taken = [ROOMS / stem, *Path("solutions").glob(f"??_{stem}.py"), _tests(stem)]
+    taken = [ROOMS / stem, *Path("solutions").glob(f"??_{stem}.py"), *_tests(stem)]
     taken = [str(path) for path in taken if path.exists()] + [str(ORDER)] * (stem in lessons())
     if taken:
         raise InTheWay(f"lesson {stem} exists: {', '.join(taken)}; choose another name")
     about = {"number": number, "stem": stem, "title": stem.replace("_", " ").capitalize()}
-    opening = Cell("markdown", OPENING.format(**about), {})
-    codes = [Cell("code", code, {}) for code in (TOOLS.format(**about), PICTURE)]
+    opening = Cell("markdown", templates.OPENING.format(**about), {})
+    codes = [
+        Cell("code", code, {}) for code in (templates.TOOLS.format(**about), templates.PICTURE)
+    ]
     files = {
         ORDER: _listed(read_text(ORDER), "LESSONS", f'\n    "{stem}"'),
-        ROOMS / stem / "__init__.py": ROOM.format(**about),
-        ROOMS / stem / "exercises.py": ROOM_EXERCISES.format(**about),
+        ROOMS / stem / "__init__.py": templates.ROOM.format(**about),
+        ROOMS / stem / "exercises.py": templates.ROOM_EXERCISES.format(**about),
         _source(number, stem): write_text([opening, *codes]),
     }
     return _with_exercise(files, number, stem, f"first_{stem}", None)
@@ -151,15 +66,14 @@ def _with_exercise(
     files: dict[Path, str], number: str, stem: str, name: str, case: str | None
 ) -> dict[Path, str]:
     """These files, and those that the exercise is added to."""
-    room, source, tests = ROOMS / stem / "exercises.py", _source(number, stem), _tests(stem)
-    answers, mistakes = room.with_name("answers.md"), room.with_name("mistakes.md")
-    before = {path: read_text(path) if path.exists() else "" for path in (answers, mistakes, tests)}
+    room, source = ROOMS / stem / "exercises.py", _source(number, stem)
+    lists = [room.with_name("answers.md"), room.with_name("mistakes.md"), *_tests(stem)]
+    before = {path: read_text(path) if path.exists() else "" for path in lists}
     before |= {path: files.get(path) or read_text(path) for path in (room, source)}
     taken = [ROOMS / other / "exercises.py" for other in lessons() if name in exercises(other)]
     taken += [room] * (name in _bound(before[room]))
-    taken += [path for path in (answers, mistakes) if f"# {name}" in before[path].split("\n")]
+    taken += [path for path in lists if f"# {name}" in before[path].split("\n")]
     taken += [source] * bool(re.search(rf"^(def|class) {name}\b", before[source], re.M))
-    taken += [tests] * (f"test_{name}_takes_" in before[tests])
     if taken:
         raise InTheWay(f"{taken[0]}: {name} exists; choose another name")
 
@@ -167,22 +81,29 @@ def _with_exercise(
     if found := _in_library(name):
         path, lines = found
         about |= _as_library(path, lines, case)
-        parts, needed = (EXERCISE, ANSWER, MISTAKE), _imports(path, lines)
-        imports = [f"from {'.'.join(path.parts[:-1])} import {path.stem}", CHECKS]
+        parts, needed = (
+            (
+                templates.EXERCISE,
+                templates.ANSWER,
+                templates.MISTAKE,
+                templates.RIGHT,
+                templates.WRONG,
+            ),
+            _imports(path, lines),
+        )
+        imports = [f"from {about['package']} import {about['module']}", templates.CHECKS]
         imports += [line for word, line in INPUTS.items() if word in about["case"]]
     else:
-        lines = EXAMPLE.format(**about).splitlines()
+        lines = templates.EXAMPLE.format(**about).splitlines()
         about["source"] = "\n".join(lines)
-        parts, needed = (EXAMPLE_EXERCISE, EXAMPLE_ANSWER, EXAMPLE_MISTAKE), []
-        imports = [CHECKS]
-    exercise, answer, mistake = (part.format(**about) for part in parts)
+        parts = templates.OF_EXAMPLE
+        needed, imports = [], [templates.CHECKS]
+    exercise, *sections = (part.format(**about) for part in parts)
     head, last, tail = _listed(before[room], "EXERCISES", f" {name}").rpartition("EXERCISES = ")
     files[room] = _importing(f"{head}{exercise}\n\n{last}{tail}", imports)
-    for path, section in ((answers, answer), (mistakes, mistake)):
+    for path, section in zip(lists, sections, strict=True):
         files[path] = f"{before[path].rstrip()}\n\n# {name}\n\n{section}".lstrip()
     files[source] = write_text([*read_cells(before[source]), *_cells(name, lines, needed)])
-    tested = before[tests] or TESTS.format(**about)
-    files[tests] = _importing(tested, ["from gpt2course import checks"]) + TEST.format(**about)
     return files
 
 
@@ -241,8 +162,11 @@ def _as_library(path: Path, lines: list[str], case: str | None) -> dict[str, str
     plain.body = plain.body[bool(ast.get_docstring(plain)) :]
     for argument in (*plain.args.args, *plain.args.kwonlyargs):
         argument.annotation = None
-    echo = f"def {plain.name}({ast.unparse(plain.args)}):\n    return {plain.args.args[0].arg}"
-    return {"module": path.stem, "case": case, "plain": ast.unparse(plain), "echo": echo}
+    about = {"package": ".".join(path.parts[:-1]), "module": path.stem, "case": case}
+    about |= {"parameters": ast.unparse(plain.args), "first": plain.args.args[0].arg}
+    names = [argument.arg for argument in plain.args.args]
+    names += [f"{argument.arg}={argument.arg}" for argument in plain.args.kwonlyargs]
+    return about | {"call": ", ".join(names), "plain": ast.unparse(plain)}
 
 
 def _imports(path: Path, lines: list[str]) -> list[str]:
@@ -287,5 +211,6 @@ def _source(number: str, stem: str) -> Path:
     return Path(f"solutions/{number}_{stem}.py")
 
 
-def _tests(stem: str) -> Path:
-    return Path(f"tests/lessons/test_{stem}_exercises.py")
+def _tests(stem: str) -> list[Path]:
+    """Where the tests keep right and wrong answers that no room lists."""
+    return [Path(f"tests/lessons/{kind}/{stem}.md") for kind in ("right", "wrong")]
