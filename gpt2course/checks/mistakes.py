@@ -17,8 +17,9 @@ def known_mistake(
     """The known mistake that the answer makes, and whether it is that mistake throughout.
 
     An answer that raises makes the mistake that raises the same kind of error in the smallest
-    failing case. Any other makes the mistake with which it agrees in every case in which the
-    mistake shows, the smallest failing one among them; of several, the one that shows most often.
+    failing case; of several, the one with which it agrees in most cases. Any other makes the
+    mistake with which it agrees in every case in which the mistake shows, the smallest failing one
+    among them; of several, the one that shows most often.
     Failing that, a mistake is likely where it agrees in the smallest failing case, in at least
     half of the cases in which it shows and two at the least, and in more cases than any other.
 
@@ -32,8 +33,6 @@ def known_mistake(
             theirs = _outcome(exercise, way, first)
             if theirs is None or not _same(theirs, outcomes[first]):
                 continue
-            if outcomes[first].error:
-                return mistake, True
             tried = ((i, _outcome(exercise, way, i)) for i in range(len(exercise.cases)))
             shows = {i: outcome for i, outcome in tried if outcome}
             agree = [
@@ -42,8 +41,9 @@ def known_mistake(
                 if _same(theirs, outcomes[i])
                 and how_wrong(exercise, exercise.cases[i], expected[i], outcomes[i]) > 1
             ]
-            if len(agree) == len(shows) > explained:
-                sure, explained = mistake, len(shows)
+            enough = outcomes[first].error or len(agree) == len(shows)
+            if enough and len(agree) > explained:
+                sure, explained = mistake, len(agree)
             elif len(agree) * 2 >= len(shows):
                 _, most = likely.get(mistake.name, (mistake, 0))
                 likely[mistake.name] = (mistake, max(most, len(agree)))

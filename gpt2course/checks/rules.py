@@ -7,8 +7,10 @@ better sentence where it has one: `hints={"cuts the gradient": "…"}`.
 from __future__ import annotations
 
 import ast
+import copy
 import difflib
 import inspect
+import random
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -150,13 +152,17 @@ def _returns_none(seen: Seen) -> Named | None:
 
 
 def _remembers(seen: Seen) -> Named | None:
-    """The same call once more gives something else."""
-    again = attempt(seen.exercise, seen.answer, seen.case)
-    once_more = attempt(seen.exercise, seen.answer, seen.case)
-    if again.error or once_more.error:
-        return None
-    values = seen.got.value, again.value, once_more.value
-    if all(distance(one, other) <= 1 for one, other in zip(values, values[1:], strict=False)):
+    """The same call once more gives something else (not by chance), or an earlier call's result."""
+    again = []
+    for _ in range(2):
+        torch.manual_seed(0), np.random.seed(0), random.seed(0)
+        again.append(attempt(seen.exercise, seen.answer, seen.case))
+    got, (one, other) = seen.got.value, (outcome.value for outcome in again)
+    comparable = distance(got, copy.deepcopy(got)) <= 1
+    changes = not (again[0].error or again[1].error) and distance(one, other) > 1
+    before = expected_outcomes(seen.exercise)[: seen.first]
+    is_an_earlier_result = any(distance(outcome.value, got) == 0 for outcome in before)
+    if not comparable or not (changes or is_an_earlier_result and isinstance(got, Tensor)):
         return None
     return Named(
         "remembers earlier calls",
