@@ -56,7 +56,7 @@ class Seen(NamedTuple):
 
 def named_by_error(seen: Seen) -> Named | None:
     """The rule that names an error, if one does."""
-    return _first(seen, _stub_left_in, _no_forward, _no_super, _no_self)
+    return _first(seen, _stub_left_in, _no_forward, _no_super, _no_self, _numpy_refused)
 
 
 def named_by_value(seen: Seen) -> Named | None:
@@ -125,6 +125,16 @@ def _no_self(seen: Seen) -> Named | None:
     return Named(
         "a name without self.",
         f"`{found[1]}` belongs to the module: inside `forward` it is `self.{found[1]}`.",
+    )
+
+
+def _numpy_refused(seen: Seen) -> Named | None:
+    if "call numpy() on Tensor that requires grad" not in str(seen.got.error):
+        return None
+    return Named(
+        "cuts the gradient",
+        "NumPy knows nothing of gradients, so torch refuses to hand over a tensor that learns. The "
+        "same operations exist in torch.",
     )
 
 

@@ -178,11 +178,6 @@ sinusoidal_positions = Exercise(
             of_result=lambda x, *size: x.shape == size,
         ),
         Property(
-            "the numbers are float32",
-            lambda f: f(7, 12).dtype == torch.float32,
-            of_result=lambda x, *size: x.dtype == torch.float32,
-        ),
-        Property(
             "position 0 is 0, 1, 0, 1, …",
             lambda f: _begins_at_0(f(7, 12)),
             of_result=lambda x, *size: _begins_at_0(x),

@@ -47,6 +47,7 @@ attention_scores = Exercise(
         Case("three of everything", _qk(3, 3, 3, 3, seed=15)),
         Case("three leading axes", _qk(3, 4, 5, 2, 1, 6, seed=17)),
         Case("float64 stays float64", _qk(3, 4, 5, 2, seed=19, dtype=torch.float64)),
+        Case("float64 keeps its digits", _qk(3, 4, 5, seed=25, dtype=torch.float64), fine=True),
         Case(
             "arguments that do not lie in one piece in memory",
             tuple(map(strided, _qk(4, 3, 5, 2, seed=21))),
@@ -67,7 +68,6 @@ attention_scores = Exercise(
             lambda f: _variance_is_one(f),
         ),
         Property("each sequence of a batch is on its own", lambda f: _scores_batch_is_alone(f)),
-        Property("float64 keeps its fifteen digits on the way", lambda f: _keeps_float64(f)),
     ],
 )
 
@@ -90,16 +90,6 @@ def _right_angle(f) -> bool:
 def _variance_is_one(f) -> bool:
     variances = [f(*_qk(200, 200, hs, seed=31)).var().item() for hs in (4, 64)]
     return all(0.8 < v < 1.2 for v in variances)
-
-
-def _keeps_float64(f) -> bool:
-    """A wrong answer keeps its digits where float64 in gives another result than float32 in."""
-    q, k = _qk(3, 4, 5, seed=19, dtype=torch.float64)
-    got, right = f(q, k), q @ k.T / math.sqrt(5)
-    if got.shape == right.shape and torch.allclose(got.double(), right, atol=1e-4):
-        return torch.allclose(got.double(), right, rtol=0, atol=1e-12)
-    rounded = f(q.float(), k.float()).double()
-    return got.dtype == q.dtype and not torch.allclose(got, rounded, rtol=0, atol=1e-12)
 
 
 def _scores_batch_is_alone(f) -> bool:
@@ -149,6 +139,8 @@ attention_weights = Exercise(
         Case("a batch of two with three heads", (normal(2, 3, 5, 4, seed=8),)),
         Case("three leading axes", (normal(2, 1, 3, 5, 4, seed=9),)),
         Case("float64 stays float64", (normal(2, 3, 4, seed=10, dtype=torch.float64),)),
+        Case("float64 keeps its digits", (normal(3, 4, seed=13, dtype=torch.float64),), fine=True),
+        Case("forty keys", (normal(2, 40, seed=14, scale=3.0),)),
         Case("scores that do not lie in one piece in memory", (strided(normal(3, 5, seed=11)),)),
         Case("the gradients reach the scores", (normal(3, 4, seed=12),), gradients=True),
         Case("the gradients stay finite around 10,000", (_FAR_APART,), gradients=True),
@@ -239,7 +231,7 @@ blend_values = Exercise(
         Case("as many queries as folders and numbers", _wv(3, 3, 3, seed=9)),
         Case(
             "weights that do not sum to 1 are taken as they are",
-            (torch.tensor([[0.5, 0, 0], [0, 0, 0], [1, 2, -1]]), normal(3, 4, seed=11)),
+            (torch.tensor([[0.5, 0, 0], [0, 0, 0], [1, 2, 1]]), normal(3, 4, seed=11)),
         ),
         Case("a batch of one with one head", _wv(4, 4, 3, 1, 1, seed=13)),
         Case("a batch of two", _wv(5, 4, 7, 2, seed=15)),
@@ -247,6 +239,7 @@ blend_values = Exercise(
         Case("three of everything", _wv(3, 3, 3, 3, seed=19)),
         Case("three leading axes", _wv(3, 4, 5, 2, 1, 6, seed=21)),
         Case("float64 stays float64", _wv(3, 4, 5, 2, seed=23, dtype=torch.float64)),
+        Case("float64 keeps its digits", _wv(3, 4, 5, seed=29, dtype=torch.float64), fine=True),
         Case(
             "arguments that do not lie in one piece in memory",
             tuple(map(strided, _wv(4, 3, 5, 2, seed=25))),
