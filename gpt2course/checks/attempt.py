@@ -44,6 +44,7 @@ def attempt(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
         elif case.fine:
             moved = exercise.call(answer, *(_moved(arg) for arg in copy.deepcopy(case.args)))
             value = _slope(value, moved)
+        value = _as_it_is_now(value)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return Outcome(error=error)
     changed = [
@@ -88,6 +89,18 @@ def gradients_of(value: Any, leaves: dict[str, Tensor]) -> Any:
         else (gradient.to_dense() if gradient.is_sparse else gradient)
         for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
     }
+
+
+def is_gradients(value: Any) -> bool:
+    """Whether a value is what `gradients_of` gives."""
+    return isinstance(value, dict) and all(str(key).startswith("the gradient") for key in value)
+
+
+def _as_it_is_now(value: Any) -> Any:
+    """A list or dict copied, since a later call may add to it; anything else as it is."""
+    if type(value) is list:
+        return [_as_it_is_now(item) for item in value]
+    return copy.copy(value) if isinstance(value, dict) else value
 
 
 def _moved(value: Any) -> Any:

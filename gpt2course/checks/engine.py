@@ -6,8 +6,10 @@ import contextlib
 import copy
 import difflib
 import inspect
+import io
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -15,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from gpt2course.checks import rules
-from gpt2course.checks.attempt import Outcome, attempt, expected_outcomes, how_wrong, tolerance_of
+from gpt2course.checks.attempt import (
+    Outcome,
+    attempt,
+    expected_outcomes,
+    how_wrong,
+    is_gradients,
+    tolerance_of,
+)
 from gpt2course.checks.compare import difference, short_repr
 from gpt2course.checks.exercise import ROOMS, Answer, Exercise
 from gpt2course.checks.mistakes import known_mistake
@@ -172,7 +181,9 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
     seen = rules.Seen(exercise, answer, first, outcomes)
     named = rules.named_by_error(seen) if outcome.error else None
     if not named:
-        known, result.throughout = known_mistake(exercise, first, outcomes)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # what the mistakes themselves give rise to
+            known, result.throughout = known_mistake(exercise, first, outcomes)
         by_rule = None if known and result.throughout else _ask(rules.named_by_value, seen)
         named = by_rule or known
         result.throughout = result.throughout or named is by_rule
@@ -211,8 +222,8 @@ def _finding(exercise: Exercise, answer: Answer, result: Result, outcome: Outcom
 
 def _probe(exercise: Exercise, answer: Answer, result: Result) -> list[tuple[str, bool]]:
     """Which properties of right answers hold; those that can't be asked are left out."""
-    if result.case.gradients or result.case.fine or isinstance(result.expected, dict):
-        return []  # the card shows gradients, slopes or names, of which no property speaks
+    if result.case.fine or is_gradients(result.expected):
+        return []  # the card shows slopes or gradients, of which no property speaks
     held: list[tuple[str, bool]] = []
 
     def probe_all() -> None:

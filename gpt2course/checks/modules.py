@@ -43,7 +43,7 @@ class ModuleExercise(Exercise):
         outputs = [case.args for case in self.cases if case.args[0] == OUTPUT]
         _, sizes, x = outputs[0]
         others = [args[1] for args in outputs if args[1] != sizes]
-        self.cases += [Case("in training mode, called twice", (TRAINING, sizes, x))]
+        self.cases += [Case("in training mode, after another call", (TRAINING, sizes, x))]
         if others:
             label = f"while another one of the sizes {others[-1]} exists"
             self.cases += [Case(label, (BESIDE, (sizes, others[-1]), x))]
@@ -85,7 +85,7 @@ class ModuleExercise(Exercise):
             build(answer, other)
         if what == TRAINING:
             module.train()
-            module(x)
+            module(x.flip(-1))
         if what != GRADIENTS:
             return module(x)
         return gradients(module, x)

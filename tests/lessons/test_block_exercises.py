@@ -152,7 +152,7 @@ WRONG_NORMS = [
     (lambda x, w, b, eps=1e-5: centre(x) / x.std(-1, correction=0, keepdim=True).clamp_min(eps)
      * w + b, "keeps 0 away without adding eps"),
     (one_pass_by_sums, "subtracts the squared mean"),
-    (mutating_method, "changes x in place"),
+    (mutating_method, "changes its argument"),
     (through_numpy, "cuts the gradient"),
     (lambda x, w, b, eps=1e-5: x, None),
     (lambda x, w, b, eps=1e-5: F.layer_norm(norm(x, eps), w.shape, w, b, eps),
@@ -210,7 +210,7 @@ class InOneExpression(Parts):
 
 
 class WithDropoutAndPast(Parts):
-    def __init__(self, n_embd, n_head, dropout=0.1):
+    def __init__(self, n_embd, n_head, dropout=0.0):
         super().__init__(n_embd, n_head)
         self.drop = nn.Dropout(dropout)
 
@@ -402,7 +402,7 @@ WRONG_BLOCKS = [
     (block_of(parallel), "feeds both parts the same x"),
     (block_of(mlp_on_what_attention_reads), "feeds the mlp what attention reads"),
     (block_of(post_norm_in_one_line), "norms after the addition"),
-    (block_of(augmented), "adds in place"),
+    (block_of(augmented), "changes its argument"),
     (block_of(without_gradient), "cuts the gradient"),
     (block_of(residual_from_the_start), "loses what attention added"),
     (block_of(lambda self, x: self.mlp(self.ln_2(self.attn(self.ln_1(x))))),
@@ -456,8 +456,3 @@ def test_an_unlisted_block_is_told_which_half_is_wrong():
 def test_reading_backwards_is_told_that_the_future_is_read():
     held = dict(checks.run("Block", Shuffled).properties)
     assert not held["later words do not change an earlier result"]
-
-
-def test_the_passed_card_shows_blocks_that_stand_alone():
-    for other in checks.engine.find("Block").other_answers[:3]:
-        assert other.answer.__mro__[1] is nn.Module

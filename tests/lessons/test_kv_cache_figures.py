@@ -8,7 +8,15 @@ import pytest
 
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.lessons.kv_cache import figures as kv_cache
-from gpt2course.lessons.kv_cache.figures import AGAIN, KEPT, NEW, costs, differences, last_path, runs
+from gpt2course.lessons.kv_cache.figures import (
+    AGAIN,
+    KEPT,
+    NEW,
+    costs,
+    differences,
+    last_path,
+    runs,
+)
 from gpt2course.lessons.kv_cache.widgets import COLUMNS, TOP, WIDE, cache_slider, two_grids
 
 WORDS = ["robot", "must", "obey", "orders"]

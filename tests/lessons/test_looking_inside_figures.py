@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.colours import fill_for, ink_on
+from gpt2course.inspection import without_heads
 from gpt2course.lessons.looking_inside.figures import (
     against_chance,
     best_head,
@@ -17,10 +18,9 @@ from gpt2course.lessons.looking_inside.figures import (
     stage_names,
     weight_and_effect,
 )
-from gpt2course.inspection import without_heads
+from gpt2course.lessons.looking_inside.widgets import heads_to_switch, lens_of, lens_to_play
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
-from gpt2course.lessons.looking_inside.widgets import heads_to_switch, lens_of, lens_to_play
 
 TEXTS = ["the robot ran", "it"]
 
@@ -111,7 +111,8 @@ def test_against_chance_tells_measured_and_even():
 def test_the_axis_of_habits_ends_where_the_data_do(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "gpt2course.lessons.looking_inside.figures.from_figure", lambda figure, alt: drawn.append(figure)
+        "gpt2course.lessons.looking_inside.figures.from_figure",
+        lambda figure, alt: drawn.append(figure),
     )
     against_chance(["before", "first"], [0.2, 0.1], [0.06, 0.1], "Habits")
     assert 0.2 < drawn[0].axes[0].get_xlim()[1] < 0.3

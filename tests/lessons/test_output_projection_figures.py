@@ -14,8 +14,8 @@ from gpt2course.lessons.output_projection.figures import (
     parameter_map,
     row_against_table,
 )
-from gpt2course.model import GPT2, count_parameters
 from gpt2course.lessons.output_projection.widgets import scores_to_play, sizes_to_play
+from gpt2course.model import GPT2, count_parameters
 
 VOCABULARY, COLUMNS = ["robot", "obey", "."], ["thing", "action"]
 WTE = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-1.0, -1.0]])

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from gpt2course import checks
-from gpt2course.lessons.sampling import exercises as lesson
 from gpt2course.checks.compare import difference
 from gpt2course.checks.mistakes import fresh
+from gpt2course.lessons.sampling import exercises as lesson
 from gpt2course.sampling import keep_top_k
 
 INF = math.inf

@@ -25,8 +25,8 @@ from gpt2course.lessons.sampling.figures import (
     tail_curves,
     word_at,
 )
-from gpt2course.sampling import keep_top_k, keep_top_p
 from gpt2course.lessons.sampling.widgets import drawn_with, sampling_desk
+from gpt2course.sampling import keep_top_k, keep_top_p
 
 FOUR = ["orders", "the", "nobody", "cheese"]
 PROBS = [0.6, 0.25, 0.14, 0.01]

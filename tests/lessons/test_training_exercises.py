@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from gpt2course import checks
 from gpt2course.checks import engine
-from gpt2course.lessons.training import exercises as lesson
 from gpt2course.checks.compare import difference
 from gpt2course.checks.mistakes import fresh
+from gpt2course.lessons.training import exercises as lesson
 
 answers = Answers()
 right, wrong = answers.right, answers.wrong

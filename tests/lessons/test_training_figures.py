@@ -19,10 +19,10 @@ from gpt2course.lessons.training.figures import (
     shifted,
     stacked,
 )
+from gpt2course.lessons.training.widgets import moments_to_play, schedule_to_play
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training import learning_rate
-from gpt2course.lessons.training.widgets import moments_to_play, schedule_to_play
 
 WORDS = "a robot must obey the orders given it".split()
 

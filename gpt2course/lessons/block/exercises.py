@@ -67,6 +67,7 @@ layer_norm = Exercise(
         Case("three of everything", _xwb(3, 3, 3, seed=25)),
         Case("three leading axes", _xwb(2, 1, 4, 3, seed=28)),
         Case("float64 stays float64", _as(torch.float64, *_xwb(2, 3, 5, seed=31))),
+        Case("float64 keeps its digits", _as(torch.float64, *_xwb(2, 3, 5, seed=41)), fine=True),
         Case(
             "arguments that do not lie in one piece in memory",
             (strided(normal(2, 3, 5, seed=34)), *normal(5, 2, seed=35).unbind(1)),
@@ -180,6 +181,8 @@ Block = ModuleExercise(
              (OUTPUT, (6, 3), 1000 + normal(1, 4, 6, seed=7))),
         Case("float64 stays float64",
              (OUTPUT, (12, 3), normal(2, 5, 12, seed=8, dtype=torch.float64))),
+        Case("float64 keeps its digits",
+             (OUTPUT, (6, 2), normal(1, 3, 6, seed=12, dtype=torch.float64)), fine=True),
         Case("an argument that does not lie in one piece in memory",
              (OUTPUT, (6, 2), strided(normal(2, 5, 6, seed=9)))),
         Case("the gradients reach x and every parameter",

@@ -74,6 +74,11 @@ embed_tokens = Exercise(
             (_ids(9, 2, 3, seed=7), normal(9, 5, seed=7, dtype=torch.float64)),
         ),
         Case(
+            "float64 keeps its digits",
+            (_ids(9, 2, 3, seed=8), normal(9, 5, seed=8, dtype=torch.float64)),
+            fine=True,
+        ),
+        Case(
             "arguments that do not lie in one piece in memory",
             (strided(_ids(6, 3, 4, seed=8)), strided(normal(6, 5, seed=8))),
         ),

@@ -317,6 +317,11 @@ cached_attention = CacheExercise(
         Case("thirty new tokens on top of ten", _THIRTY_ON_TEN),
         Case("float64 stays float64", _qkv(3, 5, 1, 2, n_kept=2, seed=21, dtype=torch.float64)),
         Case(
+            "float64 keeps its digits",
+            _qkv(3, 5, 1, 2, n_kept=2, seed=41, dtype=torch.float64),
+            fine=True,
+        ),
+        Case(
             "arguments that do not lie in one piece in memory",
             _not_in_one_piece(*_qkv(3, 5, 2, 1, n_kept=4, seed=23)),
         ),

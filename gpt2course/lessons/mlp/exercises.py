@@ -33,6 +33,7 @@ def _grid(dtype=torch.float32) -> Tensor:
 
 gelu = Exercise(
     mlp.gelu,
+    tolerance=0.3,  # √(2/π) rounded to 0.7979 is wrong by 4e-6
     cases=[
         Case("five numbers", (_BY_HAND,), columns=("-2", "-1", "0", "1", "2")),
         Case("a single number, without axes", (torch.tensor(1.5),)),
@@ -43,35 +44,20 @@ gelu = Exercise(
         Case("a batch of two", (normal(2, 3, 5, seed=3),)),
         Case("four axes", (normal(2, 1, 4, 3, seed=4, scale=2.0),)),
         Case("float64 stays float64", (_grid(torch.float64),)),
+        Case("float64 keeps its digits", (_grid(torch.float64),), fine=True),
         Case("an argument that does not lie in one piece in memory",
              (strided(normal(3, 4, seed=5)),)),
         Case("the gradient reaches x", (normal(3, 4, seed=6, scale=2.0),), gradients=True),
+        Case("the gradient at 0 and far out", (torch.tensor([-1e3, -20.0, 0.0, 20.0, 1e3]),),
+             gradients=True),
     ],
     properties=[
-        Property(
-            "the result has the shape of x",
-            lambda f: f(normal(2, 3, 5, seed=3)).shape == (2, 3, 5),
-            of_result=_of_tensor(lambda y, x: y.shape == x.shape),
-        ),
         Property(
             "all numbers are finite",
             lambda f: f(_grid()).isfinite().all(),
             of_result=_of_tensor(lambda y, x: y.isfinite().all()),
         ),
         Property("0 stays 0", lambda f: f(torch.zeros(3)).abs().max() < 1e-6),
-        Property(
-            "numbers far above 0 stay as they are",
-            lambda f: torch.allclose(f(torch.tensor([8.0, 20.0])), torch.tensor([8.0, 20.0])),
-        ),
-        Property(
-            "numbers far below 0 become 0",
-            lambda f: f(torch.tensor([-20.0, -8.0])).abs().max() < 1e-4,
-        ),
-        Property(
-            "nothing lies below -0.18",
-            lambda f: f(_grid()).min() > -0.18,
-            of_result=_of_tensor(lambda y, x: y.min() > -0.18),
-        ),
         Property("the smallest result, -0.17, belongs to x = -0.75", lambda f: _lowest_point(f)),
         Property(
             "what x and -x give differs by x",
@@ -108,6 +94,8 @@ MLP = ModuleExercise(
              (OUTPUT, (6,), normal(2, 3, 6, seed=8, scale=30.0, dtype=torch.float64))),
         Case("float64 stays float64",
              (OUTPUT, (6,), normal(2, 5, 6, seed=9, dtype=torch.float64))),
+        Case("float64 keeps its digits",
+             (OUTPUT, (6,), normal(2, 5, 6, seed=12, dtype=torch.float64)), fine=True),
         Case("an argument that does not lie in one piece in memory",
              (OUTPUT, (6,), strided(normal(2, 5, 6, seed=10)))),
         Case("the gradients reach x and every parameter",
@@ -117,11 +105,6 @@ MLP = ModuleExercise(
         Property(
             "its parameters are c_fc and c_proj, each a weight and a bias, in these shapes",
             lambda f: _parameters(f) == _parameters(mlp.MLP),
-        ),
-        Property(
-            "all numbers are finite",
-            lambda f: _output(f).isfinite().all(),
-            of_result=_of_tensor(lambda y, what, sizes, x: y.isfinite().all()),
         ),
         Property(
             "the result has the shape of x",
@@ -173,21 +156,6 @@ def _ends_in_c_proj(answer) -> bool:
         for parameter in module.c_proj.parameters():
             parameter.zero_()
     return bool((module(_SEVERAL.clone()) == 0).all())
-
-
-# Its parameters
-
-
-# The class itself
-
-
-# What happens between the layers
-
-
-# Gradients, types, arguments
-
-
-# Other right answers, the first three for who has passed
 
 
 EXERCISES = [gelu, MLP]

@@ -59,6 +59,7 @@ output_logits = Exercise(
         Case("fewer words than numbers in a vector", _xw(2, 4, 6, 2, seed=9)),
         Case("numbers in the hundreds", _xw(2, 3, 5, 4, seed=11, scale=300.0)),
         Case("float64 stays float64", _xw(2, 3, 5, 7, seed=13, dtype=torch.float64)),
+        Case("float64 keeps its digits", _xw(1, 3, 5, 7, 21, dtype=torch.float64), fine=True),
         Case(
             "arguments that do not lie in one piece in memory",
             tuple(map(strided, _xw(2, 3, 5, 7, seed=15))),
