@@ -136,7 +136,7 @@ def plot(
             x(value) + (-6 if late else 6), 12 + 16 * i, said, "end" if late else "start", 12
         )
     for i, curve in enumerate(series.values()):
-        places = [(x(a), height - y(b)) for a, b in thinned(curve)]
+        places = [(x(a), height - y(b)) for a, b in (curve if x.log else thinned(curve))]
         if joined and places:
             drawn.line(*places, stroke=CURVES[i % 6], thick=2, dash=DASHES[i % 6], kind="curve")
         for place in places if marks else places[-1:] * (len(places) == 1):

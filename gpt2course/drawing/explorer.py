@@ -145,7 +145,12 @@ def own_rest_of(candidates: Sequence[Candidate]) -> float | None:
 
 
 def bar(
-    prob: float, height: int = 22, own: float | None = None, cut: bool = False, full: int = BAR
+    prob: float,
+    height: int = 22,
+    own: float | None = None,
+    cut: bool = False,
+    full: int = BAR,
+    said: str = "",
 ) -> str:
     """A probability as a bar with its number, in HTML; a dashed frame shows the model's own.
 
@@ -153,6 +158,7 @@ def bar(
         height: of the line, in pixels.
         own, cut: as a Candidate has them.
         full: pixels of a bar that stands for 100 %.
+        said: what is written behind it; the probability, and what it was, without it.
     """
     filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:{BLUE}">'
     drawn = f"{filled}</div>"
@@ -167,7 +173,7 @@ def bar(
         )
     return (
         f'<div style="display:flex;align-items:center;gap:8px;height:{height}px;line-height:1">'
-        f'{drawn}<div style="white-space:nowrap">{chance(prob, own, cut)}</div></div>'
+        f'{drawn}<div style="white-space:nowrap">{said or chance(prob, own, cut)}</div></div>'
     )
 
 

@@ -21,9 +21,14 @@ Point = tuple[float, float]
 
 
 def wide(text: str, size: float = 13, bold: bool = False, mono: bool = False) -> float:
-    """About how much room a line of text takes; Chinese and emoji take two letters."""
-    letters = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-    return letters * size * (0.605 if mono else 0.66 if bold else 0.6)
+    """How much room a line of text takes in a wide font; Chinese and emoji take two letters."""
+    if mono:
+        return 0.605 * size * sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    ems = (
+        0.97 if unicodedata.east_asian_width(c) in "WF" or c in "mwMW%@…—→↑"
+        else 0.37 if c in "iljtfr.,:;'’|!()[] " else 0.63 for c in text
+    )  # fmt: skip
+    return size * sum(ems) * (1.12 if bold else 1.0)
 
 
 def short(number: float) -> str:

@@ -15,7 +15,7 @@ def table(
     names: int | None = None,
     scrolls: str = "",
 ) -> str:
-    """A table under its caption.
+    """A table under its caption, if it has one.
 
     Args:
         heads: for each column its name and the side that it keeps to.
@@ -39,10 +39,13 @@ def table(
         f'<th scope="col" style="{style}">{escape(name)}</th>' if name else f'<td style="{style}"/>'
         for (name, _), style in zip(heads, sides, strict=True)
     )
+    caption = (
+        '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit;'
+        f'white-space:nowrap">{escape(heading)}</caption>'
+    )
     drawn = (
-        '<table style="border-collapse:collapse;margin:6px 0;font-size:13px"><caption style="'
-        'caption-side:top;text-align:left;font-weight:600;color:inherit;white-space:nowrap">'
-        f"{escape(heading)}</caption><tr>{head}</tr>{body}</table>"
+        '<table style="border-collapse:collapse;margin:6px 0;font-size:13px">'
+        f"{caption if heading else ''}<tr>{head}</tr>{body}</table>"
     )
     if not scrolls:
         return drawn

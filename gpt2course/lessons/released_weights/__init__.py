@@ -1,9 +1,9 @@
 """What the notebook of lesson 14 shows and lets you play with."""
 
+from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.drawing.tokens import piece_text
-from gpt2course.lessons.output_projection.figures import next_words
 from gpt2course.lessons.released_weights.figures import (
     Load,
     file_shares,

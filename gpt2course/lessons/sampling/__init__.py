@@ -16,21 +16,3 @@ from gpt2course.lessons.sampling.figures import (
     tail_curves,
 )
 from gpt2course.lessons.sampling.widgets import sampling_desk
-
-__all__ = [
-    "Candidate",
-    "dice_strip",
-    "fits",
-    "judged",
-    "kept_along",
-    "known_patterns",
-    "matrices",
-    "moving_window",
-    "next_tokens",
-    "outside_first",
-    "pipeline",
-    "right_and_different",
-    "sampling_desk",
-    "sentences_of",
-    "tail_curves",
-]

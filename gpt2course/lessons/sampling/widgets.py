@@ -6,16 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import ipywidgets
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, menu, playable, slider, stops
 from gpt2course.lessons.sampling.figures import filtered
 from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
-from gpt2course.drawing.twin import Playable, playable
 
 
 def sampling_desk(
@@ -32,22 +31,14 @@ def sampling_desk(
         words: the token of each score, as text.
         temperature, top_k, top_p: where the sliders stand at first; top_k None keeps all.
     """
-    wide = {"layout": ipywidgets.Layout(width="480px"), "style": {"description_width": "90px"}}
     V = len(words)
-    controls = {
-        "beginning": ipywidgets.Dropdown(options=list(logits), description="after", **wide),
-        "temperature": ipywidgets.FloatSlider(
-            temperature, min=0, max=3, step=0.1, description="temperature", readout_format=".1f",
-            **wide,
-        ),
-        "top_k": ipywidgets.SelectionSlider(
-            options=_steps(V, top_k), value=top_k or V, description="top_k", **wide
-        ),
-        "top_p": ipywidgets.FloatSlider(
-            top_p, min=0, max=1, step=0.01, description="top_p", **wide
-        ),
-    }  # fmt: skip
-    return playable(partial(_drawn, logits, words), **controls)
+    return playable(
+        partial(_drawn, logits, words),
+        beginning=menu("after", list(logits)),
+        temperature=slider("temperature", temperature, 0.0, 3.0, 0.1, readout_format=".1f"),
+        top_k=stops("top_k", _steps(V, top_k), top_k or V),
+        top_p=slider("top_p", top_p, 0.0, 1.0, 0.01),
+    )
 
 
 def _steps(V: int, *also: int | None) -> list[int]:
