@@ -71,6 +71,7 @@ class Drawing:
         ]
         self.room(*((x + a * c - b * s, y + a * s + b * c) for a, b in ends))
         look = f' font-family="{MONO}"' * mono + ' font-weight="700"' * bold
+        look += ' style="white-space:pre"' * ("  " in text)
         turned = f' transform="rotate({turn:g} {short(x)} {short(y)})"' if turn else ""
         self.parts.append(
             f'<text x="{short(x)}" y="{short(y)}" text-anchor="{anchor}" font-size="{size:g}"'
@@ -208,7 +209,7 @@ class Drawing:
         return (
             f'<svg {said} width="{width:.0f}" height="{height:.0f}" '
             f'viewBox="{x:.0f} {y:.0f} {width:.0f} {height:.0f}" '
-            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto;white-space:pre" '
+            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto" '
             f'font-family="{SANS}">{"".join(self.parts)}</svg>'
         )
 
