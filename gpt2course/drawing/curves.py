@@ -225,7 +225,9 @@ def curves(
         decimals: of the values at the ends.
     """
     lines, (low, high) = dict(lines or {}), y_range or (None, None)
-    drawn = plot(series, Axis(x_label), Axis(y_label, low, high), title, lines, decimals=decimals)
+    drawn = plot(series, Axis(x_label), Axis(y_label, low, high), "", lines, decimals=decimals)
+    drawn.room((-66, 0), (-66, 1))  # so that stacked curves stand over the same steps
+    drawn.head(title)
     told = [_told(name, curve, decimals) for name, curve in series.items()]
     told += [f"dashed line {name} at {_written(value, decimals)}" for name, value in lines.items()]
     return drawn.picture(f"{title}. {y_label} by {x_label}: " + "; ".join(told))

@@ -92,9 +92,10 @@ def chip(piece: bytes, below: str, fill: str, ink: str, more: str = "") -> str:
     )
 
 
-# How a word of a row looks: read, to be predicted or new, out of view, as it is.
+# How a word of a row looks: read, a target, to be predicted or new, out of view, as it is.
 LOOKS = {
     "read": {"fill": READ},
+    "target": {"fill": NEW},
     "new": {"fill": NEW, "edge": PAGE, "thick": 3},
     "gone": {"edge": GREY, "dash": "4 4"},
     "": {},

@@ -12,17 +12,3 @@ from gpt2course.lessons.released_weights.figures import (
     surprise_text,
 )
 from gpt2course.lessons.released_weights.widgets import checkpoint_to_play, loads_to_play
-
-__all__ = [
-    "Load",
-    "checkpoint_to_play",
-    "file_shares",
-    "four_matrices",
-    "loads",
-    "loads_to_play",
-    "matrices",
-    "next_words",
-    "piece_text",
-    "pipeline",
-    "surprise_text",
-]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import ipywidgets
 from torch import Tensor, nn
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import Playable, menu, playable, switch
 from gpt2course.lessons.released_weights.figures import Load, tensor_card, two_lists
 from gpt2course.weights import PREFIX
-from gpt2course.drawing.twin import Playable, playable
-
-WIDE = {"description_width": "80px"}
 
 
 def checkpoint_to_play(state: Mapping[str, Tensor], model: nn.Module) -> Playable:
@@ -26,11 +23,7 @@ def checkpoint_to_play(state: Mapping[str, Tensor], model: nn.Module) -> Playabl
     def draw(tensor: str) -> Picture:
         return tensor_card(tensor, state[tensor], shapes.get(tensor.removeprefix(PREFIX)))
 
-    names = sorted(state, key=_place)
-    chosen = ipywidgets.Dropdown(
-        options=names, description="tensor:", style=WIDE, layout=ipywidgets.Layout(width="480px")
-    )
-    return playable(draw, tensor=chosen)
+    return playable(draw, tensor=menu("tensor:", sorted(state, key=_place)))
 
 
 def _place(name: str) -> tuple[int, int, str]:
@@ -56,10 +49,4 @@ def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None 
         return two_lists(after, (right, load), found[right], found[load])
 
     others = sorted((name for name in found if name != right), key=lambda name: name != begin_with)
-    chosen = ipywidgets.ToggleButtons(
-        options=others,
-        value=others[0],
-        description="loaded:",
-        style=WIDE | {"button_width": "230px"},
-    )
-    return playable(draw, load=chosen)
+    return playable(draw, load=switch("loaded:", others))
