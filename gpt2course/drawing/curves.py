@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, cos, floor, isfinite, log10, radians, sin
+from math import ceil, cos, floor, isfinite, log10, pi, radians, sin
 
 from gpt2course.drawing.colours import CURVES, DASHES, PAGE
 from gpt2course.drawing.picture import Picture
@@ -12,6 +12,7 @@ from gpt2course.drawing.svg import Drawing, column, row, wide
 
 Curve = Sequence[tuple[float, float]]  # pairs (x, y)
 SIZE = (460, 210)  # of a plot without what is written around it
+Rect = tuple[float, float, float, float]  # left, top, right, bottom
 GAP = 17  # between the names of two curves
 CORNERS = ((0, 0), (4, 45), (3, -90), (4, 0), (3, 90), (5, -90))  # of the marks, and their turn
 
@@ -109,12 +110,12 @@ def plot(
 
     Args:
         series: the curves by name; values that are nan or infinite are left out.
-        lines: values for horizontal dashed lines, by name.
+        lines: values for horizontal dashed lines, by name; one called "" is not named.
         names: what stands at the ends instead, under the curve's name; {} for nothing.
         marks: whether every point has a mark, of another shape for each curve.
         joined: whether lines lead from point to point.
         verticals: what stands at which vertical lines.
-        notes: texts beside a point each.
+        notes: texts beside a point each, where there is room.
         decimals: of the values at the ends.
     """
     lines, verticals = dict(lines or {}), dict(verticals or {})
@@ -141,16 +142,41 @@ def plot(
             drawn.line(*places, stroke=CURVES[i % 6], thick=2, dash=DASHES[i % 6], kind="curve")
         for place in places if marks else places[-1:] * (len(places) == 1):
             mark(drawn, *place, i)
-    for i, (a, b, said) in enumerate(notes):
-        drawn.text(x(a) + 7, height - y(b) + (15 if i % 2 else -7), said, size=12)
+    taken = [(x(a) - 4, height - y(b) - 4, x(a) + 4, height - y(b) + 4) for a, b in points]
+    for a, b, said in notes:
+        at = x(a), height - y(b)
+        taken.append(free_place(*at, wide(said, 12), 12, taken, (0, -16, width + 80, height)))
+        drawn.text(taken[-1][0], taken[-1][3] - 2, said, size=12)
     if names is None:
         names = {name: f"{name}, {c[-1][1]:.{decimals}f}" for name, c in series.items() if c}
     ends = [(height - y(series[n][-1][1]), said, [*series].index(n)) for n, said in names.items()]
-    ends += [(height - y(v), f"{n}, {_written(v, decimals)}", -1) for n, v in lines.items()]
+    ends += [(height - y(v), f"{n}, {_written(v, decimals)}", -1) for n, v in lines.items() if n]
     _names(drawn, sorted(ends), width, height)
     if title:
         drawn.head(title)
     return drawn
+
+
+def free_place(
+    x: float, y: float, width: float, height: float, taken: Sequence[Rect], frame: Rect
+) -> Rect:
+    """The rectangle of this size nearest to (x, y) that lies in the frame and overlaps no other."""
+    for distance in range(8, 160, 4):
+        for eighth in range(16):
+            angle = eighth * pi / 8
+            left = x + (distance + width / 2) * cos(angle) - width / 2
+            top = y + (distance + height / 2) * sin(angle) - height / 2
+            box = left, top, left + width, top + height
+            inside = all(a > b for a, b in zip(box[:2], frame[:2], strict=True))
+            inside = inside and all(a < b for a, b in zip(box[2:], frame[2:], strict=True))
+            if inside and not any(_overlap(box, other) for other in taken):
+                return box
+    return x, y, x + width, y + height
+
+
+def _overlap(one: Rect, other: Rect) -> bool:
+    across = one[0] - 1 < other[2] and other[0] < one[2] + 1
+    return across and one[1] - 1 < other[3] and other[1] < one[3] + 1
 
 
 def _names(

@@ -14,6 +14,7 @@ def table(
     rows: Sequence[Sequence[str]],
     names: int | None = None,
     scrolls: str = "",
+    wraps: bool = True,
 ) -> str:
     """A table under its caption, if it has one.
 
@@ -22,6 +23,7 @@ def table(
         rows: for each row the HTML within its cells.
         names: the column that names the rows.
         scrolls: what a table is called that is too large, and scrolls in a box of its own.
+        wraps: whether a long caption may take several lines.
     """
     sides = [CELL.format(side) for _, side in heads]
     body = "".join(
@@ -40,8 +42,8 @@ def table(
         for (name, _), style in zip(heads, sides, strict=True)
     )
     caption = (
-        '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit;'
-        f'white-space:nowrap">{escape(heading)}</caption>'
+        '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit'
+        f'{"" if wraps else ";white-space:nowrap"}">{escape(heading)}</caption>'
     )
     drawn = (
         '<table style="border-collapse:collapse;margin:6px 0;font-size:13px">'

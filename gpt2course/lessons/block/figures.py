@@ -12,7 +12,7 @@ from gpt2course.drawing.colours import BLUE, FILLS, INK, NEW, ORANGE, PAGE, READ
 from gpt2course.drawing.curves import Axis, panels, plot, steps
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, column
+from gpt2course.drawing.svg import Drawing, column, row
 
 
 def norm_steps(numbers_after: Mapping[str, Sequence[float]]) -> Picture:
@@ -197,5 +197,5 @@ def who_moves(
     alt = f"{name}: changed is {inputs[changed]!r}, input {changed + 1} of {len(inputs)}. "
     alt += "; ".join(shown or ["nothing moves"]) + (f"; unmoved: {', '.join(stays)}" * bool(stays))
     title = f"{name}: ✓ = the result (row) moves with the input (column)"
-    both = column([drawn, matrix(reads > 0, outputs, inputs, title)], gap=24)
+    both = column([drawn, row([matrix(reads > 0, outputs, inputs, title)])], gap=24)
     return both.picture(f"{alt}\n{title}\n{matrix_text(reads > 0, outputs, inputs)}")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import CURVES
-from gpt2course.drawing.curves import Axis, key, mark
+from gpt2course.drawing.curves import Axis, free_place, key, mark
 from gpt2course.drawing.matrix import Panel, side_by_side
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.pixels import signed
@@ -19,7 +19,6 @@ from gpt2course.drawing.svg import Drawing, column, row, wide
 
 UNIT, SIDE = 46, 330  # pixels for 1 along an arrow; of a map of words
 TABS = (0, 170, 310, 390)  # columns of the table beside the arrows
-Rect = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def one_hot_product(
@@ -175,28 +174,6 @@ def _one_map(at: Mapping[str, Sequence[float]], groups: Mapping[str, Sequence[st
         for word in members:
             mark(drawn, *points[word], i)
     return drawn
-
-
-def free_place(
-    x: float, y: float, width: float, height: float, taken: Sequence[Rect], frame: Rect
-) -> Rect:
-    """The rectangle of this size nearest to (x, y) that lies in the frame and overlaps no other."""
-    for distance in range(8, 160, 4):
-        for eighth in range(16):
-            angle = eighth * math.pi / 8
-            left = x + (distance + width / 2) * math.cos(angle) - width / 2
-            top = y + (distance + height / 2) * math.sin(angle) - height / 2
-            box = left, top, left + width, top + height
-            inside = all(a > b for a, b in zip(box[:2], frame[:2], strict=True))
-            inside = inside and all(a < b for a, b in zip(box[2:], frame[2:], strict=True))
-            if inside and not any(_overlap(box, other) for other in taken):
-                return box
-    return x, y, x + width, y + height
-
-
-def _overlap(one: Rect, other: Rect) -> bool:
-    across = one[0] - 1 < other[2] and other[0] < one[2] + 1
-    return across and one[1] - 1 < other[3] and other[1] < one[3] + 1
 
 
 def similarities(

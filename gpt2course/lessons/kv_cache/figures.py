@@ -182,14 +182,14 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
         f"token {token:,} is new: {without:,} multiply-adds without a cache, "
         f"{with_cache:,} with it, {without / with_cache:.1f} times fewer"
     )
-    drawn.text(0, foot + 52, said, size=12, bold=True)
+    drawn.text(0, foot + 64, said, size=12, bold=True)
     both = [
         Bar(name, value, f"{value / 1e6:,.0f} million", fill)
         for (name, value), fill in zip(work.items(), (AGAIN, NEW), strict=True)
     ]
     # The scale is the most that this setting of the switch can show.
     full = count(config, COLUMNS * width, COLUMNS * width)
-    drawn.put(bars(both, full=full, length=480), 50, foot + 66)
+    drawn.put(bars(both, full=full, length=480), 50, foot + 78)
     return drawn.picture(
         f"{config.n_layer} layers, {width} token{'s' * (width != 1)} to a column, "
         f"column {column} of {COLUMNS}. {said}. Without a cache all {token:,} positions are "
@@ -211,6 +211,8 @@ def _grid(n_layer: int, column: int, width: int, cached: bool) -> Drawing:
     drawn.text(newest + thin / 2 - 5, -9, "▼ new", size=12)
     if column * width > 1:
         old = "k and v kept" if cached else "computed again"
-        last = f"; of the last column’s {width} tokens one is new" if width > 1 else ""
-        drawn.text(0, foot + 18, f"← {old}{last}", size=12)
+        drawn.text(0, foot + 18, f"← {old}", size=12)
+        if width > 1:
+            said = f"of the last column’s {width} tokens one is new"
+            drawn.text(0, foot + 34, said, size=12)
     return drawn

@@ -274,7 +274,7 @@ def filtered(
         (sign, escape(word), percent(old), bar(new, 20, old, full=FULL, said=percent(new)))
         for sign, word, old, new in rows
     ]
-    html = table(heading, heads, cells)
+    html = table(heading, heads, cells, wraps=False)
     status = f'<div role="status" style="font-size:13px">{escape(said)}</div>'
     return Picture(html + status, f"{heading}: {'; '.join(told)}. {said}")
 

@@ -187,7 +187,7 @@ def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"
     drawn = Drawing()
     drawn.put(_plane(words, k, list(query), asker))
     drawn.put(_folders(words, k, scores, weights, scaled), SIDE + 22)
-    drawn.put(_map(words, v, weights, blend), SIDE + 350)
+    drawn.put(_map(words, v, weights, blend), SIDE + 326)
     table = [
         f"{w}: key ({a:g}, {b:g}), score {s:z.2f}, weight {p:.3f}, value ({c:g}, {d:g})"
         for w, (a, b), s, p, (c, d) in zip(
@@ -241,8 +241,8 @@ def _folder(drawn: Drawing, x: float, y: float, width: float, fill: str) -> None
 def _folders(
     words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor, scaled: bool
 ) -> Drawing:
-    drawn, zero, bar = Drawing(), 148, 204
-    for x, head in ((45, "key"), (zero, "score" if scaled else "dot product"), (254, "weight")):
+    drawn, zero, bar = Drawing(), 140, 184
+    for x, head in ((45, "key"), (zero, "score" if scaled else "dot product"), (234, "weight")):
         drawn.text(x, 0, head, "middle", 12, True)
     reach = LONGEST * k.norm(dim=-1).max().item()  # the largest dot product, so bars compare
     rows = zip(words, k.tolist(), scores.tolist(), weights.tolist(), strict=True)
@@ -262,9 +262,9 @@ def _folders(
 
 def _map(words: Sequence[str], v: Tensor, weights: Tensor, blend: list[float]) -> Drawing:
     """The values as places, and the blend among them, tied to each as strongly as its weight."""
-    drawn, unit, low = Drawing(), 34, SIDE - 56
-    places = [(80 + unit * a, low - unit * b) for a, b in v.tolist()]
-    here = x, y = 80 + unit * blend[0], low - unit * blend[1]
+    drawn, unit, low = Drawing(), 32, SIDE - 56
+    places = [(72 + unit * a, low - unit * b) for a, b in v.tolist()]
+    here = x, y = 72 + unit * blend[0], low - unit * blend[1]
     # Three values at a time: together the triangles cover all that a blend can reach.
     for three in combinations(places, 3):
         drawn.line(*three, stroke="none", fill=GREY, closed=True, opacity=0.12, kind="reach")
