@@ -11,6 +11,7 @@ from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, column, row, wide
 
 Curve = Sequence[tuple[float, float]]  # pairs (x, y)
+Series = Mapping[str, Sequence[float]]  # values by name
 SIZE = (460, 210)  # of a plot without what is written around it
 Rect = tuple[float, float, float, float]  # left, top, right, bottom
 GAP = 17  # between the names of two curves
@@ -93,19 +94,12 @@ def steps(values: Sequence[float], first: float = 0, every: float = 1) -> list[t
 
 
 def plot(
-    series: Mapping[str, Curve],
-    x: Axis,
-    y: Axis,
-    title: str = "",
-    lines: Mapping[str, float] | None = None,
-    names: Mapping[str, str] | None = None,
-    marks: bool = False,
-    joined: bool = True,
-    verticals: Mapping[float, str] | None = None,
-    notes: Iterable[tuple[float, float, str]] = (),
-    size: tuple[float, float] = SIZE,
+    series: Mapping[str, Curve], x: Axis, y: Axis, title: str = "",
+    lines: Mapping[str, float] | None = None, names: Mapping[str, str] | None = None,
+    marks: bool = False, joined: bool = True, verticals: Mapping[float, str] | None = None,
+    notes: Iterable[tuple[float, float, str]] = (), size: tuple[float, float] = SIZE,
     decimals: int = 2,
-) -> Drawing:
+) -> Drawing:  # fmt: skip
     """Curves, each with its name and last value at its end.
 
     Args:
@@ -233,14 +227,9 @@ def panels(plots: Sequence[Drawing], names: Iterable[str], title: str, marks=Fal
 
 
 def curves(
-    series: Mapping[str, Curve],
-    title: str,
-    y_label: str,
-    lines: Mapping[str, float] | None = None,
-    y_range: tuple[float, float] | None = None,
-    x_label: str = "training step",
-    decimals: int = 2,
-) -> Picture:
+    series: Mapping[str, Curve], title: str, y_label: str, lines: Mapping[str, float] | None = None,
+    y_range: tuple[float, float] | None = None, x_label: str = "training step", decimals: int = 2,
+) -> Picture:  # fmt: skip
     """Curves over the training steps, each with its name and last value at its end.
 
     Args:
@@ -275,10 +264,7 @@ def _told(name: str, curve: Curve, decimals: int) -> str:
 
 
 def loss_lines(
-    series: Mapping[str, Sequence[float]],
-    lines: Mapping[str, float],
-    title: str,
-    unit: str = "nats per token",
+    series: Series, lines: Mapping[str, float], title: str, unit: str = "nats per token"
 ) -> Picture:
     """Loss over the training steps, one curve each, and levels to hold them against.
 
@@ -299,13 +285,9 @@ def loss_lines(
 
 
 def dots(
-    rows: Mapping[str, Mapping[int, tuple[float, str]]],
-    axis: Axis,
-    kinds: Sequence[str],
-    title: str,
-    verticals: Mapping[float, str] | None = None,
-    width: float = 460,
-) -> Drawing:
+    rows: Mapping[str, Mapping[int, tuple[float, str]]], axis: Axis, kinds: Sequence[str],
+    title: str, verticals: Mapping[float, str] | None = None, width: float = 460,
+) -> Drawing:  # fmt: skip
     """A row for each name with dots on one axis, the smallest and the largest with their texts.
 
     Args:

@@ -18,6 +18,7 @@ WIDTH = 820  # of the widest drawing, in pixels at full size
 LEAST = 0.85  # a page that would have to shrink a drawing further scrolls instead
 
 Point = tuple[float, float]
+Words = Sequence[str]
 
 
 def wide(text: str, size: float = 13, bold: bool = False, mono: bool = False) -> float:
@@ -143,13 +144,9 @@ class Drawing:
         )
 
     def arrow(
-        self,
-        *points: Point,
-        stroke: str = GREY,
-        thick: float = 1.5,
-        dash: str = "",
+        self, *points: Point, stroke: str = GREY, thick: float = 1.5, dash: str = "",
         head: float = 8,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """A line through points with a tip at the last one."""
         (x0, y0), (x, y) = points[-2:]
         length = hypot(x - x0, y - y0) or 1.0

@@ -9,13 +9,9 @@ CELL = "padding:2px 10px;text-align:{};border:0;background:none;color:inherit"
 
 
 def table(
-    heading: str,
-    heads: Sequence[tuple[str, str]],
-    rows: Sequence[Sequence[str]],
-    names: int | None = None,
-    scrolls: str = "",
-    wraps: bool = True,
-) -> str:
+    heading: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]],
+    names: int | None = None, scrolls: str = "", wraps: bool = True,
+) -> str:  # fmt: skip
     """A table under its caption, if it has one.
 
     Args:

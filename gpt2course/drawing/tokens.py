@@ -49,12 +49,9 @@ def token_boxes(
 
 
 def boxes(
-    pieces: Sequence[bytes],
-    below: Sequence[str] = (),
-    colours: Sequence[int] = (),
-    title: str = "",
-    most: int = 400,
-) -> Picture:
+    pieces: Sequence[bytes], below: Sequence[str] = (), colours: Sequence[int] = (),
+    title: str = "", most: int = 400,
+) -> Picture:  # fmt: skip
     """Pieces of text as boxes in a line that wraps, with a small text under each.
 
     Args:

@@ -10,7 +10,7 @@ from seen import curves, plain, shapes, texts
 from torch.testing import assert_close
 
 from gpt2course.corpus import documents, heldout_documents
-from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.explorer import drawn_with, percent
 from gpt2course.lessons.sampling.figures import (
     FULL,
     dice_strip,
@@ -26,7 +26,7 @@ from gpt2course.lessons.sampling.figures import (
     tail_curves,
     word_at,
 )
-from gpt2course.lessons.sampling.widgets import drawn_with, sampling_desk
+from gpt2course.lessons.sampling.widgets import sampling_desk
 from gpt2course.sampling import keep_top_k, keep_top_p
 
 FOUR = ["orders", "the", "nobody", "cheese"]
@@ -202,16 +202,18 @@ def kept(shown):
 def test_what_is_drawn_with_is_temperature_then_top_k_then_top_p(place, temperature, k, p):
     scores = LOGITS[place].double() / temperature
     filtered_scores = keep_top_p(keep_top_k(scores[None], k), p)[0]
-    after, held = drawn_with(LOGITS[place].double(), temperature, k, p)
+    after, kept = drawn_with(LOGITS[place].double(), temperature, k, p)
     assert_close(after, filtered_scores.softmax(-1))
-    stays = filtered_scores > -math.inf
-    assert held == pytest.approx(scores.softmax(-1)[stays].sum().item())
+    assert kept.equal(filtered_scores > -math.inf)
+    desk = sampling_desk(LOGITS, SIX, temperature, k, p)
+    controls(desk)[0].value = place
+    held = percent(scores.softmax(-1)[kept].sum().item())
+    assert f"held {held} of the probability" in plain(controls(desk)[-1].value)
 
 
 def test_temperature_zero_is_certain_of_the_likeliest():
-    after, held = drawn_with(LOGITS["sure"], 0, 6, 1.0)
-    assert after.tolist() == [0, 1, 0, 0, 0, 0]
-    assert held == pytest.approx(LOGITS["sure"].softmax(-1)[1].item())
+    after, kept = drawn_with(LOGITS["sure"], 0, 6, 1.0)
+    assert after.tolist() == kept.tolist() == [0, 1, 0, 0, 0, 0]
 
 
 def test_at_first_everything_is_kept_and_the_twin_shows_the_same(desk):

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.colours import BLUE, FILLS, INK, NEW, ORANGE, PAGE, READ
-from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, column, row
+from gpt2course.drawing.svg import Drawing, Words, column, row
 
 
-def norm_steps(numbers_after: Mapping[str, Sequence[float]]) -> Picture:
+def norm_steps(numbers_after: Series) -> Picture:
     """The same few numbers on one number line for each step of a norm.
 
     Args:
@@ -98,10 +98,7 @@ def wiring(*kinds: str) -> Picture:
 
 
 def through_depth(
-    quantities: Mapping[str, Mapping[str, Sequence[float]]],
-    title: str,
-    first: int = 0,
-    log: bool = False,
+    quantities: Mapping[str, Series], title: str, first: int = 0, log: bool = False
 ) -> Picture:
     """Curves over the number of the block, in one panel for each quantity.
 
@@ -131,9 +128,7 @@ def _told(curve: Sequence[float], first: int) -> str:
     return ", ".join(f"{curve[i]:.3g} at {first + i}" for i in places)
 
 
-def learning_curves(
-    curves: Mapping[str, Sequence[float]], floor: float, guess: float, title: str
-) -> Picture:
+def learning_curves(curves: Series, floor: float, guess: float, title: str) -> Picture:
     """The loss of each kind of block over the training steps, as the mean of ten steps.
 
     Args:
@@ -159,11 +154,7 @@ def learning_curves(
 
 
 def who_moves(
-    reads: Float[Tensor, "T S"],
-    changed: int,
-    name: str,
-    outputs: Sequence[str],
-    sources: Sequence[str],
+    reads: Float[Tensor, "T S"], changed: int, name: str, outputs: Words, sources: Words
 ) -> Picture:
     """One input word is changed: which results of a block move, and how far; below, all of them.
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, stops, switch
 from gpt2course.lessons.block.figures import who_moves
 
 
 def blocks_to_play(
-    reads: Mapping[str, Float[Tensor, "T S"]], outputs: Sequence[str], sources: Sequence[str]
+    reads: Mapping[str, Float[Tensor, "T S"]], outputs: Words, sources: Words
 ) -> Playable:
     """Pick a block and the word that is changed; lines lead to the results that move.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -11,23 +11,20 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import CURVES
-from gpt2course.drawing.curves import Axis, free_place, key, mark
+from gpt2course.drawing.curves import Axis, Series, free_place, key, mark
 from gpt2course.drawing.matrix import Panel, side_by_side
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.pixels import signed
-from gpt2course.drawing.svg import Drawing, column, row, wide
+from gpt2course.drawing.svg import Drawing, Words, column, row, wide
 
 UNIT, SIDE = 46, 330  # pixels for 1 along an arrow; of a map of words
 TABS = (0, 170, 310, 390)  # columns of the table beside the arrows
 
 
 def one_hot_product(
-    one_hot: Int[Tensor, "T V"],
-    wte: Float[Tensor, "V C"],
-    words: Sequence[str],
-    vocabulary: Sequence[str],
-    columns: Sequence[str],
-) -> Picture:
+    one_hot: Int[Tensor, "T V"], wte: Float[Tensor, "V C"], words: Words, vocabulary: Words,
+    columns: Words,
+) -> Picture:  # fmt: skip
     """One-hot vectors times the table, and the rows that come out.
 
     Args:
@@ -44,7 +41,7 @@ def one_hot_product(
     return side_by_side(panels, signs="@=")
 
 
-def arrows(rows: Mapping[str, Sequence[float]], asker: str) -> Picture:
+def arrows(rows: Series, asker: str) -> Picture:
     """Rows of two numbers as arrows; how each compares with the one that asks.
 
     Args:
@@ -80,7 +77,7 @@ def arrows(rows: Mapping[str, Sequence[float]], asker: str) -> Picture:
     return both.picture("\n".join(told))
 
 
-def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Sequence[str]) -> Picture:
+def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Picture:
     """The same rows of several tables, each number a coloured cell, blue below 0 and red above.
 
     Args:
@@ -119,8 +116,8 @@ def flattened(table: Float[Tensor, "V C"]) -> tuple[Float[Tensor, "V 2"], float]
 
 def word_map(
     tables: Mapping[str, Float[Tensor, "V C"]],
-    words: Sequence[str],
-    groups: Mapping[str, Sequence[str]],
+    words: Words,
+    groups: Mapping[str, Words],
     heading: str = "",
 ) -> Picture:
     """Each table as a map of its words, the rows flattened to two numbers.
@@ -148,7 +145,7 @@ def word_map(
     return whole.picture("\n".join(told))
 
 
-def _one_map(at: Mapping[str, Sequence[float]], groups: Mapping[str, Sequence[str]]) -> Drawing:
+def _one_map(at: Series, groups: Mapping[str, Words]) -> Drawing:
     """Words in a square of which both sides have one scale."""
     lows, highs = ([f(ends) for ends in zip(*at.values(), strict=True)] for f in (min, max))
     reach = 1.3 * max(high - low for low, high in zip(lows, highs, strict=True)) or 1.0
@@ -188,13 +185,9 @@ def similarities(
 
 
 def neighbour_bars(
-    word: str,
-    words: Sequence[str],
-    table: Float[Tensor, "V C"],
-    measure: str = "cosine",
-    most: int = 8,
+    word: str, words: Words, table: Float[Tensor, "V C"], measure: str = "cosine", most: int = 8,
     title: str = "",
-) -> Picture:
+) -> Picture:  # fmt: skip
     """The words most like one word, each with a bar from 0.
 
     Args:

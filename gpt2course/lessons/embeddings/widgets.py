@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, menu, playable, switch
 from gpt2course.lessons.embeddings.figures import neighbour_bars
 
 
 def neighbours_to_play(
-    tables: Mapping[str, Float[Tensor, "V C"]], words: Sequence[str], first: str
+    tables: Mapping[str, Float[Tensor, "V C"]], words: Words, first: str
 ) -> Playable:
     """Pick a word, a table and a measure; its nearest words follow as bars.
 

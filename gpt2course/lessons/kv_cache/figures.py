@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import FILLS, GREY, NEW, PAGE
-from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.svg import Drawing, Words, row
 
 Count = Callable[[GPT2Config, int, int], int]
 AGAIN, KEPT = FILLS[6], FILLS[1]  # every cell also says which it is
@@ -20,7 +20,7 @@ THIN = 8.0  # a single token in a column of many: wider than its share, so that 
 CELLS = {"new": NEW, "again": AGAIN, "k  v": KEPT}
 
 
-def runs(words: Sequence[str], n_layer: int, cached: bool = False) -> Picture:
+def runs(words: Words, n_layer: int, cached: bool = False) -> Picture:
     """One grid of words and layers for each run: which cells are computed, and which again.
 
     Args:
@@ -50,7 +50,7 @@ def runs(words: Sequence[str], n_layer: int, cached: bool = False) -> Picture:
     return row(drawn).picture("\n".join(told))
 
 
-def last_path(words: Sequence[str], n_layer: int) -> Picture:
+def last_path(words: Words, n_layer: int) -> Picture:
     """The newest word's way up through the layers, and what it reads in each on its way.
 
     Args:
@@ -86,9 +86,7 @@ def last_path(words: Sequence[str], n_layer: int) -> Picture:
     )
 
 
-def differences(
-    found: Mapping[str, Sequence[float]], parted: Mapping[str, int | None], tolerance: float
-) -> Picture:
+def differences(found: Series, parted: Mapping[str, int | None], tolerance: float) -> Picture:
     """How far each version's logits lie from those of whole runs, step by step.
 
     Args:
@@ -120,11 +118,7 @@ def differences(
     return drawn.picture("\n".join(told))
 
 
-def costs(
-    tokens: Sequence[int],
-    work: Mapping[str, Sequence[float]],
-    seconds: Mapping[str, Sequence[float]],
-) -> Picture:
+def costs(tokens: Sequence[int], work: Series, seconds: Series) -> Picture:
     """Multiply-adds and measured time of one more token; the scales have equally many decades.
 
     Args:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
 from gpt2course.drawing.colours import GREY, INK, NEW, PAGE, READ
-from gpt2course.drawing.curves import Axis, dots, plot
+from gpt2course.drawing.curves import Axis, Series, dots, plot
 from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing
+from gpt2course.drawing.svg import Drawing, Words
 
 # What each thing does when it is heard; what follows "it" depends on the thing.
 HABITS = {
@@ -80,7 +80,7 @@ def written(text: str) -> str:
     )
 
 
-def circle(path: Sequence[str]) -> Picture:
+def circle(path: Words) -> Picture:
     """Words that lead from one to the next, and an arrow back where the last leads to an earlier.
 
     Args:
@@ -103,9 +103,7 @@ def circle(path: Sequence[str]) -> Picture:
     return drawn.picture(f"{' → '.join(words)} → back to {back_to}")
 
 
-def smoothing_curves(
-    alphas: Sequence[float], curves: Mapping[str, Sequence[float]], n_words: int
-) -> Picture:
+def smoothing_curves(alphas: Sequence[float], curves: Series, n_words: int) -> Picture:
     """Perplexity over the number that is added to every count.
 
     Args:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from gpt2course.bigram import Words
 from gpt2course.drawing.explorer import percent
-from gpt2course.lessons.language_models.figures import suggestion_row, written
-from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.explorer_widget import GrowingText
+from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable
+from gpt2course.lessons.language_models.figures import suggestion_row, written
 
 SUGGESTIONS = 3
 AT_ONCE = 10  # how often one press takes the first suggestion

@@ -11,10 +11,10 @@ from torch import Tensor
 from gpt2course.drawing.attention_maps import labels_of
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import ORANGE, fill_for, ink_on
-from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.explorer import Candidate, next_tokens, percent, rest_of
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import MONO, Drawing
+from gpt2course.drawing.svg import MONO, Drawing, Words
 from gpt2course.drawing.tokens import piece_text
 
 FAR = 0.1  # a point carries its name where it looks or matters by this much more than others
@@ -94,9 +94,7 @@ def _lens_cell(word: str, prob: float, sign: str) -> str:
     )
 
 
-def stage_lines(
-    curves: Mapping[str, Sequence[float]], title: str, label: str, low: float = 0.0
-) -> Picture:
+def stage_lines(curves: Series, title: str, label: str, low: float = 0.0) -> Picture:
     """One number for each stage of the stream, a line for each thing that was measured.
 
     Args:
@@ -155,7 +153,7 @@ def _head_alt(layer: int, head: int, weight: float, effect: float) -> str:
 
 
 def against_chance(
-    names: Sequence[str], values: Sequence[float], chances: Sequence[float], title: str
+    names: Words, values: Sequence[float], chances: Sequence[float], title: str
 ) -> Picture:
     """Measured numbers between 0 and 1 as bars, with a mark where blind chance would be."""
     rows = [

@@ -101,12 +101,9 @@ def _switch_text(place: tuple[int, int], is_on: bool) -> str:
 
 
 def _candidates(
-    tokenizer: Tokenizer,
-    order_of: Float[Tensor, " V"],
-    probs: Float[Tensor, " V"],
-    most: int,
+    tokenizer: Tokenizer, order_of: Float[Tensor, " V"], probs: Float[Tensor, " V"], most: int,
     before: Float[Tensor, " V"] | None,
-) -> list[Candidate]:
+) -> list[Candidate]:  # fmt: skip
     """The tokens that are likeliest by `order_of`, with their probabilities now and before."""
     order = order_of.argsort(descending=True, stable=True)[:most].tolist()
     was = {} if before is None else {i: before[i].item() for i in order}
@@ -122,12 +119,9 @@ class _Switchboard:
     """A button for each head and one that switches all on; the picture follows."""
 
     def __init__(
-        self,
-        texts: list[str],
-        places: list[tuple[int, int]],
-        off: tuple[tuple[int, int], ...],
+        self, texts: list[str], places: list[tuple[int, int]], off: tuple[tuple[int, int], ...],
         draw: Callable[[str, frozenset], Picture],
-    ):
+    ):  # fmt: skip
         self.draw, self.quiet, self.shown = draw, False, ipywidgets.HTML()
         self.text = menu("text:", texts)
         self.all_on = ipywidgets.Button(description="all on", layout={"width": "92px"})

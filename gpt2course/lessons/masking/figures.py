@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, OTHER_BAR, PAGE
-from gpt2course.drawing.curves import Axis, dots, plot, steps
+from gpt2course.drawing.curves import Axis, Series, dots, plot, steps
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import word_row, word_width
 
 Losses = Mapping[str, tuple[float, float]]
 
 
-def training_examples(words: Sequence[str]) -> Picture:
+def training_examples(words: Words) -> Picture:
     """One sequence as a staircase: row i reads the words up to i and predicts the next."""
     drawn, told, last = Drawing(), [], len(words) - 1
     for i in range(last):
@@ -54,7 +54,7 @@ def two_losses(losses: Losses, floor: float) -> Picture:
     return drawn.picture(f"Loss in nats per token, floor {floor:.2f}. " + "; ".join(told))
 
 
-def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
+def loss_curves(curves: Series, floor: float) -> Picture:
     """The usual loss of each variant over the training steps, and the honest floor."""
     series = {name: steps(curve) for name, curve in curves.items()}
     names = {name: f"{name}, {curve[-1]:.2f} at the end" for name, curve in curves.items()}
@@ -67,12 +67,9 @@ def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
 
 
 def masked_weights(
-    variant: str,
-    weights: Float[Tensor, "T T"],
-    words: Sequence[str],
-    losses: tuple[float, float],
+    variant: str, weights: Float[Tensor, "T T"], words: Words, losses: tuple[float, float],
     floor: float,
-) -> Picture:
+) -> Picture:  # fmt: skip
     """What a mask does to the weights, and the two losses of a model trained with it."""
     T = len(words)
     future = torch.ones(T, T, dtype=torch.bool).triu(1) & (weights > 1e-6)

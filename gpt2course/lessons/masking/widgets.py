@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from gpt2course.drawing.attention_maps import weights_of
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, switch
 from gpt2course.lessons.masking.figures import Losses, masked_weights
 
 
 def mask_switch(
-    variants: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]],
-    q: Tensor,
-    k: Tensor,
-    words: Sequence[str],
-    losses: Losses,
-    floor: float,
-) -> Playable:
+    variants: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]], q: Tensor, k: Tensor,
+    words: Words, losses: Losses, floor: float,
+) -> Playable:  # fmt: skip
     """A switch over the variants of masking; the weights and the two losses follow.
 
     Args:

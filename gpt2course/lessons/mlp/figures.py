@@ -11,10 +11,10 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, READ
-from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import Panel, matrices, signed_scale
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, Point, row
+from gpt2course.drawing.svg import Drawing, Point, Words, row
 
 Function = Callable[[Tensor], Tensor]
 
@@ -84,14 +84,9 @@ def _positive_part(shape: Sequence[Point], answer: Callable[[float, float], floa
 
 
 def read_bend_write(
-    x: Float[Tensor, "T C"],
-    wide: Float[Tensor, "T H"],
-    bent: Float[Tensor, "T H"],
-    y: Float[Tensor, "T C"],
-    words: Sequence[str],
-    columns: Sequence[str],
-    units: Sequence[str],
-) -> Picture:
+    x: Float[Tensor, "T C"], wide: Float[Tensor, "T H"], bent: Float[Tensor, "T H"],
+    y: Float[Tensor, "T C"], words: Words, columns: Words, units: Words,
+) -> Picture:  # fmt: skip
     """The MLP's stages side by side: what comes in, what the units answer, bent, written."""
     stages = {"x": (x, columns), "answers": (wide, units), "bent": (bent, units)}
     stages["written"] = (y, columns)
@@ -179,7 +174,7 @@ def forms_apart(tanh_form: Function, exact: Function) -> Picture:
     return drawn.picture(f"Difference of the two forms, {told}")
 
 
-def growth(lines: Mapping[str, Sequence[float]]) -> Picture:
+def growth(lines: Series) -> Picture:
     """A relative difference after each layer and in the logits, one line a cause.
 
     Args:
@@ -200,7 +195,7 @@ def growth(lines: Mapping[str, Sequence[float]]) -> Picture:
     return drawn.picture("Relative difference. " + "; ".join(told))
 
 
-def loss_lines(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
+def loss_lines(curves: Series, floor: float) -> Picture:
     """The loss over the training steps, and the least that a matrix alone can reach."""
     series = {name: steps(curve) for name, curve in curves.items()}
     title = "Without the bend the loss stays at what one matrix can do"
@@ -212,12 +207,9 @@ def loss_lines(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
 
 
 def curve_of_units(
-    x: Float[Tensor, " P"],
-    wanted: Float[Tensor, " P"],
-    result: Float[Tensor, " P"],
-    thresholds: Sequence[float],
-    bend: str,
-) -> Picture:
+    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], result: Float[Tensor, " P"],
+    thresholds: Sequence[float], bend: str,
+) -> Picture:  # fmt: skip
     """A wanted curve, and the one that some hidden units make together.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
 import torch
@@ -14,7 +14,7 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import FILLS, INK
 from gpt2course.drawing.matrix import CELL_HEIGHT, matrix, signed_scale
 from gpt2course.drawing.picture import Picture, stacked
-from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tables import table
 from gpt2course.model import output_logits, parameter_table
 
@@ -23,13 +23,9 @@ GROUPS = {"wte": FILLS[0], "wpe": FILLS[6], "attention": FILLS[2], "MLP": FILLS[
 
 
 def row_against_table(
-    word: str,
-    x: Float[Tensor, " C"],
-    vocabulary: Sequence[str],
-    wte: Float[Tensor, "V C"],
-    columns: Sequence[str],
+    word: str, x: Float[Tensor, " C"], vocabulary: Words, wte: Float[Tensor, "V C"], columns: Words,
     title: str = "",
-) -> Picture:
+) -> Picture:  # fmt: skip
     """One token's row against every row of the table: scores, and the probabilities they make.
 
     Args:

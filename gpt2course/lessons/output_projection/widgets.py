@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, slider, switch
 from gpt2course.lessons.output_projection.figures import parameter_map, row_against_table
 
 
 def scores_to_play(
-    words: Sequence[str],
-    x: Float[Tensor, "T C"],
-    vocabulary: Sequence[str],
-    wte: Float[Tensor, "V C"],
-    columns: Sequence[str],
-) -> Playable:
+    words: Words, x: Float[Tensor, "T C"], vocabulary: Words, wte: Float[Tensor, "V C"],
+    columns: Words,
+) -> Playable:  # fmt: skip
     """Pick a token, and stretch its row; scores and probabilities follow.
 
     Args:

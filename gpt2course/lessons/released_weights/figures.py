@@ -14,7 +14,7 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, FILLS, NEW, OTHER_BAR, PAGE, READ, fill_for, ink_on
 from gpt2course.drawing.matrix import as_matrix, matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import chip, piece_text
 
 GROUPS = {"token table": FILLS[0], "position table": FILLS[6], "attention": FILLS[2],
@@ -155,7 +155,7 @@ class Load(NamedTuple):
         difference: the largest of a logit from what it should be.
     """
 
-    words: Sequence[str]
+    words: Words
     probs: Sequence[float]
     perplexity: float
     difference: float

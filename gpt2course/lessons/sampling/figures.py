@@ -10,10 +10,10 @@ from html import escape
 
 from gpt2course.corpus import lexicon
 from gpt2course.drawing.colours import BAR, FILLS, INK, PAGE
-from gpt2course.drawing.curves import Axis, dots, plot, steps
+from gpt2course.drawing.curves import Axis, Series, dots, plot, steps
 from gpt2course.drawing.explorer import bar, percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, wide
+from gpt2course.drawing.svg import Drawing, Words, wide
 from gpt2course.drawing.tables import table
 from gpt2course.drawing.tokens import word_row, word_width
 
@@ -50,7 +50,7 @@ def fits(sentence: str, known: set[tuple[str, ...]]) -> bool:
     return _threes(sentence) <= known
 
 
-def judged(texts: Sequence[str], known: set[tuple[str, ...]], n: int = 150) -> tuple[float, float]:
+def judged(texts: Words, known: set[tuple[str, ...]], n: int = 150) -> tuple[float, float]:
     """Of the first n sentences: the share that fits, and the share that is no repetition."""
     sentences = [sentence for text in texts for sentence in sentences_of(text)][:n]
     fitting = sum(fits(sentence, known) for sentence in sentences)
@@ -70,7 +70,7 @@ def _kinds() -> dict[str, str]:
     What takes "an" and what takes "a" are two kinds.
     """
     things, trades = lexicon.THINGS, lexicon.TRADES
-    listed: list[Sequence[str]] = [
+    listed: list[Words] = [
         lexicon.VILLAGES,
         [person.name for person in lexicon.PEOPLE],
         lexicon.DAYS,
@@ -97,7 +97,7 @@ def _kinds() -> dict[str, str]:
 # The pictures -------------------------------------------------------------------------------------
 
 
-def dice_strip(words: Sequence[str], probs: Sequence[float], draws: Sequence[float]) -> Picture:
+def dice_strip(words: Words, probs: Sequence[float], draws: Sequence[float]) -> Picture:
     """A line from 0 to 1, cut into one piece for each word, and random numbers that point at it.
 
     Args:
@@ -129,7 +129,7 @@ def dice_strip(words: Sequence[str], probs: Sequence[float], draws: Sequence[flo
     return drawn.picture("; ".join(told))
 
 
-def word_at(words: Sequence[str], probs: Sequence[float], number: float) -> str:
+def word_at(words: Words, probs: Sequence[float], number: float) -> str:
     """The word whose piece of the line from 0 to 1 holds the number."""
     total = 0.0
     for word, prob in zip(words, probs, strict=True):
@@ -139,7 +139,7 @@ def word_at(words: Sequence[str], probs: Sequence[float], number: float) -> str:
     return words[-1]  # the probabilities sum to a little less than 1
 
 
-def tail_curves(outside: Mapping[str, Sequence[float]], k: int) -> Picture:
+def tail_curves(outside: Series, k: int) -> Picture:
     """The share of the probability that lies outside the likeliest words, over their number.
 
     Args:
@@ -169,7 +169,7 @@ def tail_curves(outside: Mapping[str, Sequence[float]], k: int) -> Picture:
     return drawn.picture("; ".join(told))
 
 
-def kept_along(words: Sequence[str], kept: Sequence[int], p: float, k: int) -> Picture:
+def kept_along(words: Words, kept: Sequence[int], p: float, k: int) -> Picture:
     """How many words top_p keeps at every place of a text, beside the same number everywhere.
 
     Args:
@@ -195,7 +195,7 @@ def kept_along(words: Sequence[str], kept: Sequence[int], p: float, k: int) -> P
     return drawn.picture(f"Tokens kept by top_p = {p:g} (top_k keeps {k} everywhere): {told}")
 
 
-def moving_window(words: Sequence[str], n_ctx: int, first: int) -> Picture:
+def moving_window(words: Words, n_ctx: int, first: int) -> Picture:
     """A text that grows by one word a row; what the model is shown is filled.
 
     Args:
@@ -244,13 +244,9 @@ FULL = 420  # pixels of a bar that stands for 100 %
 
 
 def filtered(
-    words: Sequence[str],
-    before: Sequence[float],
-    after: Sequence[float],
-    heading: str,
-    said: str,
+    words: Words, before: Sequence[float], after: Sequence[float], heading: str, said: str,
     most: int = 14,
-) -> Picture:
+) -> Picture:  # fmt: skip
     """The likeliest words as bars: what the model gave them, and what they are drawn with.
 
     Args:

@@ -15,7 +15,7 @@ from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PA
 from gpt2course.drawing.curves import Axis, panels, plot
 from gpt2course.drawing.matrix import Panel, matrices, matrix_row, matrix_text, signed_scale
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, column
+from gpt2course.drawing.svg import Drawing, Words, column
 
 STROKES = (ORANGE, GREEN, BLUE, PURPLE)  # one for each word
 SIDE, REACH = 250, 3.6  # a plane's side in pixels, and the number at its edge
@@ -23,7 +23,7 @@ LONGEST = 8.0  # the longest query that the cabinet is drawn for
 
 
 def filing_cabinet(
-    note: str, labels: Sequence[str], contents: Sequence[str], shares: Sequence[float] = ()
+    note: str, labels: Words, contents: Words, shares: Sequence[float] = ()
 ) -> Picture:
     """The idea: a note is held against every folder's label; each folder gives its share.
 
@@ -50,7 +50,7 @@ def filing_cabinet(
 
 
 def key_arrows(
-    words: Sequence[str], k: Float[Tensor, "S 2"], query: Sequence[float] = (), asker: str = ""
+    words: Words, k: Float[Tensor, "S 2"], query: Sequence[float] = (), asker: str = ""
 ) -> Picture:
     """The keys as arrows from the origin, and a query across them.
 
@@ -69,7 +69,7 @@ def scores_weights_blend(
     scores: Float[Tensor, "T S"],
     weights: Float[Tensor, "T S"],
     y: Float[Tensor, "T hs"],
-    words: Sequence[str],
+    words: Words,
 ) -> Picture:
     """The three stages as matrices side by side: a row is a query, a column a key."""
     stages = (
@@ -81,8 +81,8 @@ def scores_weights_blend(
 
 
 def projections(
-    x: Float[Tensor, "T C"], weights: Mapping[str, Float[Tensor, "C hs"]], words: Sequence[str],
-    columns: Sequence[str],
+    x: Float[Tensor, "T C"], weights: Mapping[str, Float[Tensor, "C hs"]], words: Words,
+    columns: Words,
 ) -> Picture:  # fmt: skip
     """x times each matrix: one line for q, one for k, one for v.
 
@@ -93,7 +93,7 @@ def projections(
     made = {name: x @ w for name, w in weights.items()}
     scale = signed_scale(x, *weights.values(), *made.values())
 
-    def panel(label: str, m: Tensor, rows: Sequence[str], tops: Sequence[str] = ()) -> Panel:
+    def panel(label: str, m: Tensor, rows: Words, tops: Words = ()) -> Panel:
         return Panel(f"{label}, {len(m)} × {len(m[0])}", m, rows, tops, scale)
 
     lines = [
@@ -152,7 +152,7 @@ def saturation(sizes: Sequence[int]) -> Picture:
     return panels(plots, kinds.values(), f"{title} is left", True).picture("\n".join(told))
 
 
-def attention_of(reader: int, words: Sequence[str], weights: Float[Tensor, " S"]) -> Picture:
+def attention_of(reader: int, words: Words, weights: Float[Tensor, " S"]) -> Picture:
     """Whom one word of a sentence reads: an arc and a bar for every word."""
     wide, here = 84, (reader + 0.5) * 84
     drawn, told = Drawing(), []
@@ -172,7 +172,7 @@ def attention_of(reader: int, words: Sequence[str], weights: Float[Tensor, " S"]
     return drawn.picture(f"{title}: " + ", ".join(told))
 
 
-def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"],
+def cabinet(words: Words, query: Sequence[float], k: Float[Tensor, "S 2"],
             v: Float[Tensor, "S 2"], asker: str, scaled: bool = True) -> Picture:  # fmt: skip
     """One query at work: arrows, folders with score and weight, and the blend among the values.
 
@@ -199,7 +199,7 @@ def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"
     return drawn.picture("\n".join([*told, f"blend: ({blend[0]:z.2f}, {blend[1]:z.2f})"]))
 
 
-def _plane(words: Sequence[str], k: Tensor, query: list[float], asker: str) -> Drawing:
+def _plane(words: Words, k: Tensor, query: list[float], asker: str) -> Drawing:
     drawn, middle = Drawing(), SIDE / 2
     drawn.text(0, 0, "which keys point the query’s way?", bold=True, size=12)
     drawn.line((0, middle + 20), (SIDE, middle + 20), thick=1)
@@ -238,9 +238,7 @@ def _folder(drawn: Drawing, x: float, y: float, width: float, fill: str) -> None
     drawn.line(*places, stroke=INK, thick=1, fill=fill, closed=True)
 
 
-def _folders(
-    words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor, scaled: bool
-) -> Drawing:
+def _folders(words: Words, k: Tensor, scores: Tensor, weights: Tensor, scaled: bool) -> Drawing:
     drawn, zero, bar = Drawing(), 140, 184
     for x, head in ((45, "key"), (zero, "score" if scaled else "dot product"), (234, "weight")):
         drawn.text(x, 0, head, "middle", 12, True)
@@ -260,7 +258,7 @@ def _folders(
     return drawn
 
 
-def _map(words: Sequence[str], v: Tensor, weights: Tensor, blend: list[float]) -> Drawing:
+def _map(words: Words, v: Tensor, weights: Tensor, blend: list[float]) -> Drawing:
     """The values as places, and the blend among them, tied to each as strongly as its weight."""
     drawn, unit, low = Drawing(), 32, SIDE - 56
     places = [(72 + unit * a, low - unit * b) for a, b in v.tolist()]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, slider, switch
 from gpt2course.lessons.self_attention.figures import LONGEST, cabinet
 
@@ -17,12 +18,9 @@ BY_HAND = "by hand"
 
 
 def cabinet_to_play(
-    words: Sequence[str],
-    q: Float[Tensor, "T 2"],
-    k: Float[Tensor, "S 2"],
-    v: Float[Tensor, "S 2"],
+    words: Words, q: Float[Tensor, "T 2"], k: Float[Tensor, "S 2"], v: Float[Tensor, "S 2"],
     first: str,
-) -> Playable:
+) -> Playable:  # fmt: skip
     """Pick a word's query, or turn and stretch one; scores, weights and the blend follow.
 
     Args:

@@ -13,12 +13,12 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BLUE, FILLS, PAGE
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import word_row, word_width
 from gpt2course.tokenizer import Tokenizer
 
 
-def shifted(words: Sequence[str], start: int, n_ctx: int) -> Picture:
+def shifted(words: Words, start: int, n_ctx: int) -> Picture:
     """A text, and cut out of it one row of inputs with the row of its targets one place later.
 
     Args:
@@ -62,14 +62,9 @@ class Moment:
 
 @torch.no_grad()
 def moment_of(
-    model: nn.Module,
-    tokenizer: Tokenizer,
-    generate: Callable[..., Tensor],
-    question: str,
-    step: int,
-    loss: float,
-    weights: Tensor,
-) -> Moment:
+    model: nn.Module, tokenizer: Tokenizer, generate: Callable[..., Tensor], question: str,
+    step: int, loss: float, weights: Tensor,
+) -> Moment:  # fmt: skip
     """Let the model write a text and answer the question.
 
     Args:
@@ -90,7 +85,7 @@ def moment_of(
 SAMPLE_LENGTH = 60  # tokens
 
 
-def moment_picture(moment: Moment, question: str, right: Sequence[str]) -> Picture:
+def moment_picture(moment: Moment, question: str, right: Words) -> Picture:
     """What the model writes, what it says after the question, and which head looks at the noun.
 
     Args:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gpt2course.drawing.curves import curves
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, slider, stops
 from gpt2course.lessons.training.figures import Moment, moment_picture
 
@@ -42,7 +43,7 @@ def schedule_to_play(learning_rate: Schedule, max_steps: int = 1000) -> Playable
     )
 
 
-def moments_to_play(moments: Sequence[Moment], question: str, right: Sequence[str]) -> Playable:
+def moments_to_play(moments: Sequence[Moment], question: str, right: Words) -> Playable:
     """A slider over the moments of a training run; it begins at the last one.
 
     Args:
