@@ -10,6 +10,7 @@ import seen
 from gallery import GALLERY, MODULES, drawn
 
 from gpt2course.drawing.colours import _linear
+from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import WIDTH, wide
 
 EVERY = pytest.mark.parametrize("name", GALLERY)

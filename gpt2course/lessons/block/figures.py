@@ -16,11 +16,7 @@ from gpt2course.drawing.svg import Drawing, Words, column, row
 
 
 def norm_steps(numbers_after: Series) -> Picture:
-    """The same few numbers on one number line for each step of a norm.
-
-    Args:
-        numbers_after: the numbers after each step, in their order, under what the step is called.
-    """
+    """The same few numbers after each step of a norm, on one number line for each step."""
     every = [number for numbers in numbers_after.values() for number in numbers]
     low, high = math.floor(min(every)) - 1, math.ceil(max(every)) + 1
     across = Axis("", low, high, ticks={n: str(n) for n in range(low, high + 1)}).fitted([0], 520)
@@ -71,11 +67,7 @@ LOOKS = {"ln": (FILLS[4], 72), "at": (FILLS[0], 96), "ml": (FILLS[1], 96)}  # fi
 
 
 def wiring(*kinds: str) -> Picture:
-    """One line for each kind of block: where the norms stand, and where the stream passes.
-
-    Args:
-        kinds: "pre-norm", "post-norm".
-    """
+    """One line for each kind of block: where the norms stand, and where the stream passes."""
     lines = []
     for kind in kinds:
         stream, arrows, additions, boxes, said = PARTS[kind]
@@ -100,13 +92,9 @@ def wiring(*kinds: str) -> Picture:
 def through_depth(
     quantities: Mapping[str, Series], title: str, first: int = 0, log: bool = False
 ) -> Picture:
-    """Curves over the number of the block, in one panel for each quantity.
+    """Curves over the number of the block, in one panel for each quantity, which labels its axis.
 
-    Args:
-        quantities: for each quantity (it labels the axis) the curves by name, one number a block;
-            nan where there is none.
-        first: the number of the first block; 0 where a curve begins before the first one.
-        log: each step of the vertical axis is ten times as much.
+    A curve has one number a block, nan where there is none, and begins at block `first`.
     """
     told, plots, alone = [], [], len(quantities) == 1
     for quantity, curves in quantities.items():
@@ -129,12 +117,9 @@ def _told(curve: Sequence[float], first: int) -> str:
 
 
 def learning_curves(curves: Series, floor: float, guess: float, title: str) -> Picture:
-    """The loss of each kind of block over the training steps, as the mean of ten steps.
+    """The loss (nats per token) of each kind of block over the training steps, as means of ten.
 
-    Args:
-        curves: the loss at every step, in nats per token.
-        floor: the least loss that is possible.
-        guess: the loss of someone who knows how often each word occurs, and nothing else.
+    The levels: the least loss possible, and that of knowing no more than how often words occur.
     """
     means = {
         name: [sum(curve[s : s + 10]) / 10 for s in range(0, len(curve) - 9, 10)]
@@ -159,11 +144,8 @@ def who_moves(
     """One input word is changed: which results of a block move, and how far; below, all of them.
 
     Args:
-        reads: how far result i moves when input j is changed; inputs are the source, then the own
-            words, which are the outputs' own.
-        changed: the input that is changed.
-        outputs: the block's own words, one for each result.
-        sources: the words of the other text, which an encoder may have read.
+        reads: how far result i moves when input j is changed; the inputs are the words of the
+            source, which an encoder may have read, and then the block's own, the outputs.
     """
     inputs, n, moved = [*sources, *outputs], len(sources), reads[:, changed].tolist()
     drawn, lefts = Drawing(), [j * 90 + 16 * (j >= n) for j in range(len(inputs))]

@@ -18,11 +18,7 @@ def blocks_to_play(
 ) -> Playable:
     """Pick a block and the word that is changed; lines lead to the results that move.
 
-    Args:
-        reads: for each block how far result i moves when input j is changed. The inputs are the
-            words of the source, then the block's own.
-        outputs: the block's own words, one for each result.
-        sources: the words of the other text.
+    The tables, by block, and the words are those of `who_moves`.
     """
 
     def draw(block: str, changed: int) -> Picture:

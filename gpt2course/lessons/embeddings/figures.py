@@ -25,13 +25,7 @@ def one_hot_product(
     one_hot: Int[Tensor, "T V"], wte: Float[Tensor, "V C"], words: Words, vocabulary: Words,
     columns: Words,
 ) -> Picture:  # fmt: skip
-    """One-hot vectors times the table, and the rows that come out.
-
-    Args:
-        words: the tokens that are read.
-        vocabulary: the words of the table's rows.
-        columns: what each column of the table stands for.
-    """
+    """One-hot vectors times the table, and the rows that come out."""
     (T, V), C = one_hot.shape, wte.shape[1]
     panels = (
         Panel(f"one-hot, {T} × {V}", one_hot, words, vocabulary),
@@ -42,12 +36,7 @@ def one_hot_product(
 
 
 def arrows(rows: Series, asker: str) -> Picture:
-    """Rows of two numbers as arrows; how each compares with the one that asks.
-
-    Args:
-        rows: two numbers for each name.
-        asker: the name that all others are compared with.
-    """
+    """Rows of two numbers as arrows; how each compares with the one that asks."""
     own, drawn, table, told = rows[asker], Drawing(), Drawing(), []
     xs, ys = zip((0, 0), *rows.values(), strict=True)
     drawn.line((UNIT * min(xs) - 20, 0), (UNIT * max(xs) + 20, 0), dash="3 4")
@@ -80,9 +69,7 @@ def arrows(rows: Series, asker: str) -> Picture:
 def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Picture:
     """The same rows of several tables, each number a coloured cell, blue below 0 and red above.
 
-    Args:
-        words: one for each row; the text tells how much every second row agrees with the one
-            before it.
+    The text tells how much every second row agrees with the one before it.
     """
     strips, told = [], []
     for title, rows in tables.items():
@@ -120,13 +107,7 @@ def word_map(
     groups: Mapping[str, Words],
     heading: str = "",
 ) -> Picture:
-    """Each table as a map of its words, the rows flattened to two numbers.
-
-    Args:
-        words: one for each row.
-        groups: words that share a marker, by the name of their group.
-        heading: what the maps show, as one sentence.
-    """
+    """Each table as a map of its words, its rows flattened to two numbers; groups share a mark."""
     maps, told = [], [heading] * bool(heading)
     for title, table in tables.items():
         places, share = flattened(table)
@@ -188,13 +169,7 @@ def neighbour_bars(
     word: str, words: Words, table: Float[Tensor, "V C"], measure: str = "cosine", most: int = 8,
     title: str = "",
 ) -> Picture:  # fmt: skip
-    """The words most like one word, each with a bar from 0.
-
-    Args:
-        words: one for each row.
-        measure: "cosine" or "dot product".
-        most: how many are shown.
-    """
+    """The words most like one word by cosine or dot product, each with a bar from 0."""
     token_id = words.index(word)
     values = similarities(token_id, table, measure)
     reach = 1.0 if measure == "cosine" else values.abs().max().item()

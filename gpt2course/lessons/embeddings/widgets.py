@@ -16,13 +16,7 @@ from gpt2course.lessons.embeddings.figures import neighbour_bars
 def neighbours_to_play(
     tables: Mapping[str, Float[Tensor, "V C"]], words: Words, first: str
 ) -> Playable:
-    """Pick a word, a table and a measure; its nearest words follow as bars.
-
-    Args:
-        tables: tables of the same words by name.
-        words: one for each row.
-        first: the word that is shown at first.
-    """
+    """Pick a word, a table and a measure; its nearest words follow as bars."""
 
     def draw(word: str, table: str, measure: str) -> Picture:
         return neighbour_bars(word, words, tables[table], measure, title=f"{table} table")

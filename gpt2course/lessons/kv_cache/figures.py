@@ -23,10 +23,7 @@ CELLS = {"new": NEW, "again": AGAIN, "k  v": KEPT}
 def runs(words: Words, n_layer: int, cached: bool = False) -> Picture:
     """One grid of words and layers for each run: which cells are computed, and which again.
 
-    Args:
-        words: run i reads the first i of them.
-        n_layer: rows of the grids; the first layer is the lowest.
-        cached: earlier columns keep their keys and values and are not computed again.
+    Run i reads the first i words; cached, earlier columns keep their keys and values.
     """
     drawn, told = [], []
     for n in range(1, len(words) + 1):
@@ -51,11 +48,7 @@ def runs(words: Words, n_layer: int, cached: bool = False) -> Picture:
 
 
 def last_path(words: Words, n_layer: int) -> Picture:
-    """The newest word's way up through the layers, and what it reads in each on its way.
-
-    Args:
-        words: all but the last were read earlier; of them only keys and values are there.
-    """
+    """The last word's way up through the layers, and what it reads of the others in each."""
     wide, high, drawn = 96, 58, Drawing()
     left = (len(words) - 1) * wide
     middle, bottom = left + wide / 2, n_layer * high
@@ -90,9 +83,8 @@ def differences(found: Series, parted: Mapping[str, int | None], tolerance: floa
     """How far each version's logits lie from those of whole runs, step by step.
 
     Args:
-        found: for each version the largest difference at every step.
-        parted: the step from which on its text is another one; None where it stays the same.
-            Its curve is expected to end there.
+        parted: the step from which on a version's text is another one, or None; its curve is
+            expected to end there.
         tolerance: below it a difference is rounding.
     """
     lowest, told, verticals = tolerance / 1e4, [], {}
@@ -119,11 +111,9 @@ def differences(found: Series, parted: Mapping[str, int | None], tolerance: floa
 
 
 def costs(tokens: Sequence[int], work: Series, seconds: Series) -> Picture:
-    """Multiply-adds and measured time of one more token; the scales have equally many decades.
+    """Multiply-adds and measured time of one more token, one number for each of `tokens`.
 
-    Args:
-        tokens: which token of the text it is, counted from 1.
-        work, seconds: for each way to compute it, one number a token.
+    The two scales have equally many decades.
     """
     measured = (
         ("million multiply-adds (counted)", {n: [v * 1e-6 for v in w] for n, w in work.items()}),
@@ -150,12 +140,9 @@ def costs(tokens: Sequence[int], work: Series, seconds: Series) -> Picture:
 
 
 def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Picture:
-    """What the token at the end of a column costs, without a cache and with one.
+    """What the token at the end of a column (1 to COLUMNS) costs, without a cache and with one.
 
-    Args:
-        count: multiply-adds (config, new tokens, all tokens) -> int.
-        column: 1 to COLUMNS.
-        width: tokens to a column.
+    A column is `width` tokens; `count` gives multiply-adds from (config, new tokens, all tokens).
     """
     token = column * width
     work = {

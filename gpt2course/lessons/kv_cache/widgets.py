@@ -9,12 +9,7 @@ from gpt2course.lessons.kv_cache.figures import COLUMNS, Count, two_grids
 
 
 def cache_slider(count: Count, config: GPT2Config | None = None) -> Playable:
-    """A slider over the columns and a switch of their width; grids, counts and bars follow.
-
-    Args:
-        count: multiply-adds (config, new tokens, all tokens) -> int.
-        config: the model whose layers are drawn; the smallest GPT-2 without it.
-    """
+    """A slider over the columns and a switch of their width; grids, counts and bars follow."""
     config = config or GPT2Config()
     most = config.n_ctx // COLUMNS
     if most < 2:

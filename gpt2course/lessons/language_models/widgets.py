@@ -23,10 +23,7 @@ AT_ONCE = 10  # how often one press takes the first suggestion
 def keyboard(probs: Float[Tensor, "V V"], words: Words, start: str) -> Playable:
     """Three suggestions to press, one after the other; each becomes part of the text.
 
-    Args:
-        probs: row = current word, column = next word.
-        words: the vocabulary.
-        start: the text to begin with, at least one word.
+    In `probs` a row is the current word, a column the next.
     """
     growing = GrowingText(lambda ids: probs[ids[-1]].log(), words, start)
     keys = _Keyboard(growing, start)

@@ -37,12 +37,7 @@ def lens_table(
     """The likeliest next token at every stage (row) after every token (column).
 
     The fill is its probability there. ↺ marks a stage that says the token which it has just read,
-    ✓ one that says what the last stage says.
-
-    Args:
-        ids: the tokens that were read, T of them.
-        lens: scores of the whole vocabulary, as `logit_lens` gives them.
-        piece: the bytes of a token id.
+    ✓ one that says what the last stage says. `piece` gives the bytes of a token id.
     """
     probs, tops = lens.detach().softmax(-1).max(-1)  # (S, T)
     title = title or "the likeliest next token, if the model ended here"
@@ -95,14 +90,7 @@ def _lens_cell(word: str, prob: float, sign: str) -> str:
 
 
 def stage_lines(curves: Series, title: str, label: str, low: float = 0.0) -> Picture:
-    """One number for each stage of the stream, a line for each thing that was measured.
-
-    Args:
-        curves: the numbers by name, before the first block and after each.
-        title: what is to be seen.
-        label: of the axis, with its unit.
-        low: where the axis begins.
-    """
+    """One number for each stage of the stream, a line for each thing that was measured."""
     stages = stage_names(len(next(iter(curves.values()))))
     ticks = {i: name.replace(" block", "\nblock") for i, name in enumerate(stages)}
     low = min(low, *(min(values) for values in curves.values()))
@@ -121,9 +109,8 @@ def weight_and_effect(
 ) -> Picture:
     """Every head as a point: how much it looks at a word, and what is lost without the head.
 
-    Args:
-        measured: by the name of a question the mean weight on the word that decides, and what goes
-            of a measure between 0 and 1 when the head is taken out.
+    By the name of a question: the mean weights on the word that decides, and what goes of a
+    measure between 0 and 1 when a head is taken out.
     """
     effects = [y for _, effect in measured.values() for y in effect.flatten().tolist()]
     reach = 0.15 * (max(effects) - min(effects)) or 1.0
@@ -170,12 +157,7 @@ def lens_stages(
 ) -> Picture:
     """A text with one token marked, and what each stage would say after it, the last one on top.
 
-    Args:
-        pieces: the text.
-        place: of the token that is asked, from 0.
-        scores: of the whole vocabulary, at every stage.
-        piece: the bytes of a token id.
-        top: how many of the likeliest are shown.
+    `scores` are of the whole vocabulary; `piece` gives the bytes of a token id.
     """
     marked = " ".join(
         f'<b style="border-bottom:3px solid {ORANGE}">{escape(name)}</b>'

@@ -35,9 +35,6 @@ def lens_to_play(
     """Choose a text and a token; the likeliest next ones at every stage follow.
 
     Another text is asked at its last token, until the slider moves.
-
-    Args:
-        token: the place to begin with, from 0; None is the last of the first text.
     """
     read = {text: tokenizer.encode(text) for text in texts}
     lenses: dict[str, Tensor] = {}
@@ -63,13 +60,10 @@ def lens_to_play(
 def heads_to_switch(
     model: GPT2, tokenizer: Tokenizer, texts: list[str], off: tuple[tuple[int, int], ...] = ()
 ) -> Playable:
-    """A switch for every head; the likeliest next tokens with and without them follow.
+    """A switch for every head, as (layer, head); the likeliest next tokens without them follow.
 
     One table has the ten likeliest of the whole model and what is left of each, the other the
     likeliest of the model without the heads that are off.
-
-    Args:
-        off: the heads, as (layer, head), that are switched off at the start.
     """
     config = model.config
     places = [(layer, head) for layer in range(config.n_layer) for head in range(config.n_head)]

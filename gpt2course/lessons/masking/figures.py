@@ -33,12 +33,7 @@ def training_examples(words: Words) -> Picture:
 
 
 def two_losses(losses: Losses, floor: float) -> Picture:
-    """The usual and the honest loss of each variant, and the line that no honest one can cross.
-
-    Args:
-        losses: for each variant the usual and the honest loss, in nats per token.
-        floor: the least loss that is possible without reading the future, in nats per token.
-    """
+    """The usual and the honest loss of each variant, and the line that no honest one can cross."""
     rows = {
         name: {kind: (loss, f"{loss:.2f}") for kind, loss in enumerate(both)}
         for name, both in losses.items()

@@ -19,11 +19,7 @@ def mask_switch(
 ) -> Playable:  # fmt: skip
     """A switch over the variants of masking; the weights and the two losses follow.
 
-    Args:
-        variants: functions (q, k, v) -> y by name.
-        q, k: queries and keys (T, hs) of the words.
-        losses: usual and honest loss (nats per token) that a model trained with the variant has.
-        floor: the least loss possible without reading the future.
+    The losses, usual and honest, are those of a model trained with the variant.
     """
 
     def draw(variant: str) -> Picture:

@@ -27,10 +27,7 @@ def unit_plane(
 ) -> Picture:
     """Where one hidden unit's answer is above 0: words as points, that side of its line hatched.
 
-    Args:
-        points: a place with coordinates from 0 to 1 for each word.
-        direction, bias: the unit's answer is direction · place + bias.
-        axes: what the two coordinates say.
+    The answer at a place, with coordinates from 0 to 1, is direction · place + bias.
     """
     unit, drawn, told = 180, Drawing(), []
 
@@ -175,11 +172,7 @@ def forms_apart(tanh_form: Function, exact: Function) -> Picture:
 
 
 def growth(lines: Series) -> Picture:
-    """A relative difference after each layer and in the logits, one line a cause.
-
-    Args:
-        lines: for each cause the difference after layer 1, 2, … and, last, in the logits.
-    """
+    """A relative difference after each layer and, last, in the logits, one line a cause."""
     n = len(next(iter(lines.values()))) - 1
     ticks = {i: str(i) for i in range(1, n + 1)} | {n + 1: "logits"}
     series = {name: steps(line, 1) for name, line in lines.items()}
@@ -212,9 +205,7 @@ def curve_of_units(
 ) -> Picture:  # fmt: skip
     """A wanted curve, and the one that some hidden units make together.
 
-    Args:
-        thresholds: where on x each unit's answer is 0, before the bend.
-        bend: the name of the bend.
+    Before the bend, each unit's answer is 0 at its threshold.
     """
     n, error = len(thresholds), float(((result - wanted) ** 2).mean())
     ends = math.floor(x[0]), math.ceil(x[-1])

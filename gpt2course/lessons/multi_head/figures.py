@@ -61,11 +61,7 @@ def in_memory(x: Shaped[Tensor, "T C"], words: Words, n_head: int) -> Picture:
 
 
 def split_steps(x: Shaped[Tensor, "T C"], words: Words, n_head: int) -> Picture:
-    """From (T, C) to one matrix (T, hs) for each head, in two steps.
-
-    Args:
-        x: numbers that are all different, such as 23 for word 2, column 3.
-    """
+    """From (T, C) to one matrix (T, hs) for each head, in two steps; all numbers must differ."""
     T, C = x.shape
     hs = C // n_head
     cut = x.reshape(T, n_head, hs)
@@ -99,9 +95,7 @@ def heads_side_by_side(
 ) -> Picture:
     """What each head got; beside every row the words of x from which its numbers come.
 
-    Args:
-        x: numbers that are all different.
-        heads: the same numbers in another arrangement.
+    The numbers of x must differ; those of the heads are the same in another arrangement.
     """
     drawn, told = [], [title]
     for h, head in enumerate(heads):
@@ -149,12 +143,9 @@ def _per_cent(weights: Tensor, words: Words) -> str:
 def answers_right(
     right: Mapping[str, Sequence[float]], questions: Words, without_looking_back: Sequence[float]
 ) -> Picture:
-    """How many answers to each question are right, for each model.
+    """Which share of the answers to each question is right, for each model.
 
-    Args:
-        right: for each model one share (0 to 1) for each question.
-        without_looking_back: for each question the share that is right for who sees only the word
-            at which it is asked.
+    Dashed: the share that is right for who sees only the word at which the question is asked.
     """
     rows, fills = [], (OTHER_BAR, BAR, FILLS[1])
     for i, (question, floor) in enumerate(zip(questions, without_looking_back, strict=True)):

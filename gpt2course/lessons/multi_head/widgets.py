@@ -15,8 +15,7 @@ from gpt2course.lessons.multi_head.figures import head_map
 def head_switch(maps: Mapping[str, Mapping[str, Float[Tensor, "T T"]]]) -> Playable:
     """Choose a head and a sentence; the heat map of its weights follows.
 
-    Args:
-        maps: for each sentence (words with blanks between them) the weights of each head by name.
+    `maps` has for each sentence (words with blanks between them) the weights of each head.
     """
 
     def draw(head: str, sentence: str) -> Picture:

@@ -26,13 +26,7 @@ def row_against_table(
     word: str, x: Float[Tensor, " C"], vocabulary: Words, wte: Float[Tensor, "V C"], columns: Words,
     title: str = "",
 ) -> Picture:  # fmt: skip
-    """One token's row against every row of the table: scores, and the probabilities they make.
-
-    Args:
-        word: the token whose row x is.
-        vocabulary: the word of each row of wte.
-        columns: what each number of a row stands for.
-    """
+    """One token's row against every row of the table: scores, and the probabilities they make."""
     logits = output_logits(x[None, None], wte)[0, 0]
     shares = logits.softmax(-1).tolist()
     rows = torch.cat([wte, x[None]])
@@ -75,11 +69,7 @@ def _shares(groups: Mapping[str, int], between: str) -> str:
 
 
 def parameter_bars(configs: Mapping[str, GPT2Config]) -> Picture:
-    """One bar for each model, cut into what its parameters do.
-
-    Args:
-        configs: the sizes by the model's name.
-    """
+    """One bar for each model, cut into what its parameters do."""
     counted = {name: parameter_groups(config) for name, config in configs.items()}
     unit = 560 / max(sum(groups.values()) for groups in counted.values())
     drawn, told, x = Drawing(), [], 0.0

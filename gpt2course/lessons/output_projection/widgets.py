@@ -18,13 +18,7 @@ def scores_to_play(
     words: Words, x: Float[Tensor, "T C"], vocabulary: Words, wte: Float[Tensor, "V C"],
     columns: Words,
 ) -> Playable:  # fmt: skip
-    """Pick a token, and stretch its row; scores and probabilities follow.
-
-    Args:
-        words: one for each row of x.
-        vocabulary: one for each row of wte.
-        columns: what each number of a row stands for.
-    """
+    """Pick a token, and stretch its row; scores and probabilities follow."""
 
     def draw(token: int, length: float) -> Picture:
         title = f"{words[token]}, {length:g} times as long"
@@ -38,10 +32,6 @@ def scores_to_play(
 
 
 def sizes_to_play(configs: Mapping[str, GPT2Config]) -> Playable:
-    """Pick a size; the map of its parameters and their table are drawn anew.
-
-    Args:
-        configs: the sizes by the model's name.
-    """
+    """Pick a size; the map of its parameters and their table are drawn anew."""
     size = switch("size:", list(configs))
     return playable(lambda size: parameter_map(size, configs[size]), size=size)

@@ -33,11 +33,7 @@ def group_of(name: str) -> str:
 
 
 def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture:
-    """How many bytes of a checkpoint each kind of tensor takes, as bars.
-
-    Args:
-        shapes: of every tensor by its name; a number takes four bytes.
-    """
+    """How many bytes of a checkpoint each kind of tensor takes, four for a number, as bars."""
     n_bytes: dict[str, int] = {}
     for name, shape in shapes.items():
         n_bytes[group_of(name)] = n_bytes.get(group_of(name), 0) + 4 * math.prod(shape)
@@ -54,8 +50,7 @@ def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture
 def tensor_card(name: str, tensor: Tensor, in_model: Sequence[int] | None) -> Picture:
     """One tensor of a checkpoint: its shapes, its first numbers, and how they are spread.
 
-    Args:
-        in_model: the shape that the model's parameter of this name has; None where it has none.
+    `in_model` is the shape of the model's parameter of this name, if there is one.
     """
     numbers = tensor.detach().float()
     flat = numbers.flatten()
@@ -93,11 +88,7 @@ def _histogram(values: Tensor) -> Drawing:
 
 
 def four_matrices(shapes: Mapping[str, tuple[int, int]], title: str = "") -> Picture:
-    """Matrices to scale, as they lie in the file and as nn.Linear holds them.
-
-    Args:
-        shapes: in the file (in, out), by name.
-    """
+    """Matrices (in, out) to scale, as they lie in the file and as nn.Linear holds them."""
     unit = 130 / max(max(shape) for shape in shapes.values())
     drawn, told, y = Drawing(), [], 0.0
     places = (
@@ -125,11 +116,7 @@ def four_matrices(shapes: Mapping[str, tuple[int, int]], title: str = "") -> Pic
 
 
 def surprise_text(pieces: Sequence[bytes], nll: Sequence[float], title: str = "") -> Picture:
-    """A text as boxes of tokens, each coloured by how much it surprised the model.
-
-    Args:
-        nll: nats of surprise at each token, of which a number is written under it.
-    """
+    """A text as boxes of tokens, each coloured by its surprise (nats), which stands under it."""
     drawn, told = [], []
     for piece, nats in zip(pieces, nll, strict=True):
         fill = fill_for(nats, 0.0, max(nll))
@@ -147,13 +134,7 @@ def surprise_text(pieces: Sequence[bytes], nll: Sequence[float], title: str = ""
 
 
 class Load(NamedTuple):
-    """What a model does after one way of loading.
-
-    Attributes:
-        words, probs: the likeliest next words, the first ones first.
-        perplexity: of a text.
-        difference: the largest of a logit from what it should be.
-    """
+    """After one way of loading: the likeliest next words, perplexity, how far logits are off."""
 
     words: Words
     probs: Sequence[float]

@@ -15,8 +15,7 @@ from gpt2course.weights import PREFIX
 def checkpoint_to_play(state: Mapping[str, Tensor], model: nn.Module) -> Playable:
     """Choose a tensor of the file: its shapes there and in the model, and its numbers.
 
-    Args:
-        state: tensors under Hugging Face's names, with or without the prefix "transformer.".
+    The names are Hugging Face's, with or without the prefix "transformer.".
     """
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
 
@@ -35,13 +34,9 @@ def _place(name: str) -> tuple[int, int, str]:
 
 
 def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None = None) -> Playable:
-    """Choose a way of loading; the ten next words stand beside those of the right one.
+    """Choose a way of loading; the ten next words stand beside those of the first, the right one.
 
-    Args:
-        after: the text that the words follow.
-        found: the ways by name, the right one first.
-        begin_with: the way that comes first and is chosen at first; the second of `found`, where
-            none is named.
+    It begins with `begin_with`, or with the second.
     """
     right = next(iter(found))
 

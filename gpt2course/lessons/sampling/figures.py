@@ -98,12 +98,7 @@ def _kinds() -> dict[str, str]:
 
 
 def dice_strip(words: Words, probs: Sequence[float], draws: Sequence[float]) -> Picture:
-    """A line from 0 to 1, cut into one piece for each word, and random numbers that point at it.
-
-    Args:
-        probs: one for each word; together 1.
-        draws: random numbers from 0 to 1.
-    """
+    """A line from 0 to 1, cut into one piece for each word, and random numbers that point at it."""
     length, end, crowded, drawn, told = 680, 0.0, 0, Drawing(), []
     for i, (word, prob) in enumerate(zip(words, probs, strict=True)):
         begin, end = end, end + prob
@@ -140,12 +135,7 @@ def word_at(words: Words, probs: Sequence[float], number: float) -> str:
 
 
 def tail_curves(outside: Series, k: int) -> Picture:
-    """The share of the probability that lies outside the likeliest words, over their number.
-
-    Args:
-        outside: for each place of a text the share outside the first 1, 2, 3, … words.
-        k: the number that is pointed out.
-    """
+    """The probability outside the likeliest 1, 2, 3, … words; k of them are pointed out."""
     series = {
         place: [point for point in steps(shares, 1) if point[1] >= 1e-5]
         for place, shares in outside.items()
@@ -170,13 +160,7 @@ def tail_curves(outside: Series, k: int) -> Picture:
 
 
 def kept_along(words: Words, kept: Sequence[int], p: float, k: int) -> Picture:
-    """How many words top_p keeps at every place of a text, beside the same number everywhere.
-
-    Args:
-        words: the text; under each bar stands the word that came at this place.
-        kept: how many words were kept there.
-        k: what top_k keeps.
-    """
+    """How many words top_p keeps at every place of a text, beside the k of top_k everywhere."""
     step, height = min(30, 720 / len(words)), 190
     drawn, unit = Drawing(), height / max(*kept, k)
     for i, (word, n) in enumerate(zip(words, kept, strict=True)):
@@ -196,13 +180,7 @@ def kept_along(words: Words, kept: Sequence[int], p: float, k: int) -> Picture:
 
 
 def moving_window(words: Words, n_ctx: int, first: int) -> Picture:
-    """A text that grows by one word a row; what the model is shown is filled.
-
-    Args:
-        words: the whole text.
-        n_ctx: how many words the model is shown at most.
-        first: how many words stand there at first.
-    """
+    """A text that grows by one word a row from the first ones on; what the model sees is filled."""
     drawn, told = Drawing(), []
     for row, end in enumerate(range(first, len(words))):
         begin = max(0, end - n_ctx)
@@ -219,11 +197,7 @@ def moving_window(words: Words, n_ctx: int, first: int) -> Picture:
 
 
 def right_and_different(results: Mapping[str, tuple[float, float]]) -> Picture:
-    """For each way of drawing: how many sentences are right, and how many are not repetitions.
-
-    Args:
-        results: two shares from 0 to 1 for each way of drawing.
-    """
+    """For each way of drawing the shares of sentences that are right, and no repetitions."""
     rows = {
         name: {kind: (share, _whole(share)) for kind, share in enumerate(shares)}
         for name, shares in results.items()
@@ -249,13 +223,7 @@ def filtered(
 ) -> Picture:  # fmt: skip
     """The likeliest words as bars: what the model gave them, and what they are drawn with.
 
-    Args:
-        words: the likeliest first.
-        before: the model's own probabilities.
-        after: those that are drawn from; 0 for a word that cannot be drawn.
-        heading: the table's caption.
-        said: a sentence below.
-        most: how many rows there are; the others are summed up.
+    A word that is drawn with 0 is out. Beyond the `most` likeliest the words are summed up.
     """
     rows, told = [], []
     for word, old, new in list(zip(words, before, after, strict=True))[:most]:

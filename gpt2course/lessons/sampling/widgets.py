@@ -21,10 +21,7 @@ def sampling_desk(
 ) -> Playable:  # fmt: skip
     """Three sliders; the bars of the likeliest tokens, and which of them are kept, follow.
 
-    Args:
-        logits: the scores of the next token after each of some beginnings, by beginning.
-        words: the token of each score, as text.
-        temperature, top_k, top_p: where the sliders stand at first; top_k None keeps all.
+    The scores of the next token are given for each of some beginnings; top_k None keeps all.
     """
     V = len(words)
     return playable(

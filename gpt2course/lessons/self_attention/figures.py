@@ -27,10 +27,7 @@ def filing_cabinet(
 ) -> Picture:
     """The idea: a note is held against every folder's label; each folder gives its share.
 
-    Args:
-        note: the query, in words.
-        labels, contents: the key and the value of each folder, in words.
-        shares: the part that each folder gives, summing to 1; left out where it is not known yet.
+    Note, labels and contents are query, keys and values; without shares a ? stands there.
     """
     drawn, middle, told = Drawing(), 26 * len(labels), [f"note: {note}".replace("\n", " ")]
     drawn.text(314, -12, "key: the label", "middle", 12)
@@ -52,12 +49,7 @@ def filing_cabinet(
 def key_arrows(
     words: Words, k: Float[Tensor, "S 2"], query: Sequence[float] = (), asker: str = ""
 ) -> Picture:
-    """The keys as arrows from the origin, and a query across them.
-
-    Args:
-        query: two numbers; left out where there is none yet.
-        asker: the word whose query it is.
-    """
+    """The keys as arrows from the origin, and the query of the word that asks across them."""
     pairs = zip(words, k.tolist(), strict=True)
     told = [f"key of {word}: ({x:g}, {y:g})" for word, (x, y) in pairs]
     if query:
@@ -84,12 +76,7 @@ def projections(
     x: Float[Tensor, "T C"], weights: Mapping[str, Float[Tensor, "C hs"]], words: Words,
     columns: Words,
 ) -> Picture:  # fmt: skip
-    """x times each matrix: one line for q, one for k, one for v.
-
-    Args:
-        weights: the weight matrix of each, such as {"q": W_q, "k": W_k, "v": W_v}.
-        columns: what each column of x stands for.
-    """
+    """x times each matrix, such as {"q": W_q}: one line for q, one for k, one for v."""
     made = {name: x @ w for name, w in weights.items()}
     scale = signed_scale(x, *weights.values(), *made.values())
 
@@ -110,10 +97,8 @@ def projections(
 def dot_product_statistics(hs: int, n_key: int = 8, n_query: int = 4000) -> dict[str, float]:
     """What unit-variance queries and keys of hs numbers give, without and with the division by √hs.
 
-    Returns:
-        For each of "raw" and "scaled": the scores' variance, the mean of the largest of n_key
-        weights, and the mean of w·(1 - w), which is how much a weight moves when its own score
-        moves by a little.
+    For each of "raw" and "scaled": the scores' variance, the mean of the largest of n_key weights,
+    and the mean of w·(1 - w), which is how much a weight moves when its own score moves.
     """
     generator = torch.Generator().manual_seed(hs)
     q = torch.randn(n_query, 1, hs, generator=generator)
@@ -174,13 +159,7 @@ def attention_of(reader: int, words: Words, weights: Float[Tensor, " S"]) -> Pic
 
 def cabinet(words: Words, query: Sequence[float], k: Float[Tensor, "S 2"],
             v: Float[Tensor, "S 2"], asker: str, scaled: bool = True) -> Picture:  # fmt: skip
-    """One query at work: arrows, folders with score and weight, and the blend among the values.
-
-    Args:
-        query: two numbers.
-        asker: whose query it is.
-        scaled: divide the scores by √2.
-    """
+    """One query at work: arrows, folders with score and weight, and the blend among the values."""
     scores = k @ torch.tensor(query, dtype=k.dtype) / (math.sqrt(2) if scaled else 1.0)
     weights = attention.attention_weights(scores[None])[0]
     blend = (attention.blend_values(weights[None], v))[0].tolist()

@@ -21,12 +21,7 @@ def cabinet_to_play(
     words: Words, q: Float[Tensor, "T 2"], k: Float[Tensor, "S 2"], v: Float[Tensor, "S 2"],
     first: str,
 ) -> Playable:  # fmt: skip
-    """Pick a word's query, or turn and stretch one; scores, weights and the blend follow.
-
-    Args:
-        words: one for each row of q, k and v.
-        first: the word whose query is shown at first.
-    """
+    """Pick a word's query, or turn and stretch one; scores, weights and the blend follow."""
     queries = dict(zip(words, q.tolist(), strict=True))
 
     def draw(asker: str, angle: float, length: float, scaled: bool) -> Picture:

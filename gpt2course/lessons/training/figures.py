@@ -19,13 +19,7 @@ from gpt2course.tokenizer import Tokenizer
 
 
 def shifted(words: Words, start: int, n_ctx: int) -> Picture:
-    """A text, and cut out of it one row of inputs with the row of its targets one place later.
-
-    Args:
-        words: the text, a word for each token.
-        start: where the inputs begin.
-        n_ctx: how many inputs there are.
-    """
+    """A text, and cut out of it one row of inputs with the row of its targets one place later."""
     drawn, width = Drawing(), word_width(words)
     rows = (("text", 0, len(words), ""), ("inputs", start, n_ctx, "read"),
             ("targets", start + 1, n_ctx, "target"))  # fmt: skip
@@ -46,10 +40,8 @@ class Moment:
     """What a model in training can do after some steps.
 
     Attributes:
-        step: how often its weights were moved.
         loss: nats per token on held-out text.
-        sample: a text that it writes.
-        likeliest: the words that it would say next after the question, with their probabilities.
+        likeliest: the words that it would say next after a question, with their probabilities.
         weights: from *it* to its noun, for every layer and head, (L, nh).
     """
 
@@ -65,13 +57,7 @@ def moment_of(
     model: nn.Module, tokenizer: Tokenizer, generate: Callable[..., Tensor], question: str,
     step: int, loss: float, weights: Tensor,
 ) -> Moment:  # fmt: skip
-    """Let the model write a text and answer the question.
-
-    Args:
-        generate: as in the exercise of that name.
-        question: a text that breaks off before a word.
-        step, loss, weights: as in Moment.
-    """
+    """Let the model write a text and answer the question, which breaks off before a word."""
     start = [tokenizer.end_of_text]
     scores = model(torch.tensor([start + tokenizer.encode(question)]))[0, -1]
     best, ids = scores.softmax(dim=-1).topk(5)
@@ -88,9 +74,7 @@ SAMPLE_LENGTH = 60  # tokens
 def moment_picture(moment: Moment, question: str, right: Words) -> Picture:
     """What the model writes, what it says after the question, and which head looks at the noun.
 
-    Args:
-        question: a text that breaks off before a word.
-        right: the words that would be right there; they carry a check mark.
+    The words that would be right carry a check mark.
     """
     L, nh = moment.weights.shape
     layers, heads = [f"layer {i}" for i in range(L)], [f"head {i}" for i in range(nh)]

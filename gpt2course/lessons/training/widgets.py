@@ -14,12 +14,7 @@ Schedule = Callable[[int, float, float, int, int], float]
 
 
 def schedule_to_play(learning_rate: Schedule, max_steps: int = 1000) -> Playable:
-    """Sliders for the highest and the lowest rate, the warm-up and the length of a run.
-
-    Args:
-        learning_rate: as in the exercise of that name.
-        max_steps: where the slider of the length begins.
-    """
+    """Sliders for the highest and the lowest rate, the warm-up and the length of a run."""
 
     def draw(highest: float, lowest: float, warmup: int, steps: int) -> Picture:
         min_lr, up = highest * lowest, min(warmup, steps - 1)
@@ -44,12 +39,7 @@ def schedule_to_play(learning_rate: Schedule, max_steps: int = 1000) -> Playable
 
 
 def moments_to_play(moments: Sequence[Moment], question: str, right: Words) -> Playable:
-    """A slider over the moments of a training run; it begins at the last one.
-
-    Args:
-        question: a text that breaks off before a word.
-        right: the words that would be right there.
-    """
+    """A slider over the moments of a training run; it begins at the last one."""
     by_step = {moment.step: moment for moment in moments}
 
     def draw(step: int) -> Picture:
