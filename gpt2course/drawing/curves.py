@@ -132,6 +132,7 @@ def plot(
         )
     for i, curve in enumerate(series.values()):
         places = [(x(a), height - y(b)) for a, b in (curve if x.log else thinned(curve))]
+        places = [*{round(place[0]): place for place in places}.values()] if x.log else places
         if joined and places:
             drawn.line(*places, stroke=CURVES[i % 6], thick=2, dash=DASHES[i % 6], kind="curve")
         for place in places if marks else places[-1:] * (len(places) == 1):
@@ -264,23 +265,21 @@ def _told(name: str, curve: Curve, decimals: int) -> str:
 
 
 def loss_lines(
-    series: Series, lines: Mapping[str, float], title: str, unit: str = "nats per token"
-) -> Picture:
-    """Loss over the training steps, one curve each, and levels to hold them against.
-
-    Args:
-        series: the loss at every step.
-        lines: levels by name.
-        unit: what the loss is measured in.
-    """
+    series: Series, lines: Mapping[str, float], title: str, unit: str = "nats per token",
+    decimals: int = 2,
+) -> Picture:  # fmt: skip
+    """Loss over the training steps, one curve each, and levels by name to hold them against."""
+    lines = {name: float(level) for name, level in lines.items()}
     ends = {name: sum(losses[-20:]) / len(losses[-20:]) for name, losses in series.items()}
-    names = {name: f"{name}, {end:.2f} at the end" for name, end in ends.items()}
+    names = {name: f"{name}, {end:.{decimals}f} at the end" for name, end in ends.items()}
     data = {name: steps(losses) for name, losses in series.items()}
     high = 1.12 * max(*lines.values(), *(losses[0] for losses in series.values()))
-    y = Axis(f"loss ({unit})", 0, high)
-    told = [f"{n} begins at {series[n][0]:.2f} and ends at {end:.2f}" for n, end in ends.items()]
-    told += [f"{name} {level:.2f}" for name, level in lines.items()]
-    drawn = plot(data, Axis("training step"), y, title, lines, names)
+    axes, levels = (Axis("training step"), Axis(f"loss ({unit})", 0, high)), lines.items()
+    told = [
+        f"{name} begins at {series[name][0]:.{decimals}f} and ends at {end:.{decimals}f}"
+        for name, end in ends.items()
+    ] + [f"{name} {level:.{decimals}f}" for name, level in levels]
+    drawn = plot(data, *axes, title, lines, names, decimals=decimals)
     return drawn.picture(f"{title}. Loss in {unit}: " + "; ".join(told))
 
 

@@ -157,8 +157,6 @@ GALLERY = {
         PIECES, 3, random(3, 6), lambda i: PIECES[i % 4]),
     "masking.training_examples": lambda: masking.training_examples(WORDS),
     "masking.two_losses": lambda: masking.two_losses(LOSSES, 1.1),
-    "masking.loss_curves": lambda: masking.loss_curves(
-        {"causal": falling(1.15), "no mask": falling(0.1), "score 0": falling(0.5)}, 1.1),
     "masking.masked_weights": lambda: masking.masked_weights(
         "no mask", WEIGHTS, WORDS, (0.1, 9.44), 1.1),
     "mlp.unit_plane": lambda: mlp.unit_plane(PLACES, (1.0, 1.0), -1.5, ("thing", "action")),
@@ -170,8 +168,6 @@ GALLERY = {
     "mlp.forms_apart": lambda: mlp.forms_apart(lambda x: F.gelu(x, approximate="tanh"), F.gelu),
     "mlp.growth": lambda: mlp.growth(
         {"the exact form": [2e-4] * 13, "rounding to float32": [3e-7] * 13}),
-    "mlp.loss_lines": lambda: mlp.loss_lines(
-        {"with the bend": falling(0.0, 200, 0.2), "without": falling(0.0625, 200, 0.4)}, 0.0625),
     "mlp.curve_of_units": lambda: mlp.curve_of_units(
         X, torch.exp(-(X**2)), torch.exp(-(X**2)) + 0.1, [-2.0, 0.0, 1.5], "gelu"),
     "mlp.parameter_bars": lambda: mlp.parameter_bars(

@@ -11,7 +11,7 @@ from gpt2course.drawing.colours import DIVERGING, VIRIDIS, fill_for, ink_on
 from gpt2course.drawing.matrix import matrices, matrix_svg, matrix_text
 from gpt2course.drawing.pipeline import BLOCK, LIT, STAGES, pipeline
 from gpt2course.drawing.twin import HIDE_TWINS
-from gpt2course.lessons.masking.figures import loss_curves, training_examples, two_losses
+from gpt2course.lessons.masking.figures import training_examples, two_losses
 from gpt2course.lessons.masking.widgets import mask_switch
 
 WORDS = ["robot", "must", "obey", "orders"]
@@ -115,8 +115,6 @@ def test_loss_pictures_tell_their_numbers():
     losses = {"causal": (1.12, 1.12), "no mask": (0.1, 3.61)}
     assert "no mask: usual 0.10, honest 3.61" in two_losses(losses, 1.1).alt
     assert "<svg" in two_losses(losses, 1.1).html
-    curves = loss_curves({"causal": [3.0, 1.1], "no mask": [3.0, 0.2]}, 1.1)
-    assert "causal ends at 1.10, no mask ends at 0.20" in curves.alt
 
 
 @pytest.mark.parametrize(("S", "hs"), [(4, 2), (4, 3), (5, 8), (3, 3)])

@@ -10,19 +10,16 @@ from seen import curves, plain, shapes, texts
 from torch.testing import assert_close
 
 from gpt2course.corpus import documents, heldout_documents
+from gpt2course.corpus.judge import fits, judged, known_patterns, sentences_of
 from gpt2course.drawing.explorer import drawn_with, percent
 from gpt2course.lessons.sampling.figures import (
     FULL,
     dice_strip,
     filtered,
-    fits,
-    judged,
     kept_along,
-    known_patterns,
     moving_window,
     outside_first,
     right_and_different,
-    sentences_of,
     tail_curves,
     word_at,
 )

@@ -1,7 +1,5 @@
 """Pictures of lesson 09: norming by hand, the wiring of a block, what happens through the depth."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Three blocks to compare: change one input word, and see which results move."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from jaxtyping import Float

@@ -1,7 +1,5 @@
 """Pictures of lesson 03: one-hot times table, directions, learning, and a map of words."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Neighbours to play with: pick a word, a table and a measure; the nearest words follow."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from jaxtyping import Float

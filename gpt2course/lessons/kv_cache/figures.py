@@ -1,7 +1,5 @@
 """Pictures of lesson 12: what each new token makes the model compute, and what that costs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The position slider: which cells of the model a new token computes, with a cache and without."""
 
-from __future__ import annotations
-
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable, playable, slider, switch

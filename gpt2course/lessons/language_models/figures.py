@@ -1,7 +1,5 @@
 """Pictures of lesson 01: a text to count, suggestions and their circle, smoothing, sizes."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from html import escape

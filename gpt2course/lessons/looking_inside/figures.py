@@ -1,7 +1,5 @@
 """Pictures of lesson 15: what each stage would say, what a head does, and how vectors part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 

@@ -1,7 +1,5 @@
 """Lesson 15 to play with: the lens at any token, and heads that can be switched off."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import ipywidgets

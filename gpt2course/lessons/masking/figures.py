@@ -1,7 +1,5 @@
 """Pictures of lesson 06: one sequence as many examples, the usual loss and the honest one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +8,7 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, OTHER_BAR, PAGE
-from gpt2course.drawing.curves import Axis, Series, dots, plot, steps
+from gpt2course.drawing.curves import Axis, dots
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
@@ -47,18 +45,6 @@ def two_losses(losses: Losses, floor: float) -> Picture:
         for name, (usual, honest) in losses.items()
     ]
     return drawn.picture(f"Loss in nats per token, floor {floor:.2f}. " + "; ".join(told))
-
-
-def loss_curves(curves: Series, floor: float) -> Picture:
-    """The usual loss of each variant over the training steps, and the honest floor."""
-    series = {name: steps(curve) for name, curve in curves.items()}
-    names = {name: f"{name}, {curve[-1]:.2f} at the end" for name, curve in curves.items()}
-    axes = Axis("training step"), Axis("usual loss (nats per token)")
-    title = "Four of the five fall below what is possible"
-    told = [f"{name} ends at {curve[-1]:.2f}" for name, curve in curves.items()]
-    length = len(next(iter(curves.values())))
-    drawn = plot(series, *axes, title, {"floor": floor}, names)
-    return drawn.picture(f"Usual loss over {length} steps: " + ", ".join(told))
 
 
 def masked_weights(

@@ -1,7 +1,5 @@
 """The mask that can be switched: what it does to the weights and to the two losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from torch import Tensor

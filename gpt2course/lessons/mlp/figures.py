@@ -1,7 +1,5 @@
 """Pictures of lesson 08: hidden units, the bend and its two forms, where the parameters are."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -186,17 +184,6 @@ def growth(lines: Series) -> Picture:
     ]
     drawn = plot(series, *axes, title, names=names, marks=True)
     return drawn.picture("Relative difference. " + "; ".join(told))
-
-
-def loss_lines(curves: Series, floor: float) -> Picture:
-    """The loss over the training steps, and the least that a matrix alone can reach."""
-    series = {name: steps(curve) for name, curve in curves.items()}
-    title = "Without the bend the loss stays at what one matrix can do"
-    lines = {"one matrix at best": float(floor)}
-    axes = Axis("training step"), Axis("mean squared error")
-    told = [f"{name} ends at {curve[-1]:.4f}" for name, curve in curves.items()]
-    drawn = plot(series, *axes, title, lines, decimals=4)
-    return drawn.picture(f"Loss, one matrix at best {floor:.4f}: " + ", ".join(told))
 
 
 def curve_of_units(

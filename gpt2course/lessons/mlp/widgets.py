@@ -1,7 +1,5 @@
 """Lesson 08 to play with: one number through GELU, and a curve made of hidden units."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

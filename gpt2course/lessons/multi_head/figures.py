@@ -1,8 +1,6 @@
 """Pictures of lesson 07: columns cut into heads, and what each head reads."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float, Shaped
 from torch import Tensor

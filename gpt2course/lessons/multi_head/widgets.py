@@ -1,7 +1,5 @@
 """Heads to choose from: what each of them reads, in one sentence or another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from jaxtyping import Float

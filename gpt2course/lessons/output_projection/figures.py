@@ -1,7 +1,5 @@
 """Pictures of lesson 10: scores against every row of wte, and where the parameters are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from html import escape
 

@@ -1,7 +1,5 @@
 """A row held against the table of tokens, and the four released sizes, to play with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from jaxtyping import Float

@@ -1,7 +1,5 @@
 """A slider over the position: the row by rule as clocks, and the learned row, if there is one."""
 
-from __future__ import annotations
-
 from jaxtyping import Float
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Pictures of lesson 14: what a checkpoint holds, turned matrices, surprise, and wrong loads."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """A checkpoint to leaf through, and the same file loaded in several ways."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor, nn

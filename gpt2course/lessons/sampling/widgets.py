@@ -1,7 +1,5 @@
 """Temperature, top_k and top_p as sliders over a model's own probabilities."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Pictures of lesson 05: the filing cabinet, keys as arrows, scores to weights to blend."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """The filing cabinet to play with: a query to pick or to turn by hand, against four keys."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

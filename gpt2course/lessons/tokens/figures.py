@@ -1,7 +1,5 @@
 """Pictures of lesson 02: texts as boxes of tokens, merges step by step, and what tokens cost."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The merge slider: a text falls into tokens, fewer and longer ones with every merge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 

@@ -1,7 +1,5 @@
 """Pictures of lesson 13: shifted rows, and a model at five moments of its training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape

@@ -1,7 +1,5 @@
 """Sliders of lesson 13: the learning rate's schedule, and a model at moments of its training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from gpt2course.drawing.curves import curves
