@@ -143,10 +143,7 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
     A column is `width` tokens; `count` gives multiply-adds from (config, new tokens, all tokens).
     """
     token = column * width
-    work = {
-        "without a cache": count(config, token, token),
-        "with a cache": count(config, 1, token),
-    }
+    work = {"without a cache": count(config, token, token), "with a cache": count(config, 1, token)}
     drawn, foot = Drawing(), config.n_layer * CELL[1]
     for i, name in enumerate(work):
         computed = 1 if i else token

@@ -200,10 +200,7 @@ def curve_of_units(
                   | {ends[1]: str(ends[1])}).fitted([0], 560)  # fmt: skip
     up, drawn = Axis("", -0.6, 1.3, ticks={0: "0", 1: "1"}).fitted([0], 200), Drawing()
     up.beside(drawn, 560)
-    for values, look in (
-        (wanted, {"stroke": GREEN, "dash": "8 5"}),
-        (result, {"stroke": BLUE}),
-    ):
+    for values, look in ((wanted, {"stroke": GREEN, "dash": "8 5"}), (result, {"stroke": BLUE})):
         pairs = zip(x.tolist(), values.tolist(), strict=True)
         drawn.line(*((across(a), 200 - up(b)) for a, b in pairs), thick=3, **look)
     for at in thresholds:
