@@ -158,7 +158,7 @@ def free_place(
     """The rectangle of this size nearest to (x, y) that lies in the frame and overlaps no other."""
     for distance in range(8, 160, 4):
         for eighth in range(16):
-            angle = eighth * pi / 8
+            angle = (eighth - 3) * pi / 8  # above and to the right at first
             left = x + (distance + width / 2) * cos(angle) - width / 2
             top = y + (distance + height / 2) * sin(angle) - height / 2
             box = left, top, left + width, top + height

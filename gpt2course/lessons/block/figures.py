@@ -162,7 +162,7 @@ def who_moves(
     for left, word, amount in zip(lefts[n:], outputs, moved, strict=True):
         drawn.box(left, 132, 86, 34, word, NEW if amount > 0 else "#f1f3f5", rx=5)
         said = f"moves by {amount:.2f}" if amount > 0 else "stays"
-        drawn.text(left + 43, 184, said, "middle", 12)
+        drawn.text(left + 43, 184, said, "middle", 11)
     shown = [f"{w} moves by {a:.2f}" for w, a in zip(outputs, moved, strict=True) if a > 0]
     stays = [w for w, a in zip(outputs, moved, strict=True) if not a > 0]
     alt = f"{name}: changed is {inputs[changed]!r}, input {changed + 1} of {len(inputs)}. "
