@@ -28,8 +28,8 @@ def pipeline_svg() -> str:
     html = pipeline().html
     svg = html[html.index("<svg") : html.index("</svg>") + len("</svg>")]
     svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1b1b1b" ', 1)
-    ground = '<rect width="100%" height="100%" fill="#ffffff"/><defs>'
-    return svg.replace("<defs>", ground, 1) + "\n"
+    ground = '><rect x="-50%" y="-50%" width="200%" height="200%" fill="#ffffff"/>'
+    return svg.replace(">", ground, 1) + "\n"
 
 
 def card_html() -> str:
@@ -44,7 +44,7 @@ def card_html() -> str:
 
 
 def main() -> None:
-    from browser import CHROMIUM, FLAGS
+    from browser.lab import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
 
     write_whole(HERE / "gpt2.svg", pipeline_svg().encode())

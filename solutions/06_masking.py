@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from gpt2course import check
 from gpt2course.lessons.masking import (
-    loss_curves, mask_switch, matrices, pipeline, training_examples, two_losses, weights_of,
+    loss_lines, mask_switch, matrices, pipeline, training_examples, two_losses, weights_of,
 )
 from gpt2course.mine import attention_scores, attention_weights, blend_values
 
@@ -509,7 +509,8 @@ variants = {
 torch.set_num_threads(1)
 with tqdm(total=200 * len(variants), desc="steps") as progress:
     trained = {name: train(attend, progress) for name, attend in variants.items()}
-loss_curves({name: curve for name, (_, curve) in trained.items()}, floor)
+usual = {name: curve for name, (_, curve) in trained.items()}
+loss_lines(usual, {"floor": floor}, "Four of the five fall below what is possible")
 
 # %% [markdown]
 # Every line below the floor has done the impossible. If you see only this picture, "no mask" looks

@@ -25,7 +25,9 @@ from gpt2course import check
 from gpt2course import mlp as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
-from gpt2course.lessons.mlp import figures, gelu_slider, matrices, pipeline, unit_slider
+from gpt2course.lessons.mlp import (
+    figures, gelu_slider, loss_lines, matrices, pipeline, unit_slider,
+)
 from gpt2course.mine import masked_attention
 from gpt2course.model import GPT2, parameter_table
 
@@ -532,7 +534,8 @@ for name, model in (("with the bend", with_bend), ("without", without)):
         optimizer.step()
         curves[name].append(loss.item())
 assert curves["with the bend"][-1] < 1e-3 and abs(curves["without"][-1] - floor) < 1e-3
-figures.loss_lines(curves, floor)
+title = "Without the bend the loss stays at what one matrix can do"
+loss_lines(curves, {"one matrix at best": floor}, title, "mean squared error", decimals=4)
 
 # %% [markdown]
 # At one sixteenth, the error of the best single matrix from section 1. No training gets below it.

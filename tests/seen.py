@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from html import unescape
 from typing import NamedTuple
 
@@ -57,23 +57,28 @@ def shapes(picture, tag: str, **look: str) -> list[Shape]:
     return [
         shape
         for svg in drawings(picture)
-        for shape in _walk(svg, 0.0, 0.0)
+        for shape in walk(svg)
         if shape.tag == tag and wanted.items() <= shape.look.items()
     ]
 
 
-def _walk(element: ElementTree.Element, x: float, y: float) -> Iterator[Shape]:
+def walk(
+    element: ElementTree.Element, without: Collection[str] = (), x: float = 0, y: float = 0
+) -> Iterator[Shape]:
+    """An element and all within it, but for those of some classes."""
     moved = re.match(r"translate\((\S+) (\S+)\)", element.get("transform", ""))
     if moved:
         x, y = x + float(moved[1]), y + float(moved[2])
     look, tag = dict(element.attrib), element.tag.rpartition("}")[2]
+    if look.get("class") in without:
+        return
     numbers = [float(n) for n in NUMBER.findall(look.get("d", ""))]
     corner = {"circle": ("cx", "cy")}.get(tag, ("x", "y"))
     numbers = numbers or [float(look[name]) for name in corner if name in look]
     points = [(a + x, b + y) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
     yield Shape(tag, look, "".join(element.itertext()), points)
     for child in element:
-        yield from _walk(child, x, y)
+        yield from walk(child, without, x, y)
 
 
 def texts(picture) -> list[str]:

@@ -154,12 +154,9 @@ def _path(query: _Place, key: _Place) -> tuple[Point, ...]:
 
 
 def heat(
-    names: Sequence[str],
-    weights: Float[Tensor, "T T"],
-    query: int | None = None,
-    cell: int = 0,
+    names: Sequence[str], weights: Float[Tensor, "T T"], query: int | None = None, cell: int = 0,
     beside: bool = True,
-) -> Drawing:
+) -> Drawing:  # fmt: skip
     """The weights of one head: row = the token that reads, column = the one that is read.
 
     Args:
@@ -260,9 +257,7 @@ def reading_of(weights: Float[Tensor, "T T"]) -> str:
 
 
 def head_grid(
-    pieces: Pieces,
-    weights: Float[Tensor, "L nh T T"],
-    chosen: tuple[int, int | None] | None = None,
+    pieces: Pieces, weights: Float[Tensor, "L nh T T"], chosen: tuple[int, int | None] | None = None
 ) -> Picture:
     """The maps of every layer (row) and head (column), small, on one scale.
 

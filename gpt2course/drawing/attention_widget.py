@@ -20,12 +20,11 @@ from gpt2course.drawing.attention_maps import (
     labels_of,
 )
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable
+from gpt2course.drawing.twin import Playable, slider, switch, toggle
 from gpt2course.inspection import head_weights
 from gpt2course.model import GPT2
 
 MOST = 256  # tokens whose attention is shown; a map of more is no longer read
-LABEL = {"description_width": "70px"}
 READ_BY_LISTENING = ("wte", "wpe", "h.0.attn.c_attn", "h.0.ln_2", "h.0.mlp.c_fc", "ln_f")
 
 
@@ -37,16 +36,6 @@ class Coder(Protocol):
     def decode(self, ids: Sequence[int]) -> str: ...
 
     def token_bytes(self, token_id: int) -> bytes: ...
-
-
-def choice(description: str) -> ipywidgets.ToggleButtons:
-    """Buttons of which one is pressed, beside their description."""
-    return ipywidgets.ToggleButtons(
-        options=[],
-        description=description,
-        layout={"display": "flex"},
-        style={**LABEL, "button_width": "auto"},
-    )
 
 
 def has_attention(model: Any) -> bool:
@@ -91,13 +80,9 @@ def ids_of(coder: Coder, text: str) -> list[int]:
 
 
 def attention_to_play(
-    model: GPT2,
-    tokenizer: Coder,
-    text: str,
-    layer: int = 0,
-    head: int | None = None,
+    model: GPT2, tokenizer: Coder, text: str, layer: int = 0, head: int | None = None,
     token: int | None = None,
-) -> Playable:
+) -> Playable:  # fmt: skip
     """Choose layer, head and token; lines from the token, and the map of all pairs, follow.
 
     Args:
@@ -123,7 +108,11 @@ class AttentionPanel:
         self._quiet = False  # while several controls change at once
         self.pieces: list[bytes] = []
         self.weights = torch.empty(0, 0, 0, 0)
-        self._make_controls()
+        self.layer, self.head = switch("layer:", []), switch("head:", [])
+        self.token = slider("token:", 0, 0, 1)
+        self.tokens = switch("or press one:", [])
+        self.tokens.layout.display = None  # there may be many: they stand below their description
+        self.as_grid, self.as_table = toggle("all heads at once"), toggle("attention as a table")
         self.lines, self.heat, self.grid, self.table = (ipywidgets.HTML() for _ in range(4))
         switches = ipywidgets.HBox([self.as_grid, self.as_table])
         self.widget = ipywidgets.VBox(
@@ -137,26 +126,8 @@ class AttentionPanel:
         self.token.observe(self._follow_slider, names="value")
         self.tokens.observe(self._follow_buttons, names="index")
 
-    def _make_controls(self) -> None:
-        self.layer = choice("layer:")
-        self.head = choice("head:")
-        self.token = ipywidgets.IntSlider(
-            0, 0, 1, description="token:", layout={"width": "480px"}, style=LABEL
-        )
-        self.tokens = choice("or press one:")
-        self.tokens.layout.display = None  # there may be many: they stand below their description
-        self.as_grid = ipywidgets.ToggleButton(
-            description="all heads at once", layout={"width": "190px"}
-        )
-        self.as_table = ipywidgets.ToggleButton(
-            description="attention as a table", layout={"width": "190px"}
-        )
-
     def read(
-        self,
-        pieces: Sequence[bytes],
-        weights: Float[Tensor, "L nh T T"],
-        token: int | None = None,
+        self, pieces: Sequence[bytes], weights: Float[Tensor, "L nh T T"], token: int | None = None
     ) -> None:
         """Show another text, or another model's reading; layer and head stay where they can.
 

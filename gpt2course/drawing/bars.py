@@ -29,14 +29,9 @@ class Bar(NamedTuple):
 
 
 def bars(
-    rows: Sequence[Bar],
-    title: str = "",
-    full: float | None = None,
-    length: float = 360,
-    marked: str = "",
-    high: float = HIGH,
-    together: int = 0,
-) -> Drawing:
+    rows: Sequence[Bar], title: str = "", full: float | None = None, length: float = 360,
+    marked: str = "", high: float = HIGH, together: int = 0,
+) -> Drawing:  # fmt: skip
     """Bars below each other; those of negative values lead to the left.
 
     Args:

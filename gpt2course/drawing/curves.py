@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, cos, floor, isfinite, log10, radians, sin
+from math import ceil, cos, floor, isfinite, log10, pi, radians, sin
 
 from gpt2course.drawing.colours import CURVES, DASHES, PAGE
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, column, row, wide
 
 Curve = Sequence[tuple[float, float]]  # pairs (x, y)
+Series = Mapping[str, Sequence[float]]  # values by name
 SIZE = (460, 210)  # of a plot without what is written around it
+Rect = tuple[float, float, float, float]  # left, top, right, bottom
 GAP = 17  # between the names of two curves
 CORNERS = ((0, 0), (4, 45), (3, -90), (4, 0), (3, 90), (5, -90))  # of the marks, and their turn
 
@@ -92,29 +94,22 @@ def steps(values: Sequence[float], first: float = 0, every: float = 1) -> list[t
 
 
 def plot(
-    series: Mapping[str, Curve],
-    x: Axis,
-    y: Axis,
-    title: str = "",
-    lines: Mapping[str, float] | None = None,
-    names: Mapping[str, str] | None = None,
-    marks: bool = False,
-    joined: bool = True,
-    verticals: Mapping[float, str] | None = None,
-    notes: Iterable[tuple[float, float, str]] = (),
-    size: tuple[float, float] = SIZE,
+    series: Mapping[str, Curve], x: Axis, y: Axis, title: str = "",
+    lines: Mapping[str, float] | None = None, names: Mapping[str, str] | None = None,
+    marks: bool = False, joined: bool = True, verticals: Mapping[float, str] | None = None,
+    notes: Iterable[tuple[float, float, str]] = (), size: tuple[float, float] = SIZE,
     decimals: int = 2,
-) -> Drawing:
+) -> Drawing:  # fmt: skip
     """Curves, each with its name and last value at its end.
 
     Args:
         series: the curves by name; values that are nan or infinite are left out.
-        lines: values for horizontal dashed lines, by name.
+        lines: values for horizontal dashed lines, by name; one called "" is not named.
         names: what stands at the ends instead, under the curve's name; {} for nothing.
         marks: whether every point has a mark, of another shape for each curve.
         joined: whether lines lead from point to point.
         verticals: what stands at which vertical lines.
-        notes: texts beside a point each.
+        notes: texts beside a point each, where there is room.
         decimals: of the values at the ends.
     """
     lines, verticals = dict(lines or {}), dict(verticals or {})
@@ -136,21 +131,47 @@ def plot(
             x(value) + (-6 if late else 6), 12 + 16 * i, said, "end" if late else "start", 12
         )
     for i, curve in enumerate(series.values()):
-        places = [(x(a), height - y(b)) for a, b in thinned(curve)]
+        places = [(x(a), height - y(b)) for a, b in (curve if x.log else thinned(curve))]
+        places = [*{round(place[0]): place for place in places}.values()] if x.log else places
         if joined and places:
             drawn.line(*places, stroke=CURVES[i % 6], thick=2, dash=DASHES[i % 6], kind="curve")
         for place in places if marks else places[-1:] * (len(places) == 1):
             mark(drawn, *place, i)
-    for i, (a, b, said) in enumerate(notes):
-        drawn.text(x(a) + 7, height - y(b) + (15 if i % 2 else -7), said, size=12)
+    taken = [(x(a) - 4, height - y(b) - 4, x(a) + 4, height - y(b) + 4) for a, b in points]
+    for a, b, said in notes:
+        at = x(a), height - y(b)
+        taken.append(free_place(*at, wide(said, 12), 12, taken, (0, -16, width + 80, height)))
+        drawn.text(taken[-1][0], taken[-1][3] - 2, said, size=12)
     if names is None:
         names = {name: f"{name}, {c[-1][1]:.{decimals}f}" for name, c in series.items() if c}
     ends = [(height - y(series[n][-1][1]), said, [*series].index(n)) for n, said in names.items()]
-    ends += [(height - y(v), f"{n}, {_written(v, decimals)}", -1) for n, v in lines.items()]
+    ends += [(height - y(v), f"{n}, {_written(v, decimals)}", -1) for n, v in lines.items() if n]
     _names(drawn, sorted(ends), width, height)
     if title:
         drawn.head(title)
     return drawn
+
+
+def free_place(
+    x: float, y: float, width: float, height: float, taken: Sequence[Rect], frame: Rect
+) -> Rect:
+    """The rectangle of this size nearest to (x, y) that lies in the frame and overlaps no other."""
+    for distance in range(8, 160, 4):
+        for eighth in range(16):
+            angle = (eighth - 3) * pi / 8  # above and to the right at first
+            left = x + (distance + width / 2) * cos(angle) - width / 2
+            top = y + (distance + height / 2) * sin(angle) - height / 2
+            box = left, top, left + width, top + height
+            inside = all(a > b for a, b in zip(box[:2], frame[:2], strict=True))
+            inside = inside and all(a < b for a, b in zip(box[2:], frame[2:], strict=True))
+            if inside and not any(_overlap(box, other) for other in taken):
+                return box
+    return x, y, x + width, y + height
+
+
+def _overlap(one: Rect, other: Rect) -> bool:
+    across = one[0] - 1 < other[2] and other[0] < one[2] + 1
+    return across and one[1] - 1 < other[3] and other[1] < one[3] + 1
 
 
 def _names(
@@ -207,14 +228,9 @@ def panels(plots: Sequence[Drawing], names: Iterable[str], title: str, marks=Fal
 
 
 def curves(
-    series: Mapping[str, Curve],
-    title: str,
-    y_label: str,
-    lines: Mapping[str, float] | None = None,
-    y_range: tuple[float, float] | None = None,
-    x_label: str = "training step",
-    decimals: int = 2,
-) -> Picture:
+    series: Mapping[str, Curve], title: str, y_label: str, lines: Mapping[str, float] | None = None,
+    y_range: tuple[float, float] | None = None, x_label: str = "training step", decimals: int = 2,
+) -> Picture:  # fmt: skip
     """Curves over the training steps, each with its name and last value at its end.
 
     Args:
@@ -225,7 +241,9 @@ def curves(
         decimals: of the values at the ends.
     """
     lines, (low, high) = dict(lines or {}), y_range or (None, None)
-    drawn = plot(series, Axis(x_label), Axis(y_label, low, high), title, lines, decimals=decimals)
+    drawn = plot(series, Axis(x_label), Axis(y_label, low, high), "", lines, decimals=decimals)
+    drawn.room((-66, 0), (-66, 1))  # so that stacked curves stand over the same steps
+    drawn.head(title)
     told = [_told(name, curve, decimals) for name, curve in series.items()]
     told += [f"dashed line {name} at {_written(value, decimals)}" for name, value in lines.items()]
     return drawn.picture(f"{title}. {y_label} by {x_label}: " + "; ".join(told))
@@ -247,37 +265,28 @@ def _told(name: str, curve: Curve, decimals: int) -> str:
 
 
 def loss_lines(
-    series: Mapping[str, Sequence[float]],
-    lines: Mapping[str, float],
-    title: str,
-    unit: str = "nats per token",
-) -> Picture:
-    """Loss over the training steps, one curve each, and levels to hold them against.
-
-    Args:
-        series: the loss at every step.
-        lines: levels by name.
-        unit: what the loss is measured in.
-    """
+    series: Series, lines: Mapping[str, float], title: str, unit: str = "nats per token",
+    decimals: int = 2,
+) -> Picture:  # fmt: skip
+    """Loss over the training steps, one curve each, and levels by name to hold them against."""
+    lines = {name: float(level) for name, level in lines.items()}
     ends = {name: sum(losses[-20:]) / len(losses[-20:]) for name, losses in series.items()}
-    names = {name: f"{name}, {end:.2f} at the end" for name, end in ends.items()}
+    names = {name: f"{name}, {end:.{decimals}f} at the end" for name, end in ends.items()}
     data = {name: steps(losses) for name, losses in series.items()}
     high = 1.12 * max(*lines.values(), *(losses[0] for losses in series.values()))
-    y = Axis(f"loss ({unit})", 0, high)
-    told = [f"{n} begins at {series[n][0]:.2f} and ends at {end:.2f}" for n, end in ends.items()]
-    told += [f"{name} {level:.2f}" for name, level in lines.items()]
-    drawn = plot(data, Axis("training step"), y, title, lines, names)
+    axes, levels = (Axis("training step"), Axis(f"loss ({unit})", 0, high)), lines.items()
+    told = [
+        f"{name} begins at {series[name][0]:.{decimals}f} and ends at {end:.{decimals}f}"
+        for name, end in ends.items()
+    ] + [f"{name} {level:.{decimals}f}" for name, level in levels]
+    drawn = plot(data, *axes, title, lines, names, decimals=decimals)
     return drawn.picture(f"{title}. Loss in {unit}: " + "; ".join(told))
 
 
 def dots(
-    rows: Mapping[str, Mapping[int, tuple[float, str]]],
-    axis: Axis,
-    kinds: Sequence[str],
-    title: str,
-    verticals: Mapping[float, str] | None = None,
-    width: float = 460,
-) -> Drawing:
+    rows: Mapping[str, Mapping[int, tuple[float, str]]], axis: Axis, kinds: Sequence[str],
+    title: str, verticals: Mapping[float, str] | None = None, width: float = 460,
+) -> Drawing:  # fmt: skip
     """A row for each name with dots on one axis, the smallest and the largest with their texts.
 
     Args:

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
 from gpt2course.drawing.colours import BLUE, INK, READ
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO
 from gpt2course.drawing.tables import table
 from gpt2course.drawing.tokens import boxes, piece_text
+from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
 
 BAR = 260  # pixels of a bar that stands for 100 %
 SHOWN = 128  # tokens of a long text that are drawn, the last ones
@@ -31,6 +36,24 @@ class Candidate(NamedTuple):
     prob: float
     own: float | None = None
     cut: bool = False
+
+
+def drawn_with(
+    logits: Float[Tensor, " V"], temperature: float = 1.0, top_k: int | None = None,
+    top_p: float = 1.0,
+) -> tuple[Float[Tensor, " V"], Bool[Tensor, " V"]]:  # fmt: skip
+    """The probability that every token is drawn with, and which tokens may be drawn.
+
+    Temperature, top_k, top_p, in this order, as `sample_next` has them; temperature 0 is certain.
+    What a small temperature rounds to 0 is not cut off by that.
+    """
+    if temperature == 0:
+        kept = torch.zeros_like(logits, dtype=torch.bool).index_fill(0, logits.argmax(), True)
+        return kept.to(logits.dtype), kept
+    scores = apply_temperature((logits - logits.max())[None], temperature)
+    kept = scores if top_k is None else keep_top_k(scores, top_k)
+    kept = keep_top_p(kept, top_p) if top_p < 1 else kept
+    return kept[0].softmax(dim=-1), (kept == scores)[0]
 
 
 def percent(prob: float) -> str:
@@ -145,14 +168,16 @@ def own_rest_of(candidates: Sequence[Candidate]) -> float | None:
 
 
 def bar(
-    prob: float, height: int = 22, own: float | None = None, cut: bool = False, full: int = BAR
-) -> str:
+    prob: float, height: int = 22, own: float | None = None, cut: bool = False, full: int = BAR,
+    said: str = "",
+) -> str:  # fmt: skip
     """A probability as a bar with its number, in HTML; a dashed frame shows the model's own.
 
     Args:
         height: of the line, in pixels.
         own, cut: as a Candidate has them.
         full: pixels of a bar that stands for 100 %.
+        said: what is written behind it; the probability, and what it was, without it.
     """
     filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:{BLUE}">'
     drawn = f"{filled}</div>"
@@ -167,7 +192,7 @@ def bar(
         )
     return (
         f'<div style="display:flex;align-items:center;gap:8px;height:{height}px;line-height:1">'
-        f'{drawn}<div style="white-space:nowrap">{chance(prob, own, cut)}</div></div>'
+        f'{drawn}<div style="white-space:nowrap">{said or chance(prob, own, cut)}</div></div>'
     )
 
 
@@ -180,12 +205,9 @@ def _box(piece: bytes, cut: bool = False) -> str:
 
 
 def explorer_picture(
-    pieces: Sequence[bytes],
-    probs: Sequence[float | None],
-    candidates: Sequence[Candidate],
-    heading: str,
-    ids: Sequence[int] = (),
-) -> Picture:
+    pieces: Sequence[bytes], probs: Sequence[float | None], candidates: Sequence[Candidate],
+    heading: str, ids: Sequence[int] = (),
+) -> Picture:  # fmt: skip
     """The text so far above the table of what may come next."""
     text, table = text_so_far(pieces, probs, ids), next_tokens(candidates, heading)
     return Picture(text.html + table.html, f"text so far: {text.alt}\n{table.alt}")

@@ -8,13 +8,12 @@ from typing import Any
 
 import ipywidgets
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gpt2course.drawing.attention_widget import (
     AttentionPanel,
     Coder,
-    choice,
     device_of,
     has_attention,
     ids_of,
@@ -25,6 +24,7 @@ from gpt2course.drawing.explorer import (
     Candidate,
     bar,
     chance,
+    drawn_with,
     explorer_picture,
     next_tokens,
     own_rest_of,
@@ -35,9 +35,8 @@ from gpt2course.drawing.explorer import (
 )
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.tokens import piece_text
-from gpt2course.drawing.twin import Playable
+from gpt2course.drawing.twin import Playable, named, slider, stops, switch, toggle
 from gpt2course.model import GPT2
-from gpt2course.sampling import apply_temperature, keep_top_k
 
 NextLogits = Callable[[list[int]], Float[Tensor, " V"]]
 TOP = 10
@@ -61,51 +60,19 @@ def next_logits_of(model: GPT2) -> NextLogits:
     return next_logits
 
 
-def probs_of(
-    logits: Float[Tensor, " V"], temperature: float = 1.0, top_k: int | None = None
-) -> Float[Tensor, " V"]:
-    """The probability that every token is drawn with; temperature 0 is sure of the likeliest."""
-    if temperature == 0:
-        return torch.zeros_like(logits).index_fill(0, logits.argmax(), 1.0)
-    logits = logits - logits.max()  # so that a small temperature is no inf
-    scores = apply_temperature(logits[None], temperature)
-    return (scores if top_k is None else keep_top_k(scores, top_k))[0].softmax(dim=-1)
-
-
-def kept_by(
-    logits: Float[Tensor, " V"], temperature: float = 1.0, top_k: int | None = None
-) -> Bool[Tensor, " V"]:
-    """Which tokens may be drawn; what a small temperature rounds to 0 is not cut off by that."""
-    if temperature == 0:
-        return probs_of(logits, 0) > 0
-    if top_k is None:
-        return torch.ones_like(logits, dtype=torch.bool)
-    return keep_top_k(logits[None], top_k)[0] == logits
-
-
 def candidates_of(
-    logits: Float[Tensor, " V"],
-    coder: Coder,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    k: int = TOP,
-) -> list[Candidate]:
+    logits: Float[Tensor, " V"], coder: Coder, temperature: float = 1.0,
+    top_k: int | None = None, k: int = TOP,
+) -> list[Candidate]:  # fmt: skip
     """The k tokens likeliest to the model, without the impossible; those cut off are marked."""
-    own, probs = probs_of(logits), probs_of(logits, temperature, top_k)
-    kept = kept_by(logits, temperature, top_k)
+    own, (probs, kept) = logits.softmax(-1), drawn_with(logits, temperature, top_k)
     changed = temperature != 1 or bool((own[~kept] > 0).any())
     order = own.argsort(descending=True, stable=True)[:k].tolist()  # equals in the order of ids
     return [
-        Candidate(
-            i,
-            coder.token_bytes(i),
-            probs[i].item(),
-            own[i].item() if changed else None,
-            not bool(kept[i]),
-        )
-        for i in order
-        if own[i] > 0
-    ]
+        Candidate(i, coder.token_bytes(i), probs[i].item(), own[i].item() if changed else None,
+                  not bool(kept[i]))
+        for i in order if own[i] > 0
+    ]  # fmt: skip
 
 
 class GrowingText:
@@ -135,7 +102,7 @@ class GrowingText:
 
     def next_probs(self, temperature: float = 1.0, top_k: int | None = None) -> Float[Tensor, " V"]:
         """The probability that every token is drawn with; at temperature 0 one is certain."""
-        return probs_of(self._logits, temperature, top_k)
+        return drawn_with(self._logits, temperature, top_k)[0]
 
     def candidates(
         self, temperature: float = 1.0, k: int = TOP, top_k: int | None = None
@@ -178,14 +145,6 @@ class GrowingText:
         """The tokens so far, and the table of what may come next."""
         found, heading = self.candidates(temperature, top_k=top_k), heading_of(temperature, top_k)
         return explorer_picture(self.pieces, self.probs, found, heading, self.ids)
-
-    def drawn_text(self) -> Picture:
-        """The tokens so far alone."""
-        return text_so_far(self.pieces, self.probs, self.ids)
-
-    def as_table(self) -> Picture:
-        """The tokens so far as a table."""
-        return text_table(self.pieces, self.probs, self.ids)
 
     @property
     def pieces(self) -> list[bytes]:
@@ -264,14 +223,9 @@ def heading_of(temperature: float, top_k: int | None = None) -> str:
 
 
 def explorer(
-    next_logits: NextLogits | GPT2,
-    coder: Coder,
-    start: str,
-    seed: int = 0,
-    beside: Mapping[str, Any] | None = None,
-    attention: bool = False,
-    name: str = "this model",
-) -> Playable:
+    next_logits: NextLogits | GPT2, coder: Coder, start: str, seed: int = 0,
+    beside: Mapping[str, Any] | None = None, attention: bool = False, name: str = "this model",
+) -> Playable:  # fmt: skip
     """Explore what a model expects: choose the next token, draw it, step back, start again.
 
     Where the model is a GPT-2, its attention can be opened below.
@@ -287,15 +241,15 @@ def explorer(
         name: what the first model is called where there are others.
     """
     growing = GrowingText(_as_function(next_logits), coder, start, seed)
-    models, followers = {name: (next_logits, coder)}, []
+    models, followers = {name: next_logits}, []
     for other, given in (beside or {}).items():
         if other in models:
             raise ValueError(f"every model must have a name of its own, got {other!r} twice")
-        model, its_coder = given if isinstance(given, tuple) else (given, coder)
-        models[other] = model, its_coder
-        followers.append(Follower(other, _as_function(model), its_coder, coder))
-    seen = {n: model for n, (model, _) in models.items() if has_attention(model)}
-    panel = _Panel(growing, start, followers, seen, name, attention)
+        models[other], its_coder = given if isinstance(given, tuple) else (given, coder)
+        followers.append(Follower(other, _as_function(models[other]), its_coder, coder))
+    seen = {n: model for n, model in models.items() if has_attention(model)}
+    looks = _Attention(growing, followers, seen, attention) if seen else None
+    panel = _Panel(growing, start, followers, looks, name)
     return Playable(panel.widget, panel.picture())
 
 
@@ -308,85 +262,69 @@ class _Panel:
     """The Explorer's controls; what they show is always the state of one GrowingText."""
 
     def __init__(
-        self,
-        growing: GrowingText,
-        start: str,
-        followers: Sequence[Follower],
-        seen: Mapping[str, GPT2],
-        name: str,
-        attention: bool,
-    ):
-        self.growing, self.followers, self.name = growing, followers, name
-        self.looks = _Attention(growing, followers, seen, attention) if seen else None
-        self.full = BAR // 2 if followers else BAR
-        self.start = ipywidgets.Text(
-            start, description="start:", continuous_update=False, layout={"width": "520px"}
-        )
-        self._make_sliders()
+        self, growing: GrowingText, start: str, followers: Sequence[Follower],
+        looks: _Attention | None, name: str,
+    ):  # fmt: skip
+        self.growing, self.followers, self.looks, self.name = growing, followers, looks, name
+        self.full, wide = (BAR // 2, "150px") if followers else (BAR, "190px")
+        self.start = ipywidgets.Text(start, continuous_update=False, **named("start:"))
+        narrow = {"layout": {"width": "360px"}}
+        self.temperature = slider("temperature", 1.0, 0.0, 2.0, 0.1, readout_format=".1f", **narrow)
+        cuts = [(str(k), k) for k in CUTS if k < growing.vocab_size]
+        self.top_k = stops("top-k", [*cuts, ("all", 0)], 0, **narrow)
+        self.as_table = toggle("the same as a table")
         self.text = ipywidgets.HTML(layout={"min_height": "116px"})  # two lines, so that rows stay
         self.heading, self.said, self.table = (ipywidgets.HTML() for _ in range(3))
-        wide = {"width": "150px" if followers else "190px"}
-        self.tokens = [ipywidgets.Button(layout=wide) for _ in range(TOP)]
+        self.tokens = [ipywidgets.Button(layout={"width": wide}) for _ in range(TOP)]
         self.bars = [ipywidgets.HTML() for _ in range(TOP + 1)]
-        self.rows = [ipywidgets.HBox(pair) for pair in zip(self.tokens, self.bars, strict=False)]
-        others = ipywidgets.Label("all others", layout=wide)
-        self.rows.append(ipywidgets.HBox([others, self.bars[-1]]))
+        others = ipywidgets.Label("all others", layout={"width": wide})
+        pairs = zip([*self.tokens, others], self.bars, strict=True)
+        self.rows = [ipywidgets.HBox(pair) for pair in pairs]
         self.columns = [ipywidgets.HTML(layout={"width": "460px"}) for _ in followers]
         self.widget = self._laid_out()
-        self._connect()
+        for rank, button in enumerate(self.tokens):
+            button.on_click(lambda _, rank=rank: self._choose(rank))
+        self.start.observe(lambda _: self._start_again(), names="value")
+        for control in (self.temperature, self.top_k, self.as_table):
+            control.observe(lambda _: self.show(), names="value")
         self.show(moved=True)
 
-    def _make_sliders(self) -> None:
-        style = {"description_width": "90px"}
-        self.temperature = ipywidgets.FloatSlider(
-            1.0, min=0, max=2, step=0.1, description="temperature", readout_format=".1f",
-            layout={"width": "360px"}, style=style,
-        )  # fmt: skip
-        cuts = [(str(k), k) for k in CUTS if k < self.growing.vocab_size]
-        self.top_k = ipywidgets.SelectionSlider(
-            options=[*cuts, ("all", 0)], value=0, description="top-k",
-            layout={"width": "360px"}, style=style,
-        )  # fmt: skip
-
     def _laid_out(self) -> ipywidgets.VBox:
-        self.steps = {
-            name: ipywidgets.Button(description=name, layout={"width": "auto"})
-            for name in ("draw one", f"draw {DRAWS}", "step back", "start again")
+        actions = {
+            "draw one": lambda: self._draw(1),
+            f"draw {DRAWS}": lambda: self._draw(DRAWS),
+            "step back": self._step_back,
+            "start again": self._start_again,
         }
-        self.as_table = ipywidgets.ToggleButton(
-            description="the same as a table", layout={"width": "190px"}
-        )
-        beside = {"flex_flow": "row wrap", "align_items": "flex-start"}
+        steps = [ipywidgets.Button(description=name, layout={"width": "auto"}) for name in actions]
+        for button in steps:
+            button.on_click(lambda pressed: actions[pressed.description]())
         width = {"width": "440px"} if self.columns else {}
         found = ipywidgets.VBox([self.heading, *self.rows], layout=width)
+        wraps = {"flex_flow": "row wrap", "align_items": "flex-start"}
         return ipywidgets.VBox(
             [
                 self.start,
-                ipywidgets.HBox([self.temperature, self.top_k], layout={"flex_flow": "row wrap"}),
-                ipywidgets.HBox([*self.steps.values()]),
+                ipywidgets.HBox([self.temperature, self.top_k], layout=wraps),
+                ipywidgets.HBox(steps),
                 self.said,
                 self.text,
-                ipywidgets.HBox([found, *self.columns], layout=beside) if self.columns else found,
+                ipywidgets.HBox([found, *self.columns], layout=wraps),
                 self.as_table,
                 self.table,
                 *([self.looks.widget] if self.looks else []),
             ]
         )
 
-    def _connect(self) -> None:
-        for rank, button in enumerate(self.tokens):
-            button.on_click(lambda _, rank=rank: self._choose(rank))
-        actions = (self._draw, self._draw_many, self._step_back, self._start_again)
-        for button, action in zip(self.steps.values(), actions, strict=True):
-            button.on_click(lambda _, action=action: action())
-        self.start.observe(lambda _: self._start_again(), names="value")
-        for control in (self.temperature, self.top_k, self.as_table):
-            control.observe(lambda _: self.show(), names="value")
-
     @property
     def settings(self) -> tuple[float, int | None]:
         """Temperature and top-k as they are set."""
         return self.temperature.value, self.top_k.value or None
+
+    def found(self) -> list[Candidate]:
+        """What may come next, as it is set."""
+        temperature, top_k = self.settings
+        return self.growing.candidates(temperature, top_k=top_k)
 
     def show(self, said: str = "", moved: bool = False) -> None:
         """Draw anew.
@@ -395,22 +333,24 @@ class _Panel:
             said: a sentence for the learner.
             moved: whether the text has changed.
         """
-        temperature, top_k = self.settings
-        found = self.growing.candidates(temperature, top_k=top_k)
+        growing, found = self.growing, self.found()
         if moved:
-            self.text.value = self.growing.drawn_text().html
+            self.text.value = text_so_far(growing.pieces, growing.probs, growing.ids).html
             for follower in self.followers:
-                follower.follow(self.growing.ids)
+                follower.follow(growing.ids)
             if self.looks:
                 self.looks.show()
-        heading = self._heading()
         own = " A dashed frame: what the model says." * (found[0].own is not None)
         press = f": press one (Tab moves, Enter presses).{own}"
-        self.heading.value = f"<b>{escape(heading)}</b>{press}"
+        self.heading.value = f"<b>{escape(self._heading())}</b>{press}"
         self._show_rows(found)
         for column, follower in zip(self.columns, self.followers, strict=True):
-            column.value = follower.picture(temperature, top_k, self.full).html
-        self.table.value = self._as_table(found).html if self.as_table.value else ""
+            column.value = follower.picture(*self.settings, self.full).html
+        table = ""
+        if self.as_table.value:
+            table = text_table(growing.pieces, growing.probs, growing.ids).html
+            table += next_tokens(found, self._heading(), self.full).html
+        self.table.value = table
         self.said.value = f'<div role="status">{escape(said)}</div>'
 
     def _show_rows(self, found: Sequence[Candidate]) -> None:
@@ -423,46 +363,31 @@ class _Panel:
                 said = chance(one.prob, one.own, one.cut)
                 button.tooltip = f"{token}, {said}" if one.cut else f"choose {token}, {said}"
                 self.bars[rank].value = bar(one.prob, LINE, one.own, one.cut, self.full)
-        rest, own = rest_of(found), own_rest_of(found)
-        self.bars[-1].value = bar(rest, LINE, own, full=self.full)
+        self.bars[-1].value = bar(rest_of(found), LINE, own_rest_of(found), full=self.full)
 
     def _heading(self) -> str:
         heading = heading_of(*self.settings)
         return f"{self.name}: {heading}" if self.followers else heading
 
-    def _as_table(self, found: Sequence[Candidate]) -> Picture:
-        text, table = self.growing.as_table(), next_tokens(found, self._heading(), self.full)
-        return Picture(text.html + table.html, f"{text.alt}\n{table.alt}")
-
     def picture(self) -> Picture:
         """All that is shown, as it is now."""
-        temperature, top_k = self.settings
-        found = self.growing.candidates(temperature, top_k=top_k)
-        pictures = [
-            explorer_picture(
-                self.growing.pieces, self.growing.probs, found, self._heading(), self.growing.ids
-            ),
-            *(follower.picture(temperature, top_k) for follower in self.followers),
-        ]
-        if self.looks and self.looks.is_open:
+        growing = self.growing
+        parts = growing.pieces, growing.probs, self.found(), self._heading(), growing.ids
+        pictures = [explorer_picture(*parts)]
+        pictures += [follower.picture(*self.settings) for follower in self.followers]
+        if self.looks and self.looks.toggle.value:
             pictures.append(self.looks.picture())
-        return Picture(
-            "".join(picture.html for picture in pictures),
-            "\n".join(picture.alt for picture in pictures),
-        )
+        html = "".join(picture.html for picture in pictures)
+        return Picture(html, "\n".join(picture.alt for picture in pictures))
 
     def _choose(self, rank: int) -> None:
-        found = self.growing.candidates(self.temperature.value, top_k=self.settings[1])
+        found = self.found()
         if rank < len(found) and not found[rank].cut:
             self.growing.choose(found[rank].token_id, *self.settings)
         self.show(moved=True)
 
-    def _draw(self) -> None:
-        self.growing.draw(*self.settings)
-        self.show(moved=True)
-
-    def _draw_many(self) -> None:
-        for _ in range(DRAWS):
+    def _draw(self, times: int) -> None:
+        for _ in range(times):
             self.growing.draw(*self.settings)
         self.show(moved=True)
 
@@ -483,32 +408,19 @@ class _Attention:
     """The attention below the Explorer, of one of its models; computed while it is open."""
 
     def __init__(
-        self,
-        growing: GrowingText,
-        followers: Sequence[Follower],
-        seen: Mapping[str, GPT2],
+        self, growing: GrowingText, followers: Sequence[Follower], seen: Mapping[str, GPT2],
         is_open: bool,
-    ):
-        self.growing, self.seen = growing, seen
+    ):  # fmt: skip
+        self.growing, self.seen, self.panel = growing, seen, AttentionPanel()
         self.followers = {follower.name: follower for follower in followers}
-        self.panel = AttentionPanel()
-        self.toggle = ipywidgets.ToggleButton(
-            is_open, description="attention", layout={"width": "190px"},
-            tooltip="which earlier tokens every token reads",
-        )  # fmt: skip
-        self.whose = choice("model:")
-        self.whose.options = list(seen)
-        self.whose.index = 0
+        self.toggle = toggle("attention", is_open, "which earlier tokens every token reads")
+        self.whose = switch("model:", list(seen))
         self.whose.layout.display = "flex" if len(seen) > 1 else "none"
         self.trouble = ipywidgets.HTML()
         self.inside = ipywidgets.VBox([self.whose, self.trouble, self.panel.widget])
         self.widget = ipywidgets.VBox([self.toggle, self.inside])
-        self.toggle.observe(lambda _: self.show(), names="value")
-        self.whose.observe(lambda _: self.show(), names="value")
-
-    @property
-    def is_open(self) -> bool:
-        return self.toggle.value
+        for control in (self.toggle, self.whose):
+            control.observe(lambda _: self.show(), names="value")
 
     def picture(self) -> Picture:
         """The lines and the map as they are now, or why there are none."""
@@ -518,8 +430,8 @@ class _Attention:
 
     def show(self) -> None:
         """Read the text of now, if open."""
-        self.inside.layout.display = "" if self.is_open else "none"
-        if not self.is_open:
+        self.inside.layout.display = "" if self.toggle.value else "none"
+        if not self.toggle.value:
             return
         name, trouble = self.whose.value, ""
         reads = self.followers.get(name, self.growing)

@@ -39,12 +39,9 @@ def entry_text(value: Tensor, decimals: int = 2) -> str:
 
 
 def matrix_text(
-    values: Tensor,
-    rows: Labels = (),
-    columns: Labels = (),
-    wrong: Tensor | None = None,
+    values: Tensor, rows: Labels = (), columns: Labels = (), wrong: Tensor | None = None,
     decimals: int = 2,
-) -> str:
+) -> str:  # fmt: skip
     """A matrix (R, C) in aligned plain text; a wrong entry carries a star."""
     values, rows, columns, wrong, cut = _fitted(values, rows, columns, wrong)
     table = [[""] * bool(rows) + list(columns)] if columns else []
@@ -58,14 +55,9 @@ def matrix_text(
 
 
 def matrix(
-    values: Tensor,
-    rows: Labels = (),
-    columns: Labels = (),
-    title: str = "",
-    wrong: Tensor | None = None,
-    decimals: int = 2,
-    scale: tuple[float, float] | None = None,
-) -> Drawing:
+    values: Tensor, rows: Labels = (), columns: Labels = (), title: str = "",
+    wrong: Tensor | None = None, decimals: int = 2, scale: tuple[float, float] | None = None,
+) -> Drawing:  # fmt: skip
     """A matrix (R, C) as a drawing: a filled cell with its number for every entry.
 
     Args:
@@ -100,14 +92,9 @@ def matrix(
 
 
 def matrix_svg(
-    values: Tensor,
-    rows: Labels = (),
-    columns: Labels = (),
-    title: str = "",
-    wrong: Tensor | None = None,
-    decimals: int = 2,
-    scale: tuple[float, float] | None = None,
-) -> str:
+    values: Tensor, rows: Labels = (), columns: Labels = (), title: str = "",
+    wrong: Tensor | None = None, decimals: int = 2, scale: tuple[float, float] | None = None,
+) -> str:  # fmt: skip
     """A matrix as an <svg> of its own, which says its numbers where it is read out."""
     said = matrix_text(values, rows, columns, wrong, decimals).replace("\n", "; ")
     return matrix(values, rows, columns, title, wrong, decimals, scale).svg(f"{title}: {said}")
@@ -171,13 +158,9 @@ def matrix_row(panels: Sequence[Panel], between: Sequence[str] = (), decimals: i
 
 
 def matrices(
-    panels: Sequence[Panel | tuple[str, Tensor]],
-    rows: Labels = (),
-    columns: Labels = (),
-    scale: tuple[float, float] | None = None,
-    between: Sequence[str] = (),
-    decimals: int = 2,
-) -> Picture:
+    panels: Sequence[Panel | tuple[str, Tensor]], rows: Labels = (), columns: Labels = (),
+    scale: tuple[float, float] | None = None, between: Sequence[str] = (), decimals: int = 2,
+) -> Picture:  # fmt: skip
     """Matrices side by side under their titles.
 
     Args:

@@ -18,12 +18,18 @@ WIDTH = 820  # of the widest drawing, in pixels at full size
 LEAST = 0.85  # a page that would have to shrink a drawing further scrolls instead
 
 Point = tuple[float, float]
+Words = Sequence[str]
 
 
 def wide(text: str, size: float = 13, bold: bool = False, mono: bool = False) -> float:
-    """About how much room a line of text takes; Chinese and emoji take two letters."""
-    letters = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-    return letters * size * (0.605 if mono else 0.66 if bold else 0.6)
+    """How much room a line of text takes in a wide font; Chinese and emoji take two letters."""
+    if mono:
+        return 0.605 * size * sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    ems = (
+        0.97 if unicodedata.east_asian_width(c) in "WF" or c in "mwMW%@…—→↑"
+        else 0.37 if c in "iljtfr.,:;'’|!()[] " else 0.63 for c in text
+    )  # fmt: skip
+    return size * sum(ems) * (1.12 if bold else 1.0)
 
 
 def short(number: float) -> str:
@@ -66,6 +72,7 @@ class Drawing:
         ]
         self.room(*((x + a * c - b * s, y + a * s + b * c) for a, b in ends))
         look = f' font-family="{MONO}"' * mono + ' font-weight="700"' * bold
+        look += ' style="white-space:pre"' * ("  " in text)
         turned = f' transform="rotate({turn:g} {short(x)} {short(y)})"' if turn else ""
         self.parts.append(
             f'<text x="{short(x)}" y="{short(y)}" text-anchor="{anchor}" font-size="{size:g}"'
@@ -137,13 +144,9 @@ class Drawing:
         )
 
     def arrow(
-        self,
-        *points: Point,
-        stroke: str = GREY,
-        thick: float = 1.5,
-        dash: str = "",
+        self, *points: Point, stroke: str = GREY, thick: float = 1.5, dash: str = "",
         head: float = 8,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """A line through points with a tip at the last one."""
         (x0, y0), (x, y) = points[-2:]
         length = hypot(x - x0, y - y0) or 1.0
@@ -203,7 +206,7 @@ class Drawing:
         return (
             f'<svg {said} width="{width:.0f}" height="{height:.0f}" '
             f'viewBox="{x:.0f} {y:.0f} {width:.0f} {height:.0f}" '
-            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto;white-space:pre" '
+            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto" '
             f'font-family="{SANS}">{"".join(self.parts)}</svg>'
         )
 

@@ -49,12 +49,9 @@ def token_boxes(
 
 
 def boxes(
-    pieces: Sequence[bytes],
-    below: Sequence[str] = (),
-    colours: Sequence[int] = (),
-    title: str = "",
-    most: int = 400,
-) -> Picture:
+    pieces: Sequence[bytes], below: Sequence[str] = (), colours: Sequence[int] = (),
+    title: str = "", most: int = 400,
+) -> Picture:  # fmt: skip
     """Pieces of text as boxes in a line that wraps, with a small text under each.
 
     Args:
@@ -92,9 +89,10 @@ def chip(piece: bytes, below: str, fill: str, ink: str, more: str = "") -> str:
     )
 
 
-# How a word of a row looks: read, to be predicted or new, out of view, as it is.
+# How a word of a row looks: read, a target, to be predicted or new, out of view, as it is.
 LOOKS = {
     "read": {"fill": READ},
+    "target": {"fill": NEW},
     "new": {"fill": NEW, "edge": PAGE, "thick": 3},
     "gone": {"edge": GREY, "dash": "4 4"},
     "": {},

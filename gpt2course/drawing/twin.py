@@ -59,15 +59,20 @@ def playable(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> Pla
     return Playable(ipywidgets.VBox([*controls.values(), shown]), first)
 
 
-def slider(name: str, value: float, low: float, high: float, step: float = 1, **more):
+def named(name: str, **more: Any) -> dict[str, Any]:
+    """What every control has: its name, and room for it."""
+    return {"description": name, "style": {"description_width": NAMES}, "layout": WIDE} | more
+
+
+def slider(name: str, value: float, low: float, high: float, step: float = 1, **more: Any):
     """A slider of whole numbers, or of others where the step is no whole number."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
-    return kind(value, min=low, max=high, step=step, **named(name), **more)
+    return kind(value, min=low, max=high, step=step, **named(name, **more))
 
 
-def stops(name: str, options: Sequence, value: Any) -> ipywidgets.SelectionSlider:
+def stops(name: str, options: Sequence, value: Any, **more: Any) -> ipywidgets.SelectionSlider:
     """A slider over a few values, or over pairs of what is written and what is meant."""
-    return ipywidgets.SelectionSlider(options=options, value=value, **named(name))
+    return ipywidgets.SelectionSlider(options=options, value=value, **named(name, **more))
 
 
 def menu(name: str, options: Sequence[str], value: str | None = None) -> ipywidgets.Dropdown:
@@ -79,9 +84,13 @@ def switch(name: str, options: Sequence, value: Any = None) -> ipywidgets.Toggle
     """Buttons of which one is pressed; the first one where no value is given."""
     pressed = {} if value is None else {"value": value}
     style = {"description_width": NAMES, "button_width": "auto"}
-    return ipywidgets.ToggleButtons(options=options, description=name, style=style, **pressed)
+    layout = {"display": "flex"}
+    return ipywidgets.ToggleButtons(
+        options=options, description=name, style=style, layout=layout, **pressed
+    )
 
 
-def named(name: str) -> dict[str, Any]:
-    """What every control has: its name, and room for it."""
-    return {"description": name, "style": {"description_width": NAMES}, "layout": WIDE}
+def toggle(name: str, value: bool = False, tooltip: str = "") -> ipywidgets.ToggleButton:
+    """A button that stays pressed."""
+    layout = {"width": "190px"}
+    return ipywidgets.ToggleButton(value, description=name, tooltip=tooltip, layout=layout)

@@ -1,71 +1,11 @@
-"""A matplotlib figure stands on a light and on a dark page, alone and among others."""
+"""A drawing grows with what it holds, and stands on a page with its text alternative."""
 
-import re
-
-import matplotlib.pyplot as plt
 import pytest
+import seen
 
-from gpt2course.drawing.colours import CURVES
-from gpt2course.drawing.picture import from_figure
-
-
-def drawing(numbers=(1, 3, 2), name="a curve", **text):
-    """A figure with everything that may need the page's colour, or an id."""
-    figure, axis = plt.subplots()
-    axis.plot(numbers, color=CURVES[0], label=name)
-    axis.axhline(2, color="black", label="a level")
-    axis.bar([0], [1], facecolor="black", edgecolor="black")
-    axis.text(1, 1, "said", **text)
-    axis.set_title("Title")
-    axis.legend()
-    return from_figure(figure, "what is to be seen")
-
-
-def test_black_takes_the_colour_of_the_page_and_other_colours_stay():
-    html = drawing(color="#1b1b1b").html
-    assert "#000000" not in html and "stroke: currentColor" in html
-    root = re.search(r'<svg style="([^"]*)"', html)[1]
-    assert "fill:currentColor" in root  # that of black text, for which matplotlib writes none
-    assert 'style="fill: #1b1b1b"' in html and f"stroke: {CURVES[0]}" in html
-
-
-def test_no_ground_is_drawn_and_the_legend_hides_nothing():
-    html = drawing().html
-    assert not re.search(r"fill: #f{3,6}|fill: white", html)
-    assert 'id="legend_1"' in re.sub(r'id="f\w+-', 'id="', html)  # there is one
-
-
-def test_the_drawing_brings_no_rules_and_no_notes_for_the_page():
-    html = drawing().html
-    for word in ("<style", "<metadata", "<!--", "<?xml", "<!DOCTYPE"):
-        assert word not in html
-    assert "stroke-linejoin:round" in re.search(r'<svg style="([^"]*)"', html)[1]
-
-
-def test_the_same_drawing_is_the_same_text_and_its_figure_is_closed():
-    before = plt.get_fignums()
-    assert drawing() == drawing()
-    assert plt.get_fignums() == before
-
-
-def test_two_drawings_share_no_id_and_each_finds_all_of_its_own():
-    ids = []
-    for picture in (drawing(), drawing((1, 3, 2.5)), drawing(name="another")):
-        found = re.findall(r'\bid="([^"]+)"', picture.html)
-        named = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', picture.html))
-        assert len(found) == len(set(found))
-        assert named and {first or second for first, second in named} <= set(found)
-        assert "clipPath" in picture.html and "<pattern" not in picture.html
-        ids.append(set(found))
-    assert not (ids[0] & ids[1] or ids[0] & ids[2] or ids[1] & ids[2])
-
-
-def test_the_text_alternative_is_said_once_and_escaped():
-    figure, _ = plt.subplots()
-    picture = from_figure(figure, 'a "b" < c')
-    assert picture.alt == 'a "b" < c'
-    assert picture.html.startswith('<div role="figure" aria-label="a &quot;b&quot; &lt; c"><svg ')
-    assert picture.html.count('aria-hidden="true"') == 1
+from gpt2course.drawing.colours import CURVES, INK
+from gpt2course.drawing.picture import Picture, from_svg, stacked
+from gpt2course.drawing.svg import LEAST, WIDTH, Drawing, column, row
 
 
 def light(colour):
@@ -84,3 +24,93 @@ def test_curves_are_seen_on_white_and_on_the_dark_page(colour):
 
 def test_every_curve_has_another_colour():
     assert len(set(CURVES)) == len(CURVES) == 6
+
+
+def square(size=100.0):
+    drawn = Drawing()
+    drawn.rect(0, 0, size, size, "#ffffff", "none")
+    return drawn
+
+
+def test_the_text_alternative_is_said_once_and_escaped():
+    picture = square().picture('a "b" < c')
+    assert picture.alt == repr(picture) == 'a "b" < c'
+    assert picture.html.startswith('<div role="figure" aria-label="a &quot;b&quot; &lt; c"')
+    assert picture.html.count('aria-hidden="true"') == 1
+    bundle = picture._repr_mimebundle_()
+    assert bundle == {"text/html": picture.html, "text/plain": picture.alt}
+
+
+def test_a_drawing_alone_says_its_own_alternative():
+    (svg,) = seen.drawings(square().svg('"so"'))
+    assert svg.get("role") == "img" and svg.get("aria-label") == '"so"'
+
+
+def test_the_frame_holds_all_that_is_drawn_also_left_of_and_above_its_body():
+    drawn = square()
+    drawn.text(-10, 50, "a label", "end")
+    drawn.line((50, -40), (180, 20))
+    left, top, width, height = map(float, seen.drawings(drawn.svg())[0].get("viewBox").split())
+    assert left < -10 - 40 and top <= -40 and left + width >= 180 and top + height >= 100
+
+
+def test_a_page_that_is_too_narrow_scrolls_instead_of_shrinking_the_words():
+    picture = square(600.0).picture("wide")
+    (svg,) = seen.drawings(picture)
+    assert f"min-width:{LEAST * float(svg.get('width')):.0f}px" in svg.get("style")
+    assert "overflow-x:auto" in picture.html
+
+
+def test_words_take_the_colour_of_the_page_and_those_on_a_fill_do_not():
+    drawn = Drawing()
+    drawn.text(0, 0, "page")
+    drawn.box(0, 10, 60, 20, "empty")
+    drawn.box(0, 40, 60, 20, "filled\nbox", "#ffd8a8")
+    fills = {text.text: text.look["fill"] for text in seen.shapes(drawn.svg(), "text")}
+    assert fills == {"page": "currentColor", "empty": "currentColor", "filled": INK, "box": INK}
+    assert [box.look["stroke"] for box in seen.shapes(drawn.svg(), "rect")] == ["currentColor", INK]
+
+
+def test_the_tip_of_an_arrow_is_where_it_points_to():
+    drawn = Drawing()
+    drawn.arrow((0, 0), (50, 0), (50, 40), head=10)
+    line, tip = seen.shapes(drawn.svg(), "path")
+    assert line.points == [(0, 0), (50, 0), (50, 30)] and tip.points[0] == (50, 40)
+    assert {y for _, y in tip.points[1:]} == {30}
+
+
+def test_a_title_stands_above_everything_in_as_many_lines_as_it_needs():
+    drawn = square()
+    drawn.head("a long title " * 20, "a note")
+    lines = seen.shapes(drawn.svg(), "text")
+    assert len(lines) >= 3 and lines[-1].text == "a note" and lines[-1].y < 0
+    assert drawn.width <= WIDTH + 30
+
+
+def test_drawings_side_by_side_stand_on_one_line_and_those_that_do_not_fit_below():
+    three = seen.shapes(row([square(), square(), square()]).svg(), "rect")
+    assert [box.y for box in three] == [0, 0, 0] and three[0].x < three[1].x < three[2].x
+    wrapped = seen.shapes(row([square(300.0)] * 3).svg(), "rect")
+    assert [box.y > 0 for box in wrapped] == [False, False, True]
+    assert [box.x for box in seen.shapes(column([square(), square()]).svg(), "rect")] == [0, 0]
+
+
+def test_what_leads_from_one_to_the_next_stands_between_them():
+    line = row([square(), square(), square()], between=("=", "times v\n(4, 2)")).svg()
+    boxes = seen.shapes(line, "rect")
+    for said, left, right in (("=", 0, 1), ("times v", 1, 2), ("(4, 2)", 1, 2)):
+        assert boxes[left].x + 100 < seen.place(line, said)[0] < boxes[right].x
+    assert [box.y for box in boxes] == [0, 0, 0]
+
+
+def test_steps_that_do_not_fit_in_one_line_lead_down():
+    below = row([square(500.0)] * 2, between=("read\n",)).svg()
+    boxes = seen.shapes(below, "rect")
+    assert boxes[0].x == boxes[1].x
+    tip = seen.shapes(below, "path")[-1].points[0]
+    assert boxes[0].y + 500 < seen.place(below, "read ")[1] < boxes[1].y and tip[1] < boxes[1].y
+
+
+def test_stacked_pictures_keep_both_texts():
+    both = stacked(from_svg("<svg>1</svg>", "one"), Picture("<b>2</b>", "two"))
+    assert "<svg>1</svg>" in both.html and "<b>2</b>" in both.html and both.alt == "one\ntwo"

@@ -92,6 +92,13 @@ def test_loss_lines_tell_where_each_curve_begins_and_ends():
     assert escape(picture.alt) in picture.html
 
 
+def test_loss_lines_are_told_as_finely_as_asked_and_their_levels_are_drawn():
+    curves = {"with": [0.3] + [0.0004] * 20, "without": [0.3] + [0.0625] * 20}
+    picture = loss_lines(curves, {"at best": 0.0625}, "T", "mean squared error", decimals=4)
+    assert "with begins at 0.3000 and ends at 0.0004; without" in picture.alt
+    assert picture.alt.endswith("at best 0.0625") and "at best, 0.0625" in texts(picture)
+
+
 def test_strips_tell_in_how_many_columns_two_rows_agree():
     rows = torch.tensor([[1.0, 2.0, -3.0, 4.0], [1.0, -2.0, -3.0, 4.0]])
     picture = row_strips({"before": rows, "after": rows.abs()}, ["cat", "dog"])

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from seen import place, plain, shapes
 from torch import nn
 from torch.testing import assert_close
 
@@ -108,14 +109,12 @@ def test_against_chance_tells_measured_and_even():
     )
 
 
-def test_the_axis_of_habits_ends_where_the_data_do(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(
-        "gpt2course.lessons.looking_inside.figures.from_figure",
-        lambda figure, alt: drawn.append(figure),
-    )
-    against_chance(["before", "first"], [0.2, 0.1], [0.06, 0.1], "Habits")
-    assert 0.2 < drawn[0].axes[0].get_xlim()[1] < 0.3
+def test_the_bars_of_habits_are_measured_by_the_largest_and_marked_where_chance_is():
+    picture = against_chance(["before", "first"], [0.2, 0.1], [0.06, 0.1], "Habits")
+    bars = shapes(picture, "rect")
+    marks = shapes(picture, "path", **{"class": "mark"})
+    assert [bar.width for bar in bars] == pytest.approx([360, 180], abs=0.01)
+    assert [mark.x for mark in marks] == pytest.approx([360 * 0.3, 180], abs=0.01)
 
 
 def test_best_head_is_the_place_of_the_largest_score():
@@ -136,7 +135,9 @@ def test_the_lens_of_a_text_ends_with_the_models_logits(model, tokenizer):
 def test_the_lens_follows_text_and_token(model, tokenizer):
     played = lens_to_play(model, tokenizer, TEXTS)
     text, token, shown = played.widget.children
-    assert played.twin.html == shown.value and shown.value.count("<table") == 3
+    stages = [place(shown.value, name) for name in stage_names(3)]
+    assert played.twin.html == shown.value
+    assert stages[0][1] > stages[1][1] > stages[2][1]  # the last stage is on top
     before = shown.value
     token.value = 0
     assert shown.value != before
@@ -151,7 +152,7 @@ def test_another_text_is_asked_at_its_last_token(model, tokenizer):
         text.value = chosen
         assert token.value == token.max == len(ids) - 1
         best = lens_of(model, ids)[-1, -1].softmax(-1).max()
-        assert percent_of(best) in shown.value and shown.value.count("<b ") == 1
+        assert percent_of(best) in plain(shown.value) and shown.value.count("<b ") == 1
 
 
 def test_the_lens_begins_at_the_last_token_or_at_the_one_given(model, tokenizer):

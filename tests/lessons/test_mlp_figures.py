@@ -157,12 +157,6 @@ def test_the_growth_tells_its_first_and_last_numbers():
     assert "rounding: after layer 1 1.0e-07" in picture.alt
 
 
-def test_the_losses_tell_where_they_end():
-    picture = figures.loss_lines({"with": [0.3, 0.0004], "without": [0.3, 0.0625]}, 0.0625)
-    assert "one matrix at best 0.0625" in picture.alt
-    assert "with ends at 0.0004, without ends at 0.0625" in picture.alt
-
-
 # Curves made of units
 
 

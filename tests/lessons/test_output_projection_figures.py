@@ -1,14 +1,14 @@
 """Pictures and the widgets of lesson 10."""
 
-import re
-
 import pytest
 import torch
+from seen import place, shapes
 
 from gpt2course.config import RELEASED, GPT2Config
+from gpt2course.drawing.bars import next_words
+from gpt2course.drawing.colours import BAR, ORANGE
 from gpt2course.lessons.output_projection.figures import (
     GROUPS,
-    next_words,
     parameter_bars,
     parameter_groups,
     parameter_map,
@@ -22,10 +22,10 @@ WTE = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-1.0, -1.0]])
 SMALL = GPT2Config(n_layer=3, n_head=2, n_embd=10, n_ctx=7, vocab_size=11)
 
 
-def widths(svg, fill):
-    """The widths of all boxes of one fill."""
-    found = re.findall(rf'width="([\d.]+)" height="[\d.]+" fill="{fill}"', svg)
-    return [float(width) for width in found]
+def widths(picture, fill):
+    """The widths of all boxes of one fill, but for the key."""
+    found = shapes(picture, "rect", fill=fill)
+    return [box.width for box in found if box.look.get("class") != "key"]
 
 
 # Next words
@@ -33,7 +33,7 @@ def widths(svg, fill):
 
 def test_bars_are_as_long_as_the_probabilities_and_tell_them():
     picture = next_words("a robot must", ["obey", "follow"], [0.6, 0.3])
-    long, short = widths(picture.html, "#4dabf7")
+    long, short = widths(picture, BAR)
     assert long == pytest.approx(2 * short)
     assert picture.alt == "after “a robot must”: obey 60.0%, follow 30.0%"
     assert "how often" not in picture.html
@@ -42,10 +42,11 @@ def test_bars_are_as_long_as_the_probabilities_and_tell_them():
 def test_marks_show_how_often_a_word_does_come():
     picture = next_words("a", ["obey", "follow"], [0.6, 0.3], [0.25, 0.5])
     assert picture.alt.endswith("obey 60.0% (comes 25.0%), follow 30.0% (comes 50.0%)")
-    marks = [float(x) for x in re.findall(r'd="M([\d.]+) \d+V\d+" stroke="#e8590c"', picture.html)]
-    assert marks[1:] == pytest.approx([110 + 0.25 * 360, 110 + 0.5 * 360])
-    numbers = re.findall(r'<text x="([\d.]+)"[^>]*>(?:60|30)\.0%</text>', picture.html)
-    assert [float(x) for x in numbers] == pytest.approx([110 + 0.6 * 360 + 8, 110 + 0.5 * 360 + 8])
+    marks = [mark.x for mark in shapes(picture, "path", **{"class": "mark"})]
+    assert marks == pytest.approx([0.25 * 360, 0.5 * 360])
+    assert {mark.look["stroke"] for mark in shapes(picture, "path")} == {ORANGE}
+    numbers = [place(picture, said)[0] for said in ("60.0%", "30.0%")]
+    assert numbers == pytest.approx([0.6 * 360 + 8, 0.5 * 360 + 8])  # behind bar and mark
 
 
 # One row against the table
@@ -100,9 +101,9 @@ def test_the_groups_are_those_of_a_real_model():
 def test_bars_are_as_long_as_the_models_are_large():
     picture = parameter_bars(RELEASED)
     for name, fill in GROUPS.items():
-        drawn = widths(picture.html, fill)[1:]  # the first is the legend's
+        drawn = widths(picture, fill)
         wanted = [parameter_groups(config)[name] for config in RELEASED.values()]
-        scale = 640 / count_parameters(RELEASED["gpt2-xl"])
+        scale = 560 / count_parameters(RELEASED["gpt2-xl"])
         assert drawn == pytest.approx([scale * count for count in wanted], abs=0.01)
     first = picture.alt.splitlines()[0]
     assert first.startswith("gpt2: 124,439,808 parameters; wte 31.0%")
@@ -113,14 +114,14 @@ def test_bars_are_as_long_as_the_models_are_large():
 
 def test_the_map_of_a_model_has_a_strip_for_each_block_and_areas_in_proportion():
     picture = parameter_map("small", SMALL)
-    (wte,), (wpe,) = widths(picture.html, GROUPS["wte"]), widths(picture.html, GROUPS["wpe"])
-    strips = widths(picture.html, GROUPS["MLP"])
-    assert len(strips) == SMALL.n_layer and strips == widths(picture.html, GROUPS["attention"])
+    (wte,), (wpe,) = widths(picture, GROUPS["wte"]), widths(picture, GROUPS["wpe"])
+    strips = widths(picture, GROUPS["MLP"])
+    assert len(strips) == SMALL.n_layer and strips == widths(picture, GROUPS["attention"])
     assert wte / wpe == pytest.approx(11 / 7, abs=0.01)
     in_block = 12 * 10**2 + 13 * 10
     assert strips[0] / wte == pytest.approx(in_block / (11 * 10), abs=0.01)
-    heights = re.findall(rf'height="([\d.]+)" fill="{GROUPS["MLP"]}"', picture.html)
-    assert float(heights[0]) / 150 == pytest.approx(850 / (850 + 440), abs=0.01)
+    height = shapes(picture, "rect", fill=GROUPS["MLP"])[0].height
+    assert height / 150 == pytest.approx(850 / (850 + 440), abs=0.01)
 
 
 def test_the_table_below_the_map_has_every_parameter():

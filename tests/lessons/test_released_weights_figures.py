@@ -1,18 +1,16 @@
 """The pictures and widgets of lesson 14 say what is true of the tensors and the numbers."""
 
 import math
-import re
 
 import pytest
 import torch
+from seen import shapes, texts
 
 from gpt2course.config import GPT2Config
-from gpt2course.drawing.colours import fill_for
+from gpt2course.drawing.colours import BAR, OTHER_BAR, fill_for
 from gpt2course.lessons.released_weights.figures import (
-    BAR,
     BINS,
     GROUPS,
-    OTHER,
     Load,
     file_shares,
     four_matrices,
@@ -33,28 +31,18 @@ ALIKE = Load([" obey", "."], [0.5, 0.4], perplexity=4.1, difference=2e-5)
 FOUND = {"right": RIGHT, "not turned": WRONG, "rounded": ALIKE}
 
 
-def texts(html):
-    return re.findall(r">([^<>]+)</", html)
-
-
-def widths(svg, fill):
+def widths(picture, fill):
     """The widths of all boxes of one fill."""
-    found = re.findall(rf'width="([\d.]+)" height="[\d.]+" fill="{fill}"', svg)
-    return [float(width) for width in found]
+    return [box.width for box in shapes(picture, "rect", fill=fill)]
 
 
-def inside(html):
+def inside(picture):
     """Nothing of a drawing lies outside its frame, as far as boxes and beginnings of texts go."""
-    svg = html[html.index("<svg") :]
-    width, height = map(float, re.search(r'width="([\d.]+)" height="([\d.]+)"', svg).groups())
-    boxes = re.findall(r'<rect x="([\d.-]+)" y="([\d.-]+)" width="([\d.]+)" height="([\d.]+)"', svg)
-    fits = [
-        0 <= float(x) and float(x) + float(w) <= width and float(y) + float(h) <= height
-        for x, y, w, h in boxes
-    ]
-    places = re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)"', svg)
-    fits += [0 <= float(x) <= width and 0 <= float(y) <= height for x, y in places]
-    return bool(boxes) and all(fits)
+    left, top, width, height = map(float, shapes(picture, "svg")[0].look["viewBox"].split())
+    found = [*shapes(picture, "rect"), *shapes(picture, "text")]
+    corners = [point for shape in found for point in shape.points]
+    corners += [(b.x + b.width, b.y + b.height) for b in shapes(picture, "rect")]
+    return all(left <= x <= left + width and top <= y <= top + height for x, y in corners)
 
 
 # The file
@@ -75,12 +63,12 @@ def test_shares_of_the_file_are_bytes_and_bars_as_long():
         "a title: token table 1.0 MB, 33.3%; norms 0.0 MB, 0.01%; masks 2.0 MB, 66.7%"
     )
     (table,), (masks,) = (
-        widths(picture.html, GROUPS["token table"]),
-        widths(picture.html, GROUPS["masks"]),
+        widths(picture, GROUPS["token table"]),
+        widths(picture, GROUPS["masks"]),
     )
     assert masks == pytest.approx(2 * table)
-    assert "a title" in texts(picture.html) and "2.0 MB, 66.7%" in texts(picture.html)
-    assert inside(picture.html)
+    assert "a title" in texts(picture) and "2.0 MB, 66.7%" in texts(picture)
+    assert inside(picture)
 
 
 def test_a_card_has_both_shapes_the_first_numbers_and_all_of_them_in_columns():
@@ -93,10 +81,10 @@ def test_a_card_has_both_shapes_the_first_numbers_and_all_of_them_in_columns():
     assert lines[3] == "mean 94.500, deviation 60.621, from -10.000 to 199.000"
     assert lines[4] == "the first 8 × 8" and lines[5].split()[:2] == ["-10.00", "-9.00"]
     assert len(lines) == 5 + 8
-    columns = re.findall(rf'height="([\d.]+)" fill="{BAR}"', picture.html)
-    assert len(columns) == BINS and max(map(float, columns)) == pytest.approx(120)
-    assert float(columns[0]) == 0  # nothing lies near -199
-    assert {"-199.00", "199.00"} <= set(texts(picture.html))
+    columns = [column.height for column in shapes(picture, "rect", fill=BAR)]
+    assert len(columns) == BINS and max(columns) == pytest.approx(120)
+    assert columns[0] == 0  # nothing lies near -199
+    assert {"-199.00", "199.00"} <= set(texts(picture))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (1, 1, 4, 4), (30, 2)])
@@ -144,11 +132,10 @@ def test_matrices_are_drawn_to_scale_and_only_the_square_one_fits():
         "a title; c_attn: 10 × 30 in the file, 30 × 10 in nn.Linear, raises an error; "
         "c_proj: 10 × 10 in the file, 10 × 10 in nn.Linear, fits, and is wrong"
     )
-    boxes = re.findall(r'width="([\d.]+)" height="([\d.]+)" fill="#', picture.html)
-    (fw, fh), (ow, oh), (sw, sh), _ = [(float(w), float(h)) for w, h in boxes]
+    (fw, fh), (ow, oh), (sw, sh), _ = [(b.width, b.height) for b in shapes(picture, "rect")]
     assert fw == pytest.approx(3 * fh, rel=0.02) and (fw, fh) == pytest.approx((oh, ow), rel=0.02)
     assert sw == pytest.approx(sh, rel=0.02) and sh == pytest.approx(fh)
-    assert texts(picture.html).count("raises an error") == 1 and inside(picture.html)
+    assert texts(picture).count("raises an error") == 1 and inside(picture)
 
 
 # What the model says
@@ -173,10 +160,10 @@ def test_loads_are_told_with_perplexity_difference_and_word():
     assert right == "right: perplexity 4.0, logits off by 0.00, likeliest  obey 60%"
     assert wrong == "not turned: perplexity 16.0, logits off by 12.35, likeliest  was 80%"
     assert "logits off by 2e-05" in alike
-    blue, orange = widths(picture.html, BAR), widths(picture.html, OTHER)
+    blue, orange = widths(picture, BAR), widths(picture, OTHER_BAR)
     assert len(blue) == 2 and len(orange) == 1  # rounding is no wrong load
     assert orange[0] / blue[0] == pytest.approx(math.log(16) / math.log(4), rel=1e-3)
-    assert inside(picture.html)
+    assert inside(picture)
 
 
 def test_loads_without_any_uncertainty_are_drawn():
@@ -190,9 +177,9 @@ def test_two_lists_star_the_words_that_the_first_has_not():
     assert after == "after “a robot”"
     assert right == "right: perplexity 4.0, logits off by 0.00:  obey 60.0%, . 30.0%"
     assert wrong == "not turned: perplexity 16.0, logits off by 12.35:  was * 80.0%, . 10.0%"
-    long, short = widths(picture.html, OTHER)
+    long, short = widths(picture, OTHER_BAR)
     assert long == pytest.approx(8 * short)
-    assert texts(picture.html).count(" was *") == 1 and inside(picture.html)
+    assert texts(picture).count(" was *") == 1 and inside(picture)
 
 
 def test_the_list_beside_the_right_one_follows_the_choice():

@@ -6,35 +6,28 @@ from html import escape
 
 import pytest
 import torch
+from seen import curves, plain, shapes, texts
 from torch.testing import assert_close
 
 from gpt2course.corpus import documents, heldout_documents
-from gpt2course.drawing.explorer import percent
+from gpt2course.corpus.judge import fits, judged, known_patterns, sentences_of
+from gpt2course.drawing.explorer import drawn_with, percent
 from gpt2course.lessons.sampling.figures import (
-    BAR,
+    FULL,
     dice_strip,
     filtered,
-    fits,
-    judged,
     kept_along,
-    known_patterns,
     moving_window,
     outside_first,
     right_and_different,
-    sentences_of,
     tail_curves,
     word_at,
 )
-from gpt2course.lessons.sampling.widgets import drawn_with, sampling_desk
+from gpt2course.lessons.sampling.widgets import sampling_desk
 from gpt2course.sampling import keep_top_k, keep_top_p
 
 FOUR = ["orders", "the", "nobody", "cheese"]
 PROBS = [0.6, 0.25, 0.14, 0.01]
-
-
-def plain(html):
-    """What a browser would show of it, without tags."""
-    return " ".join(re.sub("<[^>]*>", " ", html).split())
 
 
 # The judge
@@ -107,10 +100,12 @@ def test_the_strip_cuts_the_line_at_the_running_sums():
         "orders from 0.000 to 0.600; the from 0.600 to 0.850; nobody from 0.850 to 0.990; "
         "cheese from 0.990 to 1.000; the random number 0.70 hits the"
     )
-    widths = [float(w) for w in re.findall(r'<rect x="[^"]*" y="58" width="([^"]*)"', picture.html)]
+    widths = [piece.width for piece in shapes(picture, "rect")]
     assert_close([w / sum(widths) for w in widths], PROBS, rtol=0, atol=1e-3)
     for text in ("orders", "60.0 %", "the", "cheese 1.0 %", "0.70", "→ the", "0.85"):
-        assert f">{text}</text>" in picture.html
+        assert text in texts(picture)
+    (arrow,) = shapes(picture, "path", fill="currentColor")
+    assert arrow.points[-1][0] == pytest.approx(0.7 * sum(widths))
 
 
 def test_the_share_outside_the_first_ones_falls_to_nothing():
@@ -125,11 +120,19 @@ def test_tail_curves_tell_the_first_and_the_kth():
         "there: 25.0 % outside the first, < 0.1 % outside the 2 best"
     )
     assert escape(picture.alt) in picture.html
+    here, there = curves(picture)
+    assert here.points[0][1] < there.points[0][1] < there.points[1][1]  # 40 % above 25 %
+    assert len(there.points) == 2  # nothing is drawn of a share of 0
 
 
 def test_the_number_kept_is_told_for_every_word():
-    alt = kept_along(["the", "old", "fox"], [1, 12, 41], p=0.9, k=40).alt
-    assert alt == "Tokens kept by top_p = 0.9 (top_k keeps 40 everywhere): the 1, old 12, fox 41"
+    picture = kept_along(["the", "old", "fox"], [1, 12, 41], p=0.9, k=40)
+    heights = [column.height for column in shapes(picture, "rect")]
+    assert [height / heights[0] for height in heights] == pytest.approx([1, 12, 41], rel=0.01)
+    assert (
+        picture.alt
+        == "Tokens kept by top_p = 0.9 (top_k keeps 40 everywhere): the 1, old 12, fox 41"
+    )
 
 
 def test_the_window_drops_the_oldest_word_once_it_is_full():
@@ -138,9 +141,10 @@ def test_the_window_drops_the_oldest_word_once_it_is_full():
         "step 1: in view “a robot”, drawn “must”; step 2: in view “a robot must”, drawn “obey”; "
         "step 3: in view “robot must obey”, drawn “it”, out of view “a”"
     )
-    assert picture.html.count("stroke-dasharray") == 1  # what is out of view
-    assert picture.html.count('stroke-width="3"') == 3  # one word drawn in each row
-    assert picture.html.count("<rect") == 3 + 4 + 5
+    boxes = shapes(picture, "rect")
+    assert len(boxes) == 3 + 4 + 5
+    assert sum("stroke-dasharray" in box.look for box in boxes) == 1  # what is out of view
+    assert sum(box.look.get("stroke-width") == "3" for box in boxes) == 3  # one drawn in each row
 
 
 def test_both_shares_of_every_way_are_told():
@@ -156,7 +160,7 @@ def test_kept_and_removed_words_carry_signs_and_numbers():
     )
     text = plain(picture.html)
     assert "✓ orders 60.0 % 75.0 %" in text and "✗ nobody 14.0 % 0.0 %" in text
-    assert f"width:{0.75 * BAR:.1f}px" in picture.html and text.endswith("Said.")
+    assert f"width:{0.75 * FULL:.1f}px" in picture.html and text.endswith("Said.")
 
 
 def test_what_is_drawn_does_not_become_markup():
@@ -195,16 +199,18 @@ def kept(shown):
 def test_what_is_drawn_with_is_temperature_then_top_k_then_top_p(place, temperature, k, p):
     scores = LOGITS[place].double() / temperature
     filtered_scores = keep_top_p(keep_top_k(scores[None], k), p)[0]
-    after, held = drawn_with(LOGITS[place].double(), temperature, k, p)
+    after, kept = drawn_with(LOGITS[place].double(), temperature, k, p)
     assert_close(after, filtered_scores.softmax(-1))
-    stays = filtered_scores > -math.inf
-    assert held == pytest.approx(scores.softmax(-1)[stays].sum().item())
+    assert kept.equal(filtered_scores > -math.inf)
+    desk = sampling_desk(LOGITS, SIX, temperature, k, p)
+    controls(desk)[0].value = place
+    held = percent(scores.softmax(-1)[kept].sum().item())
+    assert f"held {held} of the probability" in plain(controls(desk)[-1].value)
 
 
 def test_temperature_zero_is_certain_of_the_likeliest():
-    after, held = drawn_with(LOGITS["sure"], 0, 6, 1.0)
-    assert after.tolist() == [0, 1, 0, 0, 0, 0]
-    assert held == pytest.approx(LOGITS["sure"].softmax(-1)[1].item())
+    after, kept = drawn_with(LOGITS["sure"], 0, 6, 1.0)
+    assert after.tolist() == kept.tolist() == [0, 1, 0, 0, 0, 0]
 
 
 def test_at_first_everything_is_kept_and_the_twin_shows_the_same(desk):

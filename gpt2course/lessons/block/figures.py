@@ -1,7 +1,5 @@
 """Pictures of lesson 09: norming by hand, the wiring of a block, what happens through the depth."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -9,18 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.colours import BLUE, FILLS, INK, NEW, ORANGE, PAGE, READ
-from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, column
+from gpt2course.drawing.svg import Drawing, Words, column, row
 
 
-def norm_steps(numbers_after: Mapping[str, Sequence[float]]) -> Picture:
-    """The same few numbers on one number line for each step of a norm.
-
-    Args:
-        numbers_after: the numbers after each step, in their order, under what the step is called.
-    """
+def norm_steps(numbers_after: Series) -> Picture:
+    """The same few numbers after each step of a norm, on one number line for each step."""
     every = [number for numbers in numbers_after.values() for number in numbers]
     low, high = math.floor(min(every)) - 1, math.ceil(max(every)) + 1
     across = Axis("", low, high, ticks={n: str(n) for n in range(low, high + 1)}).fitted([0], 520)
@@ -71,11 +65,7 @@ LOOKS = {"ln": (FILLS[4], 72), "at": (FILLS[0], 96), "ml": (FILLS[1], 96)}  # fi
 
 
 def wiring(*kinds: str) -> Picture:
-    """One line for each kind of block: where the norms stand, and where the stream passes.
-
-    Args:
-        kinds: "pre-norm", "post-norm".
-    """
+    """One line for each kind of block: where the norms stand, and where the stream passes."""
     lines = []
     for kind in kinds:
         stream, arrows, additions, boxes, said = PARTS[kind]
@@ -98,18 +88,11 @@ def wiring(*kinds: str) -> Picture:
 
 
 def through_depth(
-    quantities: Mapping[str, Mapping[str, Sequence[float]]],
-    title: str,
-    first: int = 0,
-    log: bool = False,
+    quantities: Mapping[str, Series], title: str, first: int = 0, log: bool = False
 ) -> Picture:
-    """Curves over the number of the block, in one panel for each quantity.
+    """Curves over the number of the block, in one panel for each quantity, which labels its axis.
 
-    Args:
-        quantities: for each quantity (it labels the axis) the curves by name, one number a block;
-            nan where there is none.
-        first: the number of the first block; 0 where a curve begins before the first one.
-        log: each step of the vertical axis is ten times as much.
+    A curve has one number a block, nan where there is none, and begins at block `first`.
     """
     told, plots, alone = [], [], len(quantities) == 1
     for quantity, curves in quantities.items():
@@ -131,15 +114,10 @@ def _told(curve: Sequence[float], first: int) -> str:
     return ", ".join(f"{curve[i]:.3g} at {first + i}" for i in places)
 
 
-def learning_curves(
-    curves: Mapping[str, Sequence[float]], floor: float, guess: float, title: str
-) -> Picture:
-    """The loss of each kind of block over the training steps, as the mean of ten steps.
+def learning_curves(curves: Series, floor: float, guess: float, title: str) -> Picture:
+    """The loss (nats per token) of each kind of block over the training steps, as means of ten.
 
-    Args:
-        curves: the loss at every step, in nats per token.
-        floor: the least loss that is possible.
-        guess: the loss of someone who knows how often each word occurs, and nothing else.
+    The levels: the least loss possible, and that of knowing no more than how often words occur.
     """
     means = {
         name: [sum(curve[s : s + 10]) / 10 for s in range(0, len(curve) - 9, 10)]
@@ -159,20 +137,13 @@ def learning_curves(
 
 
 def who_moves(
-    reads: Float[Tensor, "T S"],
-    changed: int,
-    name: str,
-    outputs: Sequence[str],
-    sources: Sequence[str],
+    reads: Float[Tensor, "T S"], changed: int, name: str, outputs: Words, sources: Words
 ) -> Picture:
     """One input word is changed: which results of a block move, and how far; below, all of them.
 
     Args:
-        reads: how far result i moves when input j is changed; inputs are the source, then the own
-            words, which are the outputs' own.
-        changed: the input that is changed.
-        outputs: the block's own words, one for each result.
-        sources: the words of the other text, which an encoder may have read.
+        reads: how far result i moves when input j is changed; the inputs are the words of the
+            source, which an encoder may have read, and then the block's own, the outputs.
     """
     inputs, n, moved = [*sources, *outputs], len(sources), reads[:, changed].tolist()
     drawn, lefts = Drawing(), [j * 90 + 16 * (j >= n) for j in range(len(inputs))]
@@ -191,11 +162,11 @@ def who_moves(
     for left, word, amount in zip(lefts[n:], outputs, moved, strict=True):
         drawn.box(left, 132, 86, 34, word, NEW if amount > 0 else "#f1f3f5", rx=5)
         said = f"moves by {amount:.2f}" if amount > 0 else "stays"
-        drawn.text(left + 43, 184, said, "middle", 12)
+        drawn.text(left + 43, 184, said, "middle", 11)
     shown = [f"{w} moves by {a:.2f}" for w, a in zip(outputs, moved, strict=True) if a > 0]
     stays = [w for w, a in zip(outputs, moved, strict=True) if not a > 0]
     alt = f"{name}: changed is {inputs[changed]!r}, input {changed + 1} of {len(inputs)}. "
     alt += "; ".join(shown or ["nothing moves"]) + (f"; unmoved: {', '.join(stays)}" * bool(stays))
     title = f"{name}: ✓ = the result (row) moves with the input (column)"
-    both = column([drawn, matrix(reads > 0, outputs, inputs, title)], gap=24)
+    both = column([drawn, row([matrix(reads > 0, outputs, inputs, title)])], gap=24)
     return both.picture(f"{alt}\n{title}\n{matrix_text(reads > 0, outputs, inputs)}")

@@ -1,27 +1,22 @@
 """Three blocks to compare: change one input word, and see which results move."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, stops, switch
 from gpt2course.lessons.block.figures import who_moves
 
 
 def blocks_to_play(
-    reads: Mapping[str, Float[Tensor, "T S"]], outputs: Sequence[str], sources: Sequence[str]
+    reads: Mapping[str, Float[Tensor, "T S"]], outputs: Words, sources: Words
 ) -> Playable:
     """Pick a block and the word that is changed; lines lead to the results that move.
 
-    Args:
-        reads: for each block how far result i moves when input j is changed. The inputs are the
-            words of the source, then the block's own.
-        outputs: the block's own words, one for each result.
-        sources: the words of the other text.
+    The tables, by block, and the words are those of `who_moves`.
     """
 
     def draw(block: str, changed: int) -> Picture:

@@ -1,9 +1,7 @@
 """Pictures of lesson 03: one-hot times table, directions, learning, and a map of words."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -11,31 +9,21 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import CURVES
-from gpt2course.drawing.curves import Axis, key, mark
+from gpt2course.drawing.curves import Axis, Series, free_place, key, mark
 from gpt2course.drawing.matrix import Panel, side_by_side
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.pixels import signed
-from gpt2course.drawing.svg import Drawing, column, row, wide
+from gpt2course.drawing.svg import Drawing, Words, column, row, wide
 
 UNIT, SIDE = 46, 330  # pixels for 1 along an arrow; of a map of words
 TABS = (0, 170, 310, 390)  # columns of the table beside the arrows
-Rect = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def one_hot_product(
-    one_hot: Int[Tensor, "T V"],
-    wte: Float[Tensor, "V C"],
-    words: Sequence[str],
-    vocabulary: Sequence[str],
-    columns: Sequence[str],
-) -> Picture:
-    """One-hot vectors times the table, and the rows that come out.
-
-    Args:
-        words: the tokens that are read.
-        vocabulary: the words of the table's rows.
-        columns: what each column of the table stands for.
-    """
+    one_hot: Int[Tensor, "T V"], wte: Float[Tensor, "V C"], words: Words, vocabulary: Words,
+    columns: Words,
+) -> Picture:  # fmt: skip
+    """One-hot vectors times the table, and the rows that come out."""
     (T, V), C = one_hot.shape, wte.shape[1]
     panels = (
         Panel(f"one-hot, {T} × {V}", one_hot, words, vocabulary),
@@ -45,13 +33,8 @@ def one_hot_product(
     return side_by_side(panels, signs="@=")
 
 
-def arrows(rows: Mapping[str, Sequence[float]], asker: str) -> Picture:
-    """Rows of two numbers as arrows; how each compares with the one that asks.
-
-    Args:
-        rows: two numbers for each name.
-        asker: the name that all others are compared with.
-    """
+def arrows(rows: Series, asker: str) -> Picture:
+    """Rows of two numbers as arrows; how each compares with the one that asks."""
     own, drawn, table, told = rows[asker], Drawing(), Drawing(), []
     xs, ys = zip((0, 0), *rows.values(), strict=True)
     drawn.line((UNIT * min(xs) - 20, 0), (UNIT * max(xs) + 20, 0), dash="3 4")
@@ -81,12 +64,10 @@ def arrows(rows: Mapping[str, Sequence[float]], asker: str) -> Picture:
     return both.picture("\n".join(told))
 
 
-def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Sequence[str]) -> Picture:
+def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Picture:
     """The same rows of several tables, each number a coloured cell, blue below 0 and red above.
 
-    Args:
-        words: one for each row; the text tells how much every second row agrees with the one
-            before it.
+    The text tells how much every second row agrees with the one before it.
     """
     strips, told = [], []
     for title, rows in tables.items():
@@ -120,17 +101,11 @@ def flattened(table: Float[Tensor, "V C"]) -> tuple[Float[Tensor, "V 2"], float]
 
 def word_map(
     tables: Mapping[str, Float[Tensor, "V C"]],
-    words: Sequence[str],
-    groups: Mapping[str, Sequence[str]],
+    words: Words,
+    groups: Mapping[str, Words],
     heading: str = "",
 ) -> Picture:
-    """Each table as a map of its words, the rows flattened to two numbers.
-
-    Args:
-        words: one for each row.
-        groups: words that share a marker, by the name of their group.
-        heading: what the maps show, as one sentence.
-    """
+    """Each table as a map of its words, its rows flattened to two numbers; groups share a mark."""
     maps, told = [], [heading] * bool(heading)
     for title, table in tables.items():
         places, share = flattened(table)
@@ -149,7 +124,7 @@ def word_map(
     return whole.picture("\n".join(told))
 
 
-def _one_map(at: Mapping[str, Sequence[float]], groups: Mapping[str, Sequence[str]]) -> Drawing:
+def _one_map(at: Series, groups: Mapping[str, Words]) -> Drawing:
     """Words in a square of which both sides have one scale."""
     lows, highs = ([f(ends) for ends in zip(*at.values(), strict=True)] for f in (min, max))
     reach = 1.3 * max(high - low for low, high in zip(lows, highs, strict=True)) or 1.0
@@ -177,28 +152,6 @@ def _one_map(at: Mapping[str, Sequence[float]], groups: Mapping[str, Sequence[st
     return drawn
 
 
-def free_place(
-    x: float, y: float, width: float, height: float, taken: Sequence[Rect], frame: Rect
-) -> Rect:
-    """The rectangle of this size nearest to (x, y) that lies in the frame and overlaps no other."""
-    for distance in range(8, 160, 4):
-        for eighth in range(16):
-            angle = eighth * math.pi / 8
-            left = x + (distance + width / 2) * math.cos(angle) - width / 2
-            top = y + (distance + height / 2) * math.sin(angle) - height / 2
-            box = left, top, left + width, top + height
-            inside = all(a > b for a, b in zip(box[:2], frame[:2], strict=True))
-            inside = inside and all(a < b for a, b in zip(box[2:], frame[2:], strict=True))
-            if inside and not any(_overlap(box, other) for other in taken):
-                return box
-    return x, y, x + width, y + height
-
-
-def _overlap(one: Rect, other: Rect) -> bool:
-    across = one[0] - 1 < other[2] and other[0] < one[2] + 1
-    return across and one[1] - 1 < other[3] and other[1] < one[3] + 1
-
-
 def similarities(
     token_id: int, table: Float[Tensor, "V C"], measure: str = "cosine"
 ) -> Float[Tensor, " V"]:
@@ -211,20 +164,10 @@ def similarities(
 
 
 def neighbour_bars(
-    word: str,
-    words: Sequence[str],
-    table: Float[Tensor, "V C"],
-    measure: str = "cosine",
-    most: int = 8,
+    word: str, words: Words, table: Float[Tensor, "V C"], measure: str = "cosine", most: int = 8,
     title: str = "",
-) -> Picture:
-    """The words most like one word, each with a bar from 0.
-
-    Args:
-        words: one for each row.
-        measure: "cosine" or "dot product".
-        most: how many are shown.
-    """
+) -> Picture:  # fmt: skip
+    """The words most like one word by cosine or dot product, each with a bar from 0."""
     token_id = words.index(word)
     values = similarities(token_id, table, measure)
     reach = 1.0 if measure == "cosine" else values.abs().max().item()

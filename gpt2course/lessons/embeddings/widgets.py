@@ -1,27 +1,20 @@
 """Neighbours to play with: pick a word, a table and a measure; the nearest words follow."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, menu, playable, switch
 from gpt2course.lessons.embeddings.figures import neighbour_bars
 
 
 def neighbours_to_play(
-    tables: Mapping[str, Float[Tensor, "V C"]], words: Sequence[str], first: str
+    tables: Mapping[str, Float[Tensor, "V C"]], words: Words, first: str
 ) -> Playable:
-    """Pick a word, a table and a measure; its nearest words follow as bars.
-
-    Args:
-        tables: tables of the same words by name.
-        words: one for each row.
-        first: the word that is shown at first.
-    """
+    """Pick a word, a table and a measure; its nearest words follow as bars."""
 
     def draw(word: str, table: str, measure: str) -> Picture:
         return neighbour_bars(word, words, tables[table], measure, title=f"{table} table")

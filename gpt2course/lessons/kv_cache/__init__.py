@@ -4,13 +4,3 @@ from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.kv_cache.figures import costs, differences, last_path, runs
 from gpt2course.lessons.kv_cache.widgets import cache_slider
-
-__all__ = [
-    "cache_slider",
-    "costs",
-    "differences",
-    "last_path",
-    "matrices",
-    "pipeline",
-    "runs",
-]

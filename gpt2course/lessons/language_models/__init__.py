@@ -11,16 +11,3 @@ from gpt2course.lessons.language_models.figures import (
     smoothing_curves,
 )
 from gpt2course.lessons.language_models.widgets import keyboard
-
-__all__ = [
-    "Candidate",
-    "Model",
-    "circle",
-    "keyboard",
-    "matrices",
-    "model_sizes",
-    "next_tokens",
-    "pipeline",
-    "robot_text",
-    "smoothing_curves",
-]

@@ -1,18 +1,16 @@
 """Pictures of lesson 01: a text to count, suggestions and their circle, smoothing, sizes."""
 
-from __future__ import annotations
-
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
 from gpt2course.drawing.colours import GREY, INK, NEW, PAGE, READ
-from gpt2course.drawing.curves import Axis, dots, plot
+from gpt2course.drawing.curves import Axis, Series, dots, plot
 from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing
+from gpt2course.drawing.svg import Drawing, Words
 
 # What each thing does when it is heard; what follows "it" depends on the thing.
 HABITS = {
@@ -49,13 +47,7 @@ def robot_text(n_sentences: int, seed: int = 0) -> str:
 
 
 def suggestion_row(text: str, suggestions: Sequence[tuple[str, float]], said: str = "") -> Picture:
-    """A line of text above the three suggestions of a keyboard.
-
-    Args:
-        text: what has been written.
-        suggestions: words with their probabilities, the likeliest first.
-        said: a sentence below.
-    """
+    """A line of text above the three suggestions of a keyboard, and a sentence below."""
     keys = "".join(
         f'<div style="flex:1;text-align:center;background:{READ};color:{INK};'
         f'border-radius:6px;padding:6px 4px">{escape(word)}'
@@ -80,12 +72,8 @@ def written(text: str) -> str:
     )
 
 
-def circle(path: Sequence[str]) -> Picture:
-    """Words that lead from one to the next, and an arrow back where the last leads to an earlier.
-
-    Args:
-        path: the words in order; the last is the first that comes a second time.
-    """
+def circle(path: Words) -> Picture:
+    """Words that lead from one to the next; the last is the first that comes a second time."""
     *words, back_to = path
     start, x, ends = words.index(back_to), 0.0, []
     drawn = Drawing()
@@ -103,15 +91,10 @@ def circle(path: Sequence[str]) -> Picture:
     return drawn.picture(f"{' → '.join(words)} → back to {back_to}")
 
 
-def smoothing_curves(
-    alphas: Sequence[float], curves: Mapping[str, Sequence[float]], n_words: int
-) -> Picture:
-    """Perplexity over the number that is added to every count.
+def smoothing_curves(alphas: Sequence[float], curves: Series, n_words: int) -> Picture:
+    """Perplexity over the number that is added to every count, which may be 0; it may be infinite.
 
-    Args:
-        alphas: in order; a 0 among them stands at the left edge, off the axis of powers.
-        curves: for each text its perplexity at every alpha; it may be infinite.
-        n_words: size of the vocabulary, the perplexity of guessing evenly.
+    Beside it the number of words, which is the perplexity of an even guess.
     """
     places = [alpha or min(a for a in alphas if a) / 4 for alpha in alphas]
     series = {name: list(zip(places, values, strict=True)) for name, values in curves.items()}

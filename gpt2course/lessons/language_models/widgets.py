@@ -1,7 +1,5 @@
 """A keyboard that suggests the next word, from counts of pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 
@@ -23,20 +21,10 @@ AT_ONCE = 10  # how often one press takes the first suggestion
 def keyboard(probs: Float[Tensor, "V V"], words: Words, start: str) -> Playable:
     """Three suggestions to press, one after the other; each becomes part of the text.
 
-    Args:
-        probs: row = current word, column = next word.
-        words: the vocabulary.
-        start: the text to begin with, at least one word.
+    In `probs` a row is the current word, a column the next.
     """
     growing = GrowingText(lambda ids: probs[ids[-1]].log(), words, start)
-    keys = _Keyboard(growing, start)
-    return Playable(keys.widget, keys.picture)
-
-
-def suggestions_of(growing: GrowingText) -> list[tuple[str, float]]:
-    """The likeliest next words with their probabilities."""
-    found = growing.candidates(k=SUGGESTIONS)
-    return [(candidate.piece.decode(), candidate.prob) for candidate in found]
+    return Playable(_Keyboard(growing, start).widget, _picture(growing))
 
 
 def going_round(ids: Sequence[int]) -> list[int]:
@@ -47,63 +35,53 @@ def going_round(ids: Sequence[int]) -> list[int]:
     return []
 
 
-def said_of(ids: Sequence[int], words: Words) -> str:
-    """One sentence on whether the text goes round in a circle."""
-    run = going_round(ids)
-    return f"The last words came twice in a row: “{words.decode(run)}”." if run else ""
+def _suggested(growing: GrowingText) -> tuple[list[tuple[str, float]], str]:
+    """The likeliest next words, and a sentence where the text goes round in a circle."""
+    found = growing.candidates(k=SUGGESTIONS)
+    run = going_round(growing.ids)
+    said = f"The last words came twice in a row: “{growing.coder.decode(run)}”." if run else ""
+    return [(one.piece.decode(), one.prob) for one in found], said
+
+
+def _picture(growing: GrowingText) -> Picture:
+    return suggestion_row(growing.text, *_suggested(growing))
 
 
 class _Keyboard:
     """Text, three keys, and the keys that go back; what they show is the state of one text."""
 
     def __init__(self, growing: GrowingText, start: str):
-        self.growing, self.start = growing, start
+        self.growing = growing
         self.text, self.said = ipywidgets.HTML(), ipywidgets.HTML()
-        wide = {"width": "182px", "height": "40px"}
-        self.keys = [ipywidgets.Button(layout=wide) for _ in range(SUGGESTIONS)]
-        self.actions = {
-            f"the first, {AT_ONCE} times": self._first_many,
-            "step back": self.growing.step_back,
-            "start again": lambda: self.growing.restart(self.start),
-        }
-        self.others = [
-            ipywidgets.Button(description=name, layout={"width": "182px"}) for name in self.actions
-        ]
+        layout = {"width": "182px", "height": "40px"}
+        self.keys = [ipywidgets.Button(layout=layout) for _ in range(SUGGESTIONS)]
         for place, key in enumerate(self.keys):
             key.on_click(lambda _, place=place: self._press(place))
-        for button in self.others:
-            button.on_click(lambda button: self._act(button.description))
-        boxes = [ipywidgets.HBox(row) for row in (self.keys, self.others)]
+        actions = {
+            f"the first, {AT_ONCE} times": lambda: self._press(0, AT_ONCE),
+            "step back": growing.step_back,
+            "start again": lambda: growing.restart(start),
+        }
+        layout = {"width": "182px"}
+        others = [ipywidgets.Button(description=name, layout=layout) for name in actions]
+        for button in others:
+            button.on_click(lambda pressed: (actions[pressed.description](), self._show()))
+        boxes = [ipywidgets.HBox(row) for row in (self.keys, others)]
         self.widget = ipywidgets.VBox([self.text, *boxes, self.said])
         self._show()
 
-    def _press(self, place: int) -> None:
-        found = self.growing.candidates(k=SUGGESTIONS)
-        if place < len(found):
-            self.growing.choose(found[place].token_id)
-        self._show()
-
-    def _first_many(self) -> None:
-        for _ in range(AT_ONCE):
-            self.growing.choose(self.growing.candidates(k=1)[0].token_id)
-
-    def _act(self, name: str) -> None:
-        self.actions[name]()
+    def _press(self, place: int, times: int = 1) -> None:
+        for _ in range(times):
+            found = self.growing.candidates(k=SUGGESTIONS)
+            if place < len(found):
+                self.growing.choose(found[place].token_id)
         self._show()
 
     def _show(self) -> None:
-        found = suggestions_of(self.growing)
+        found, said = _suggested(self.growing)
         self.text.value = written(self.growing.text)
         for place, key in enumerate(self.keys):
-            known = place < len(found)
-            word, prob = found[place] if known else ("", 0.0)
-            key.description = f"{word} · {percent(prob)}" if known else "–"  # "" would show the old
-            key.tooltip = f"write {word}" if known else "no suggestion"
-        said = said_of(self.growing.ids, self.growing.coder)
+            word, prob = found[place] if place < len(found) else ("", 0.0)
+            key.description = f"{word} · {percent(prob)}" if word else "–"  # "" would show the old
+            key.tooltip = f"write {word}" if word else "no suggestion"
         self.said.value = f'<div role="status">{escape(said) or "&nbsp;"}</div>'
-
-    @property
-    def picture(self) -> Picture:
-        """What the keyboard shows now, as a static picture."""
-        said = said_of(self.growing.ids, self.growing.coder)
-        return suggestion_row(self.growing.text, suggestions_of(self.growing), said)

@@ -6,14 +6,3 @@ from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.looking_inside import figures
 from gpt2course.lessons.looking_inside.widgets import heads_to_switch, lens_to_play
-
-__all__ = [
-    "attention_lines",
-    "attention_to_play",
-    "figures",
-    "head_grid",
-    "heads_to_switch",
-    "lens_to_play",
-    "matrices",
-    "pipeline",
-]

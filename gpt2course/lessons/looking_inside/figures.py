@@ -1,20 +1,20 @@
 """Pictures of lesson 15: what each stage would say, what a head does, and how vectors part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.colours import BLUE, CURVES, fill_for, ink_on
-from gpt2course.drawing.explorer import percent
-from gpt2course.drawing.picture import Picture, from_figure
-from gpt2course.drawing.tokens import MONO, piece_text
+from gpt2course.drawing.attention_maps import labels_of
+from gpt2course.drawing.bars import Bar, bars
+from gpt2course.drawing.colours import ORANGE, fill_for, ink_on
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
+from gpt2course.drawing.explorer import Candidate, next_tokens, percent, rest_of
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import MONO, Drawing, Words
+from gpt2course.drawing.tokens import piece_text
 
-MARKERS = "osD^vPX*"
-LINES = ("-", "--", "-.", ":")
 FAR = 0.1  # a point carries its name where it looks or matters by this much more than others
 
 Piece = Callable[[int], bytes]
@@ -35,12 +35,7 @@ def lens_table(
     """The likeliest next token at every stage (row) after every token (column).
 
     The fill is its probability there. ↺ marks a stage that says the token which it has just read,
-    ✓ one that says what the last stage says.
-
-    Args:
-        ids: the tokens that were read, T of them.
-        lens: scores of the whole vocabulary, as `logit_lens` gives them.
-        piece: the bytes of a token id.
+    ✓ one that says what the last stage says. `piece` gives the bytes of a token id.
     """
     probs, tops = lens.detach().softmax(-1).max(-1)  # (S, T)
     title = title or "the likeliest next token, if the model ended here"
@@ -92,73 +87,49 @@ def _lens_cell(word: str, prob: float, sign: str) -> str:
     )
 
 
-def stage_lines(
-    curves: Mapping[str, Sequence[float]], title: str, label: str, low: float = 0.0
-) -> Picture:
-    """One number for each stage of the stream, a line for each thing that was measured.
-
-    Args:
-        curves: the numbers by name, before the first block and after each.
-        title: what is to be seen.
-        label: of the axis, with its unit.
-        low: where the axis begins.
-    """
-    import matplotlib.pyplot as plt
-
+def stage_lines(curves: Series, title: str, label: str, low: float = 0.0) -> Picture:
+    """One number for each stage of the stream, a line for each thing that was measured."""
     stages = stage_names(len(next(iter(curves.values()))))
-    figure, axis = plt.subplots(figsize=(8, 3.4))
-    for i, (name, values) in enumerate(curves.items()):
-        axis.plot(
-            values, marker=MARKERS[i % 8], linestyle=LINES[i % 4], color=CURVES[i % 6], label=name
-        )
-    axis.set_xticks(range(len(stages)), [s.replace(" block", "\nblock") for s in stages])
-    axis.set_ylim(min(low, *(min(v) for v in curves.values())), 1.04)
-    axis.set_ylabel(label)
-    axis.set_title(title)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    ticks = {i: name.replace(" block", "\nblock") for i, name in enumerate(stages)}
+    low = min(low, *(min(values) for values in curves.values()))
+    axes = Axis("", -0.2, len(stages) - 0.8, ticks=ticks), Axis(label, low, 1.04)
+    series = {name: steps(values) for name, values in curves.items()}
     told = [
         f"{name}: " + ", ".join(f"{s} {v:.2f}" for s, v in zip(stages, values, strict=True))
         for name, values in curves.items()
     ]
-    return from_figure(figure, f"{title}. {label}. " + "; ".join(told))
+    drawn = plot(series, *axes, title, marks=True)
+    return drawn.picture(f"{title}. {label}. " + "; ".join(told))
 
 
 def weight_and_effect(
-    panels: Mapping[str, tuple[Float[Tensor, "L nh"], Float[Tensor, "L nh"]]],
+    measured: Mapping[str, tuple[Float[Tensor, "L nh"], Float[Tensor, "L nh"]]],
 ) -> Picture:
     """Every head as a point: how much it looks at a word, and what is lost without the head.
 
-    Args:
-        panels: by the name of a question the mean weight on the word that decides, and what goes
-            of a measure between 0 and 1 when the head is taken out.
+    By the name of a question: the mean weights on the word that decides, and what goes of a
+    measure between 0 and 1 when a head is taken out.
     """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(5.2 * len(panels), 4), sharey=True, squeeze=False
-    )
-    told = []
-    for axis, (title, (weight, effect)) in zip(axes[0], panels.items(), strict=True):
-        middle, named = weight.median().item(), []
-        for layer, (x, y) in enumerate(zip(weight.tolist(), effect.tolist(), strict=True)):
-            axis.scatter(x, y, s=55, marker=MARKERS[layer % 8], color=CURVES[layer % 6],
-                         label=f"layer {layer}", zorder=2)  # fmt: skip
-            for head, place in enumerate(zip(x, y, strict=True)):
+    effects = [y for _, effect in measured.values() for y in effect.flatten().tolist()]
+    reach = 0.15 * (max(effects) - min(effects)) or 1.0
+    up = Axis("lost without the head", min(effects) - reach, max(effects) + reach)
+    plots, told = [], []
+    for title, (weight, effect) in measured.items():
+        middle, named, series = weight.median().item(), [], {}
+        for layer, pairs in enumerate(zip(weight.tolist(), effect.tolist(), strict=True)):
+            series[f"layer {layer}"] = places = list(zip(*pairs, strict=True))
+            for head, place in enumerate(places):
                 told.append(f"{title}, {_head_alt(layer, head, *place)}")
                 if max(place[0] - middle, abs(place[1])) >= FAR:
-                    named.append((place, head_name(layer, head)))
-        for i, (place, name) in enumerate(sorted(named)):  # above and below by turns
-            axis.annotate(name, place, xytext=(5, -14 if i % 2 else 6),
-                          textcoords="offset points", fontsize=9)  # fmt: skip
-        axis.axhline(0, color="#868e96", linewidth=1, zorder=1)
-        axis.margins(0.2)
-        axis.set_xlabel("mean weight on the word that decides")
-        axis.set_title(title)
-    axes[0][0].set_ylabel("lost without the head")
-    axes[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    figure.suptitle("Where a head looks, and whether it matters (L layer · H head)")
-    figure.tight_layout()
-    return from_figure(figure, "Every head, weight and loss. " + "; ".join(told))
+                    named.append((*place, head_name(layer, head)))
+        across = Axis("mean weight on the word that decides", 0, 1.12 * weight.max().item())
+        look = {"names": {}, "marks": True, "joined": False, "size": (300, 220)}
+        drawn = plot(series, across, up, lines={"": 0.0}, notes=sorted(named), **look)
+        drawn.head(title, size=12)
+        plots.append(drawn)
+    title = "Where a head looks, and whether it matters (L layer · H head)"
+    drawn = panels(plots, series, title, marks=True, joined=False)
+    return drawn.picture("Every head, weight and loss. " + "; ".join(told))
 
 
 def _head_alt(layer: int, head: int, weight: float, effect: float) -> str:
@@ -167,30 +138,50 @@ def _head_alt(layer: int, head: int, weight: float, effect: float) -> str:
 
 
 def against_chance(
-    names: Sequence[str], values: Sequence[float], chances: Sequence[float], title: str
+    names: Words, values: Sequence[float], chances: Sequence[float], title: str
 ) -> Picture:
     """Measured numbers between 0 and 1 as bars, with a mark where blind chance would be."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(8, 0.42 * len(names) + 1.3))
-    rows = range(len(names))
-    axis.barh(rows, values, color=BLUE, label="measured")
-    axis.scatter(chances, rows, marker="|", s=260, linewidths=3, color="black",
-                 label="even attention", zorder=2)  # fmt: skip
-    for row, value in enumerate(values):
-        axis.annotate(f"{value:.2f}", (max(value, chances[row]), row), xytext=(6, 0),
-                      textcoords="offset points", va="center")  # fmt: skip
-    axis.set_yticks(rows, names)
-    axis.set_ylim(len(names) - 0.4, -0.6)
-    axis.set_xlim(0, 1.15 * max(*values, *chances))  # room for the numbers behind the bars
-    axis.set_xlabel("mean weight")
-    axis.set_title(title)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    told = [
-        f"{name}: {value:.2f}, even attention {even:.2f}"
+    rows = [
+        Bar(name, value, f"{value:.2f}", mark=even)
         for name, value, even in zip(names, values, chances, strict=True)
     ]
-    return from_figure(figure, f"{title}. " + "; ".join(told))
+    told = [f"{one.label}: {one.said}, even attention {one.mark:.2f}" for one in rows]
+    drawn = bars(rows, title, max(*values, *chances), marked="even attention; bars: mean weight")
+    return drawn.picture(f"{title}. " + "; ".join(told))
+
+
+def lens_stages(
+    pieces: Sequence[bytes], place: int, scores: Float[Tensor, "S V"], piece: Piece, top: int = 4
+) -> Picture:
+    """A text with one token marked, and what each stage would say after it, the last one on top.
+
+    `scores` are of the whole vocabulary; `piece` gives the bytes of a token id.
+    """
+    marked = " ".join(
+        f'<b style="border-bottom:3px solid {ORANGE}">{escape(name)}</b>'
+        if i == place
+        else escape(name)
+        for i, name in enumerate(labels_of(pieces))
+    )
+    drawn, told = Drawing(), [f"after {piece_text(pieces[place])} ({place})"]
+    names, step = stage_names(len(scores)), 20 * (top + 1) + 16
+    for i, (name, stage) in enumerate(zip(names, scores, strict=True)):
+        best = stage.softmax(-1).topk(top)
+        found = list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+        candidates = [Candidate(token_id, piece(token_id), p) for token_id, p in found]
+        rows = [Bar(piece_text(c.piece), c.prob, f"{percent(c.prob)}   id {c.token_id}")
+                for c in candidates]  # fmt: skip
+        if rest := rest_of(candidates):
+            rows.append(Bar("all others", rest, percent(rest)))
+        y = (len(names) - 1 - i) * step
+        drawn.put(bars(rows, full=1, length=240, high=20), 0, y)
+        drawn.text(-240, y + 14, name, bold=True)
+        if i < len(names) - 1:  # the stream runs upwards
+            drawn.arrow((-200, y - 4), (-200, y - step + 24))
+        told.append(next_tokens(candidates, name).alt)
+    alt = "\n".join(told)
+    text = f'<div style="margin:6px 0;line-height:1.8">{marked}</div>'
+    return Picture(text + drawn.picture(alt).html, alt)
 
 
 def head_name(layer: int, head: int) -> str:

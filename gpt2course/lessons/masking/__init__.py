@@ -1,7 +1,8 @@
 """What the notebook of lesson 06 shows and lets you play with."""
 
 from gpt2course.drawing.attention_maps import weights_of
+from gpt2course.drawing.curves import loss_lines
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
-from gpt2course.lessons.masking.figures import loss_curves, training_examples, two_losses
+from gpt2course.lessons.masking.figures import training_examples, two_losses
 from gpt2course.lessons.masking.widgets import mask_switch

@@ -1,8 +1,6 @@
 """Pictures of lesson 06: one sequence as many examples, the usual loss and the honest one."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -10,16 +8,16 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, OTHER_BAR, PAGE
-from gpt2course.drawing.curves import Axis, dots, plot, steps
+from gpt2course.drawing.curves import Axis, dots
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, row
+from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import word_row, word_width
 
 Losses = Mapping[str, tuple[float, float]]
 
 
-def training_examples(words: Sequence[str]) -> Picture:
+def training_examples(words: Words) -> Picture:
     """One sequence as a staircase: row i reads the words up to i and predicts the next."""
     drawn, told, last = Drawing(), [], len(words) - 1
     for i in range(last):
@@ -33,12 +31,7 @@ def training_examples(words: Sequence[str]) -> Picture:
 
 
 def two_losses(losses: Losses, floor: float) -> Picture:
-    """The usual and the honest loss of each variant, and the line that no honest one can cross.
-
-    Args:
-        losses: for each variant the usual and the honest loss, in nats per token.
-        floor: the least loss that is possible without reading the future, in nats per token.
-    """
+    """The usual and the honest loss of each variant, and the line that no honest one can cross."""
     rows = {
         name: {kind: (loss, f"{loss:.2f}") for kind, loss in enumerate(both)}
         for name, both in losses.items()
@@ -54,25 +47,10 @@ def two_losses(losses: Losses, floor: float) -> Picture:
     return drawn.picture(f"Loss in nats per token, floor {floor:.2f}. " + "; ".join(told))
 
 
-def loss_curves(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
-    """The usual loss of each variant over the training steps, and the honest floor."""
-    series = {name: steps(curve) for name, curve in curves.items()}
-    names = {name: f"{name}, {curve[-1]:.2f} at the end" for name, curve in curves.items()}
-    axes = Axis("training step"), Axis("usual loss (nats per token)")
-    title = "Four of the five fall below what is possible"
-    told = [f"{name} ends at {curve[-1]:.2f}" for name, curve in curves.items()]
-    length = len(next(iter(curves.values())))
-    drawn = plot(series, *axes, title, {"floor": floor}, names)
-    return drawn.picture(f"Usual loss over {length} steps: " + ", ".join(told))
-
-
 def masked_weights(
-    variant: str,
-    weights: Float[Tensor, "T T"],
-    words: Sequence[str],
-    losses: tuple[float, float],
+    variant: str, weights: Float[Tensor, "T T"], words: Words, losses: tuple[float, float],
     floor: float,
-) -> Picture:
+) -> Picture:  # fmt: skip
     """What a mask does to the weights, and the two losses of a model trained with it."""
     T = len(words)
     future = torch.ones(T, T, dtype=torch.bool).triu(1) & (weights > 1e-6)

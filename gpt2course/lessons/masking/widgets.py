@@ -1,32 +1,23 @@
 """The mask that can be switched: what it does to the weights and to the two losses."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from gpt2course.drawing.attention_maps import weights_of
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, switch
 from gpt2course.lessons.masking.figures import Losses, masked_weights
 
 
 def mask_switch(
-    variants: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]],
-    q: Tensor,
-    k: Tensor,
-    words: Sequence[str],
-    losses: Losses,
-    floor: float,
-) -> Playable:
+    variants: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]], q: Tensor, k: Tensor,
+    words: Words, losses: Losses, floor: float,
+) -> Playable:  # fmt: skip
     """A switch over the variants of masking; the weights and the two losses follow.
 
-    Args:
-        variants: functions (q, k, v) -> y by name.
-        q, k: queries and keys (T, hs) of the words.
-        losses: usual and honest loss (nats per token) that a model trained with the variant has.
-        floor: the least loss possible without reading the future.
+    The losses, usual and honest, are those of a model trained with the variant.
     """
 
     def draw(variant: str) -> Picture:

@@ -1,5 +1,6 @@
 """What the notebook of lesson 08 shows and lets you play with."""
 
+from gpt2course.drawing.curves import loss_lines
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.mlp import figures

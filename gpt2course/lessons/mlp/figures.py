@@ -1,7 +1,5 @@
 """Pictures of lesson 08: hidden units, the bend and its two forms, where the parameters are."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,10 +9,10 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, READ
-from gpt2course.drawing.curves import Axis, panels, plot, steps
+from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import Panel, matrices, signed_scale
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, Point, row
+from gpt2course.drawing.svg import Drawing, Point, Words, row
 
 Function = Callable[[Tensor], Tensor]
 
@@ -27,10 +25,7 @@ def unit_plane(
 ) -> Picture:
     """Where one hidden unit's answer is above 0: words as points, that side of its line hatched.
 
-    Args:
-        points: a place with coordinates from 0 to 1 for each word.
-        direction, bias: the unit's answer is direction · place + bias.
-        axes: what the two coordinates say.
+    The answer at a place, with coordinates from 0 to 1, is direction · place + bias.
     """
     unit, drawn, told = 180, Drawing(), []
 
@@ -84,14 +79,9 @@ def _positive_part(shape: Sequence[Point], answer: Callable[[float, float], floa
 
 
 def read_bend_write(
-    x: Float[Tensor, "T C"],
-    wide: Float[Tensor, "T H"],
-    bent: Float[Tensor, "T H"],
-    y: Float[Tensor, "T C"],
-    words: Sequence[str],
-    columns: Sequence[str],
-    units: Sequence[str],
-) -> Picture:
+    x: Float[Tensor, "T C"], wide: Float[Tensor, "T H"], bent: Float[Tensor, "T H"],
+    y: Float[Tensor, "T C"], words: Words, columns: Words, units: Words,
+) -> Picture:  # fmt: skip
     """The MLP's stages side by side: what comes in, what the units answer, bent, written."""
     stages = {"x": (x, columns), "answers": (wide, units), "bent": (bent, units)}
     stages["written"] = (y, columns)
@@ -179,12 +169,8 @@ def forms_apart(tanh_form: Function, exact: Function) -> Picture:
     return drawn.picture(f"Difference of the two forms, {told}")
 
 
-def growth(lines: Mapping[str, Sequence[float]]) -> Picture:
-    """A relative difference after each layer and in the logits, one line a cause.
-
-    Args:
-        lines: for each cause the difference after layer 1, 2, … and, last, in the logits.
-    """
+def growth(lines: Series) -> Picture:
+    """A relative difference after each layer and, last, in the logits, one line a cause."""
     n = len(next(iter(lines.values()))) - 1
     ticks = {i: str(i) for i in range(1, n + 1)} | {n + 1: "logits"}
     series = {name: steps(line, 1) for name, line in lines.items()}
@@ -200,29 +186,13 @@ def growth(lines: Mapping[str, Sequence[float]]) -> Picture:
     return drawn.picture("Relative difference. " + "; ".join(told))
 
 
-def loss_lines(curves: Mapping[str, Sequence[float]], floor: float) -> Picture:
-    """The loss over the training steps, and the least that a matrix alone can reach."""
-    series = {name: steps(curve) for name, curve in curves.items()}
-    title = "Without the bend the loss stays at what one matrix can do"
-    lines = {"one matrix at best": float(floor)}
-    axes = Axis("training step"), Axis("mean squared error")
-    told = [f"{name} ends at {curve[-1]:.4f}" for name, curve in curves.items()]
-    drawn = plot(series, *axes, title, lines, decimals=4)
-    return drawn.picture(f"Loss, one matrix at best {floor:.4f}: " + ", ".join(told))
-
-
 def curve_of_units(
-    x: Float[Tensor, " P"],
-    wanted: Float[Tensor, " P"],
-    result: Float[Tensor, " P"],
-    thresholds: Sequence[float],
-    bend: str,
-) -> Picture:
+    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], result: Float[Tensor, " P"],
+    thresholds: Sequence[float], bend: str,
+) -> Picture:  # fmt: skip
     """A wanted curve, and the one that some hidden units make together.
 
-    Args:
-        thresholds: where on x each unit's answer is 0, before the bend.
-        bend: the name of the bend.
+    Before the bend, each unit's answer is 0 at its threshold.
     """
     n, error = len(thresholds), float(((result - wanted) ** 2).mean())
     ends = math.floor(x[0]), math.ceil(x[-1])
@@ -230,10 +200,7 @@ def curve_of_units(
                   | {ends[1]: str(ends[1])}).fitted([0], 560)  # fmt: skip
     up, drawn = Axis("", -0.6, 1.3, ticks={0: "0", 1: "1"}).fitted([0], 200), Drawing()
     up.beside(drawn, 560)
-    for values, look in (
-        (wanted, {"stroke": GREEN, "dash": "8 5"}),
-        (result, {"stroke": BLUE}),
-    ):
+    for values, look in ((wanted, {"stroke": GREEN, "dash": "8 5"}), (result, {"stroke": BLUE})):
         pairs = zip(x.tolist(), values.tolist(), strict=True)
         drawn.line(*((across(a), 200 - up(b)) for a, b in pairs), thick=3, **look)
     for at in thresholds:

@@ -1,7 +1,5 @@
 """Lesson 08 to play with: one number through GELU, and a curve made of hidden units."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -74,12 +72,7 @@ def _least_squares(a: Float[Tensor, "D P n"], wanted: Float[Tensor, " P"]) -> Fl
 def unit_slider(
     x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], bends: Mapping[str, Function]
 ) -> Playable:
-    """Choose a bend and a number of hidden units; the curve that they make follows.
-
-    Args:
-        wanted: the curve to come near to.
-        bends: the functions to choose from, by name.
-    """
+    """Choose a bend and a number of hidden units; the curve that they make follows."""
     layers = {name: fit_units(x, wanted, bend) for name, bend in bends.items()}
 
     def draw(bend: str, n: int) -> Picture:

@@ -1,7 +1,5 @@
 """Pictures of lesson 07: columns cut into heads, and what each head reads."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float, Shaped
@@ -12,14 +10,14 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, FILLS, OTHER_BAR, fill_for, ink_on
 from gpt2course.drawing.matrix import entry_text, matrix_text, value_range
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, column, line_up, row
+from gpt2course.drawing.svg import Drawing, Words, column, line_up, row
 
 WIDE, HIGH = 34, 26  # one block, in pixels
 PART_FILLS = FILLS[2:5]  # q, k and v; the first two fills are those of head 0 and head 1
 
 
 def cut_in_three(
-    qkv: Float[Tensor, "T D"], words: Sequence[str], names: Sequence[str] = ("q", "k", "v")
+    qkv: Float[Tensor, "T D"], words: Words, names: Words = ("q", "k", "v")
 ) -> Picture:
     """What c_attn gives: one wide matrix, with a band over the columns of q, of k and of v."""
     scale, C, drawn = value_range(qkv), qkv.shape[1] // 3, []
@@ -40,7 +38,7 @@ def cut_in_three(
     return line_up(drawn, gap=10).picture("\n".join(told))
 
 
-def in_memory(x: Shaped[Tensor, "T C"], words: Sequence[str], n_head: int) -> Picture:
+def in_memory(x: Shaped[Tensor, "T C"], words: Words, n_head: int) -> Picture:
     """A matrix, and below it the single line in which its numbers lie in memory."""
     T, C = x.shape
     top, size = Drawing(), 28  # in memory the blocks are narrower, so that the whole line fits
@@ -60,12 +58,8 @@ def in_memory(x: Shaped[Tensor, "T C"], words: Sequence[str], n_head: int) -> Pi
     return column([row([top]), line]).picture(alt)
 
 
-def split_steps(x: Shaped[Tensor, "T C"], words: Sequence[str], n_head: int) -> Picture:
-    """From (T, C) to one matrix (T, hs) for each head, in two steps.
-
-    Args:
-        x: numbers that are all different, such as 23 for word 2, column 3.
-    """
+def split_steps(x: Shaped[Tensor, "T C"], words: Words, n_head: int) -> Picture:
+    """From (T, C) to one matrix (T, hs) for each head, in two steps; all numbers must differ."""
     T, C = x.shape
     hs = C // n_head
     cut = x.reshape(T, n_head, hs)
@@ -95,13 +89,11 @@ def split_steps(x: Shaped[Tensor, "T C"], words: Sequence[str], n_head: int) -> 
 
 
 def heads_side_by_side(
-    x: Shaped[Tensor, "T C"], heads: Shaped[Tensor, "nh T hs"], words: Sequence[str], title: str
+    x: Shaped[Tensor, "T C"], heads: Shaped[Tensor, "nh T hs"], words: Words, title: str
 ) -> Picture:
     """What each head got; beside every row the words of x from which its numbers come.
 
-    Args:
-        x: numbers that are all different.
-        heads: the same numbers in another arrangement.
+    The numbers of x must differ; those of the heads are the same in another arrangement.
     """
     drawn, told = [], [title]
     for h, head in enumerate(heads):
@@ -115,9 +107,7 @@ def heads_side_by_side(
     return whole.picture("\n".join(told))
 
 
-def head_maps(
-    weights: Float[Tensor, "nh T S"], words: Sequence[str], names: Sequence[str]
-) -> Picture:
+def head_maps(weights: Float[Tensor, "nh T S"], words: Words, names: Words) -> Picture:
     """The weights of several heads side by side, in per cent."""
     drawn, told = [], []
     for i, (name, one) in enumerate(zip(names, weights, strict=True)):
@@ -127,7 +117,7 @@ def head_maps(
     return row(drawn, gap=14).picture("\n".join(told))
 
 
-def head_map(weights: Float[Tensor, "T S"], words: Sequence[str], title: str) -> Picture:
+def head_map(weights: Float[Tensor, "T S"], words: Words, title: str) -> Picture:
     """One head's weights, and beside them what each word reads most."""
     drawn, most = heat(words, weights, cell=34), Drawing()
     told = [
@@ -144,21 +134,16 @@ def head_map(weights: Float[Tensor, "T S"], words: Sequence[str], title: str) ->
     )
 
 
-def _per_cent(weights: Tensor, words: Sequence[str]) -> str:
+def _per_cent(weights: Tensor, words: Words) -> str:
     return matrix_text((100 * weights).round(), words, words, decimals=0)
 
 
 def answers_right(
-    right: Mapping[str, Sequence[float]],
-    questions: Sequence[str],
-    without_looking_back: Sequence[float],
+    right: Mapping[str, Sequence[float]], questions: Words, without_looking_back: Sequence[float]
 ) -> Picture:
-    """How many answers to each question are right, for each model.
+    """Which share of the answers to each question is right, for each model.
 
-    Args:
-        right: for each model one share (0 to 1) for each question.
-        without_looking_back: for each question the share that is right for who sees only the word
-            at which it is asked.
+    Dashed: the share that is right for who sees only the word at which the question is asked.
     """
     rows, fills = [], (OTHER_BAR, BAR, FILLS[1])
     for i, (question, floor) in enumerate(zip(questions, without_looking_back, strict=True)):
@@ -180,7 +165,7 @@ def answers_right(
     return drawn.picture(alt)
 
 
-def _group(drawn: Drawing, numbers: Tensor, x: Tensor, labels: Sequence[str], n_head: int) -> None:
+def _group(drawn: Drawing, numbers: Tensor, x: Tensor, labels: Words, n_head: int) -> None:
     """Rows of blocks with labels beside them; a block has the colour of its column's head."""
     C = x.shape[1]
     for r, (line, label) in enumerate(zip(numbers, labels, strict=True)):
@@ -195,7 +180,7 @@ def _place(number: Tensor, x: Tensor) -> tuple[int, int]:
     return divmod(int((x.flatten() == number).int().argmax()), x.shape[1])
 
 
-def _words_of(line: Tensor, x: Tensor, words: Sequence[str]) -> str:
+def _words_of(line: Tensor, x: Tensor, words: Words) -> str:
     places = {_place(number, x)[0]: None for number in line}  # a dict keeps their order
     return "+".join(words[t] for t in places)
 

@@ -1,7 +1,5 @@
 """Heads to choose from: what each of them reads, in one sentence or another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from jaxtyping import Float
@@ -15,8 +13,7 @@ from gpt2course.lessons.multi_head.figures import head_map
 def head_switch(maps: Mapping[str, Mapping[str, Float[Tensor, "T T"]]]) -> Playable:
     """Choose a head and a sentence; the heat map of its weights follows.
 
-    Args:
-        maps: for each sentence (words with blanks between them) the weights of each head by name.
+    `maps` has for each sentence (words with blanks between them) the weights of each head.
     """
 
     def draw(head: str, sentence: str) -> Picture:

@@ -1,20 +1,7 @@
 """What the notebook of lesson 10 shows and lets you play with."""
 
+from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
-from gpt2course.lessons.output_projection.figures import (
-    next_words,
-    parameter_bars,
-    row_against_table,
-)
+from gpt2course.lessons.output_projection.figures import parameter_bars, row_against_table
 from gpt2course.lessons.output_projection.widgets import scores_to_play, sizes_to_play
-
-__all__ = [
-    "matrices",
-    "next_words",
-    "parameter_bars",
-    "pipeline",
-    "row_against_table",
-    "scores_to_play",
-    "sizes_to_play",
-]

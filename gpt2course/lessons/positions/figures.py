@@ -1,7 +1,5 @@
 """Pictures of lesson 04: positions as clocks, as waves, and row by row beside a learned table."""
 
-from __future__ import annotations
-
 import math
 
 from jaxtyping import Float

@@ -1,7 +1,5 @@
 """A slider over the position: the row by rule as clocks, and the learned row, if there is one."""
 
-from __future__ import annotations
-
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,10 +12,7 @@ def position_slider(
 ) -> Playable:
     """A slider over the position; the clocks and both rows follow.
 
-    Args:
-        learned: a table of positions; the one by rule is made as wide.
-        last: the last position of the slider; three times the learned table's without it.
-        first: where the slider stands at first.
+    Without `last` it goes to three times the length of the learned table.
     """
     position = slider("position:", first, 0, last or 3 * len(learned) - 1)
     return playable(lambda position: row_of_both(position, learned), position=position)

@@ -1,9 +1,9 @@
 """What the notebook of lesson 14 shows and lets you play with."""
 
+from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.drawing.tokens import piece_text
-from gpt2course.lessons.output_projection.figures import next_words
 from gpt2course.lessons.released_weights.figures import (
     Load,
     file_shares,
@@ -12,17 +12,3 @@ from gpt2course.lessons.released_weights.figures import (
     surprise_text,
 )
 from gpt2course.lessons.released_weights.widgets import checkpoint_to_play, loads_to_play
-
-__all__ = [
-    "Load",
-    "checkpoint_to_play",
-    "file_shares",
-    "four_matrices",
-    "loads",
-    "loads_to_play",
-    "matrices",
-    "next_words",
-    "piece_text",
-    "pipeline",
-    "surprise_text",
-]

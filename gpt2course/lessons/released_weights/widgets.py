@@ -1,36 +1,26 @@
 """A checkpoint to leaf through, and the same file loaded in several ways."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
-import ipywidgets
 from torch import Tensor, nn
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.twin import Playable, menu, playable, switch
 from gpt2course.lessons.released_weights.figures import Load, tensor_card, two_lists
 from gpt2course.weights import PREFIX
-
-WIDE = {"description_width": "80px"}
 
 
 def checkpoint_to_play(state: Mapping[str, Tensor], model: nn.Module) -> Playable:
     """Choose a tensor of the file: its shapes there and in the model, and its numbers.
 
-    Args:
-        state: tensors under Hugging Face's names, with or without the prefix "transformer.".
+    The names are Hugging Face's, with or without the prefix "transformer.".
     """
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
 
     def draw(tensor: str) -> Picture:
         return tensor_card(tensor, state[tensor], shapes.get(tensor.removeprefix(PREFIX)))
 
-    names = sorted(state, key=_place)
-    chosen = ipywidgets.Dropdown(
-        options=names, description="tensor:", style=WIDE, layout=ipywidgets.Layout(width="480px")
-    )
-    return playable(draw, tensor=chosen)
+    return playable(draw, tensor=menu("tensor:", sorted(state, key=_place)))
 
 
 def _place(name: str) -> tuple[int, int, str]:
@@ -42,13 +32,9 @@ def _place(name: str) -> tuple[int, int, str]:
 
 
 def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None = None) -> Playable:
-    """Choose a way of loading; the ten next words stand beside those of the right one.
+    """Choose a way of loading; the ten next words stand beside those of the first, the right one.
 
-    Args:
-        after: the text that the words follow.
-        found: the ways by name, the right one first.
-        begin_with: the way that comes first and is chosen at first; the second of `found`, where
-            none is named.
+    It begins with `begin_with`, or with the second.
     """
     right = next(iter(found))
 
@@ -56,10 +42,4 @@ def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None 
         return two_lists(after, (right, load), found[right], found[load])
 
     others = sorted((name for name in found if name != right), key=lambda name: name != begin_with)
-    chosen = ipywidgets.ToggleButtons(
-        options=others,
-        value=others[0],
-        description="loaded:",
-        style=WIDE | {"button_width": "230px"},
-    )
-    return playable(draw, load=chosen)
+    return playable(draw, load=switch("loaded:", others))

@@ -1,36 +1,15 @@
 """What the notebook of lesson 11 shows and lets you play with."""
 
+from gpt2course.corpus.judge import fits, judged, known_patterns, sentences_of
 from gpt2course.drawing.explorer import Candidate, next_tokens
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.pipeline import pipeline
 from gpt2course.lessons.sampling.figures import (
     dice_strip,
-    fits,
-    judged,
     kept_along,
-    known_patterns,
     moving_window,
     outside_first,
     right_and_different,
-    sentences_of,
     tail_curves,
 )
 from gpt2course.lessons.sampling.widgets import sampling_desk
-
-__all__ = [
-    "Candidate",
-    "dice_strip",
-    "fits",
-    "judged",
-    "kept_along",
-    "known_patterns",
-    "matrices",
-    "moving_window",
-    "next_tokens",
-    "outside_first",
-    "pipeline",
-    "right_and_different",
-    "sampling_desk",
-    "sentences_of",
-    "tail_curves",
-]

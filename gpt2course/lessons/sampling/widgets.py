@@ -1,53 +1,34 @@
 """Temperature, top_k and top_p as sliders over a model's own probabilities."""
 
-from __future__ import annotations
-
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
-import ipywidgets
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.explorer import drawn_with, percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
+from gpt2course.drawing.svg import Words
+from gpt2course.drawing.twin import Playable, menu, playable, slider, stops
 from gpt2course.lessons.sampling.figures import filtered
-from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
 
 
 def sampling_desk(
-    logits: Mapping[str, Float[Tensor, " V"]],
-    words: Sequence[str],
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float = 1.0,
-) -> Playable:
+    logits: Mapping[str, Float[Tensor, " V"]], words: Words, temperature: float = 1.0,
+    top_k: int | None = None, top_p: float = 1.0,
+) -> Playable:  # fmt: skip
     """Three sliders; the bars of the likeliest tokens, and which of them are kept, follow.
 
-    Args:
-        logits: the scores of the next token after each of some beginnings, by beginning.
-        words: the token of each score, as text.
-        temperature, top_k, top_p: where the sliders stand at first; top_k None keeps all.
+    The scores of the next token are given for each of some beginnings; top_k None keeps all.
     """
-    wide = {"layout": ipywidgets.Layout(width="480px"), "style": {"description_width": "90px"}}
     V = len(words)
-    controls = {
-        "beginning": ipywidgets.Dropdown(options=list(logits), description="after", **wide),
-        "temperature": ipywidgets.FloatSlider(
-            temperature, min=0, max=3, step=0.1, description="temperature", readout_format=".1f",
-            **wide,
-        ),
-        "top_k": ipywidgets.SelectionSlider(
-            options=_steps(V, top_k), value=top_k or V, description="top_k", **wide
-        ),
-        "top_p": ipywidgets.FloatSlider(
-            top_p, min=0, max=1, step=0.01, description="top_p", **wide
-        ),
-    }  # fmt: skip
-    return playable(partial(_drawn, logits, words), **controls)
+    return playable(
+        partial(_drawn, logits, words),
+        beginning=menu("after", list(logits)),
+        temperature=slider("temperature", temperature, 0.0, 3.0, 0.1, readout_format=".1f"),
+        top_k=stops("top_k", _steps(V, top_k), top_k or V),
+        top_p=slider("top_p", top_p, 0.0, 1.0, 0.01),
+    )
 
 
 def _steps(V: int, *also: int | None) -> list[int]:
@@ -56,37 +37,17 @@ def _steps(V: int, *also: int | None) -> list[int]:
     return sorted(k for k in steps | {k for k in also if k} if k <= V)
 
 
-def drawn_with(
-    logits: Float[Tensor, " V"], temperature: float, top_k: int, top_p: float
-) -> tuple[Float[Tensor, " V"], float]:
-    """The probabilities that a token is drawn with, and what those that stay held before.
-
-    Temperature, top_k, top_p, in this order, as `sample_next` has them; temperature 0 is certain.
-    """
-    if temperature == 0:
-        best = logits.argmax()
-        certain = torch.zeros_like(logits)
-        certain[best] = 1.0
-        return certain, logits.softmax(dim=-1)[best].item()
-    scores = apply_temperature((logits - logits.max())[None], temperature)
-    kept = keep_top_p(keep_top_k(scores, top_k), top_p)[0]
-    held = scores[0].softmax(dim=-1)[kept > -math.inf].sum().item()
-    return kept.softmax(dim=-1), held
-
-
 def _drawn(
-    logits: Mapping[str, Float[Tensor, " V"]],
-    words: Sequence[str],
-    beginning: str,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-) -> Picture:
+    logits: Mapping[str, Float[Tensor, " V"]], words: Words, beginning: str, temperature: float,
+    top_k: int, top_p: float,
+) -> Picture:  # fmt: skip
     scores = logits[beginning].detach().double()  # small shares stay above 0
     before = scores.softmax(dim=-1)
-    after, held = drawn_with(scores, temperature, top_k, top_p)
+    after, kept = drawn_with(scores, temperature, top_k, top_p)
+    warmed = drawn_with(scores, temperature or 1.0)[0]  # before anything is cut off
+    held = warmed[kept].sum().item()
     order = before.argsort(descending=True, stable=True)
-    n = int((after > 0).sum())
+    n = int(kept.sum())
     told = f"{n} of {len(words)} tokens {'is' if n == 1 else 'are'} kept"
     if temperature == 0:
         said = f"{told}: temperature 0 takes the likeliest, whatever the other two say."
@@ -94,8 +55,8 @@ def _drawn(
         they, have = ("it", "has") if n == 1 else ("they", "have")
         of_the_best = ""
         if top_k < len(words):
-            _, held_by_the_best = drawn_with(scores, temperature, top_k, 1.0)
-            share = percent(held / held_by_the_best)
+            left = warmed[drawn_with(scores, temperature, top_k)[1]].sum().item()
+            share = percent(held / left)
             of_the_best = f", and {share} of what top_k had left, of which top_p asks for its share"
         said = (
             f"{told}. At temperature {temperature:.1f} {they} held {percent(held)} of the "

@@ -1,7 +1,5 @@
 """Pictures of lesson 05: the filing cabinet, keys as arrows, scores to weights to blend."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -15,7 +13,7 @@ from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PA
 from gpt2course.drawing.curves import Axis, panels, plot
 from gpt2course.drawing.matrix import Panel, matrices, matrix_row, matrix_text, signed_scale
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, column
+from gpt2course.drawing.svg import Drawing, Words, column
 
 STROKES = (ORANGE, GREEN, BLUE, PURPLE)  # one for each word
 SIDE, REACH = 250, 3.6  # a plane's side in pixels, and the number at its edge
@@ -23,14 +21,11 @@ LONGEST = 8.0  # the longest query that the cabinet is drawn for
 
 
 def filing_cabinet(
-    note: str, labels: Sequence[str], contents: Sequence[str], shares: Sequence[float] = ()
+    note: str, labels: Words, contents: Words, shares: Sequence[float] = ()
 ) -> Picture:
     """The idea: a note is held against every folder's label; each folder gives its share.
 
-    Args:
-        note: the query, in words.
-        labels, contents: the key and the value of each folder, in words.
-        shares: the part that each folder gives, summing to 1; left out where it is not known yet.
+    Note, labels and contents are query, keys and values; without shares a ? stands there.
     """
     drawn, middle, told = Drawing(), 26 * len(labels), [f"note: {note}".replace("\n", " ")]
     drawn.text(314, -12, "key: the label", "middle", 12)
@@ -50,14 +45,9 @@ def filing_cabinet(
 
 
 def key_arrows(
-    words: Sequence[str], k: Float[Tensor, "S 2"], query: Sequence[float] = (), asker: str = ""
+    words: Words, k: Float[Tensor, "S 2"], query: Sequence[float] = (), asker: str = ""
 ) -> Picture:
-    """The keys as arrows from the origin, and a query across them.
-
-    Args:
-        query: two numbers; left out where there is none yet.
-        asker: the word whose query it is.
-    """
+    """The keys as arrows from the origin, and the query of the word that asks across them."""
     pairs = zip(words, k.tolist(), strict=True)
     told = [f"key of {word}: ({x:g}, {y:g})" for word, (x, y) in pairs]
     if query:
@@ -69,7 +59,7 @@ def scores_weights_blend(
     scores: Float[Tensor, "T S"],
     weights: Float[Tensor, "T S"],
     y: Float[Tensor, "T hs"],
-    words: Sequence[str],
+    words: Words,
 ) -> Picture:
     """The three stages as matrices side by side: a row is a query, a column a key."""
     stages = (
@@ -81,19 +71,14 @@ def scores_weights_blend(
 
 
 def projections(
-    x: Float[Tensor, "T C"], weights: Mapping[str, Float[Tensor, "C hs"]], words: Sequence[str],
-    columns: Sequence[str],
+    x: Float[Tensor, "T C"], weights: Mapping[str, Float[Tensor, "C hs"]], words: Words,
+    columns: Words,
 ) -> Picture:  # fmt: skip
-    """x times each matrix: one line for q, one for k, one for v.
-
-    Args:
-        weights: the weight matrix of each, such as {"q": W_q, "k": W_k, "v": W_v}.
-        columns: what each column of x stands for.
-    """
+    """x times each matrix, such as {"q": W_q}: one line for q, one for k, one for v."""
     made = {name: x @ w for name, w in weights.items()}
     scale = signed_scale(x, *weights.values(), *made.values())
 
-    def panel(label: str, m: Tensor, rows: Sequence[str], tops: Sequence[str] = ()) -> Panel:
+    def panel(label: str, m: Tensor, rows: Words, tops: Words = ()) -> Panel:
         return Panel(f"{label}, {len(m)} × {len(m[0])}", m, rows, tops, scale)
 
     lines = [
@@ -110,10 +95,8 @@ def projections(
 def dot_product_statistics(hs: int, n_key: int = 8, n_query: int = 4000) -> dict[str, float]:
     """What unit-variance queries and keys of hs numbers give, without and with the division by √hs.
 
-    Returns:
-        For each of "raw" and "scaled": the scores' variance, the mean of the largest of n_key
-        weights, and the mean of w·(1 - w), which is how much a weight moves when its own score
-        moves by a little.
+    For each of "raw" and "scaled": the scores' variance, the mean of the largest of n_key weights,
+    and the mean of w·(1 - w), which is how much a weight moves when its own score moves.
     """
     generator = torch.Generator().manual_seed(hs)
     q = torch.randn(n_query, 1, hs, generator=generator)
@@ -152,7 +135,7 @@ def saturation(sizes: Sequence[int]) -> Picture:
     return panels(plots, kinds.values(), f"{title} is left", True).picture("\n".join(told))
 
 
-def attention_of(reader: int, words: Sequence[str], weights: Float[Tensor, " S"]) -> Picture:
+def attention_of(reader: int, words: Words, weights: Float[Tensor, " S"]) -> Picture:
     """Whom one word of a sentence reads: an arc and a bar for every word."""
     wide, here = 84, (reader + 0.5) * 84
     drawn, told = Drawing(), []
@@ -172,22 +155,16 @@ def attention_of(reader: int, words: Sequence[str], weights: Float[Tensor, " S"]
     return drawn.picture(f"{title}: " + ", ".join(told))
 
 
-def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"],
+def cabinet(words: Words, query: Sequence[float], k: Float[Tensor, "S 2"],
             v: Float[Tensor, "S 2"], asker: str, scaled: bool = True) -> Picture:  # fmt: skip
-    """One query at work: arrows, folders with score and weight, and the blend among the values.
-
-    Args:
-        query: two numbers.
-        asker: whose query it is.
-        scaled: divide the scores by √2.
-    """
+    """One query at work: arrows, folders with score and weight, and the blend among the values."""
     scores = k @ torch.tensor(query, dtype=k.dtype) / (math.sqrt(2) if scaled else 1.0)
     weights = attention.attention_weights(scores[None])[0]
     blend = (attention.blend_values(weights[None], v))[0].tolist()
     drawn = Drawing()
     drawn.put(_plane(words, k, list(query), asker))
     drawn.put(_folders(words, k, scores, weights, scaled), SIDE + 22)
-    drawn.put(_map(words, v, weights, blend), SIDE + 350)
+    drawn.put(_map(words, v, weights, blend), SIDE + 326)
     table = [
         f"{w}: key ({a:g}, {b:g}), score {s:z.2f}, weight {p:.3f}, value ({c:g}, {d:g})"
         for w, (a, b), s, p, (c, d) in zip(
@@ -199,7 +176,7 @@ def cabinet(words: Sequence[str], query: Sequence[float], k: Float[Tensor, "S 2"
     return drawn.picture("\n".join([*told, f"blend: ({blend[0]:z.2f}, {blend[1]:z.2f})"]))
 
 
-def _plane(words: Sequence[str], k: Tensor, query: list[float], asker: str) -> Drawing:
+def _plane(words: Words, k: Tensor, query: list[float], asker: str) -> Drawing:
     drawn, middle = Drawing(), SIDE / 2
     drawn.text(0, 0, "which keys point the query’s way?", bold=True, size=12)
     drawn.line((0, middle + 20), (SIDE, middle + 20), thick=1)
@@ -238,11 +215,9 @@ def _folder(drawn: Drawing, x: float, y: float, width: float, fill: str) -> None
     drawn.line(*places, stroke=INK, thick=1, fill=fill, closed=True)
 
 
-def _folders(
-    words: Sequence[str], k: Tensor, scores: Tensor, weights: Tensor, scaled: bool
-) -> Drawing:
-    drawn, zero, bar = Drawing(), 148, 204
-    for x, head in ((45, "key"), (zero, "score" if scaled else "dot product"), (254, "weight")):
+def _folders(words: Words, k: Tensor, scores: Tensor, weights: Tensor, scaled: bool) -> Drawing:
+    drawn, zero, bar = Drawing(), 140, 184
+    for x, head in ((45, "key"), (zero, "score" if scaled else "dot product"), (234, "weight")):
         drawn.text(x, 0, head, "middle", 12, True)
     reach = LONGEST * k.norm(dim=-1).max().item()  # the largest dot product, so bars compare
     rows = zip(words, k.tolist(), scores.tolist(), weights.tolist(), strict=True)
@@ -260,11 +235,11 @@ def _folders(
     return drawn
 
 
-def _map(words: Sequence[str], v: Tensor, weights: Tensor, blend: list[float]) -> Drawing:
+def _map(words: Words, v: Tensor, weights: Tensor, blend: list[float]) -> Drawing:
     """The values as places, and the blend among them, tied to each as strongly as its weight."""
-    drawn, unit, low = Drawing(), 34, SIDE - 56
-    places = [(80 + unit * a, low - unit * b) for a, b in v.tolist()]
-    here = x, y = 80 + unit * blend[0], low - unit * blend[1]
+    drawn, unit, low = Drawing(), 32, SIDE - 56
+    places = [(72 + unit * a, low - unit * b) for a, b in v.tolist()]
+    here = x, y = 72 + unit * blend[0], low - unit * blend[1]
     # Three values at a time: together the triangles cover all that a blend can reach.
     for three in combinations(places, 3):
         drawn.line(*three, stroke="none", fill=GREY, closed=True, opacity=0.12, kind="reach")

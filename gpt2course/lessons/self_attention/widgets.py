@@ -1,7 +1,5 @@
 """The filing cabinet to play with: a query to pick or to turn by hand, against four keys."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -10,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, playable, slider, switch
 from gpt2course.lessons.self_attention.figures import LONGEST, cabinet
 
@@ -17,18 +16,10 @@ BY_HAND = "by hand"
 
 
 def cabinet_to_play(
-    words: Sequence[str],
-    q: Float[Tensor, "T 2"],
-    k: Float[Tensor, "S 2"],
-    v: Float[Tensor, "S 2"],
+    words: Words, q: Float[Tensor, "T 2"], k: Float[Tensor, "S 2"], v: Float[Tensor, "S 2"],
     first: str,
-) -> Playable:
-    """Pick a word's query, or turn and stretch one; scores, weights and the blend follow.
-
-    Args:
-        words: one for each row of q, k and v.
-        first: the word whose query is shown at first.
-    """
+) -> Playable:  # fmt: skip
+    """Pick a word's query, or turn and stretch one; scores, weights and the blend follow."""
     queries = dict(zip(words, q.tolist(), strict=True))
 
     def draw(asker: str, angle: float, length: float, scaled: bool) -> Picture:

@@ -11,17 +11,3 @@ from gpt2course.lessons.tokens.figures import (
     merge_tree,
 )
 from gpt2course.lessons.tokens.widgets import merge_slider
-
-__all__ = [
-    "STORY",
-    "boxes",
-    "compression",
-    "cuts",
-    "language_chart",
-    "merge_slider",
-    "merge_steps",
-    "merge_tree",
-    "piece_table",
-    "pipeline",
-    "token_boxes",
-]

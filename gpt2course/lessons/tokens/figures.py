@@ -1,7 +1,5 @@
 """Pictures of lesson 02: texts as boxes of tokens, merges step by step, and what tokens cost."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +21,7 @@ STORY = (Path(__file__).parent / "story.txt").read_text(encoding="utf-8")
 def merge_steps(
     chunk: bytes, merges: Sequence[tuple[int, int]], most: int | None = None
 ) -> Picture:
-    """A chunk from bytes to tokens, one row for each merge that finds its pair.
-
-    Args:
-        most: how many merges are made; all without it.
-    """
+    """A chunk from bytes to tokens, one row for each merge that finds its pair."""
     pieces, ids = piece_table(merges), list(chunk)
     rows = [("bytes", ids)]
     for rank, pair in enumerate(merges[:most]):
@@ -42,11 +36,9 @@ def merge_steps(
 def cuts(
     rows: Sequence[tuple[str, Sequence[bytes], Sequence[int]]], mark_new: bool = False
 ) -> Picture:
-    """The same bytes cut in several ways, one row each; every byte keeps its column.
+    """The same bytes cut in several ways, one row (label, pieces, ids) each, in common columns.
 
-    Args:
-        rows: a label, the pieces, and their ids.
-        mark_new: a piece that no earlier row has gets a thick frame.
+    `mark_new` gives a thick frame to a piece that no earlier row has.
     """
     drawn, told, known = Drawing(), [], set()
     for i, (label, pieces, ids) in enumerate(rows):
@@ -122,11 +114,7 @@ def _depth(token_id: int, merges) -> int:
 
 
 def compression(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
-    """Bytes per token over the number of merges.
-
-    Args:
-        curves: for each text the points (merges, bytes per token).
-    """
+    """Bytes per token over the number of merges, for each text."""
     title = "A new text gains less from the merges than their own text"
     drawn = plot(curves, Axis("merges"), Axis("bytes per token"), title, marks=True)
     told = [
@@ -137,12 +125,7 @@ def compression(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
 
 
 def language_chart(costs: Mapping[str, tuple[int, int, int]], whose: str) -> Picture:
-    """Characters, bytes and tokens of one sentence in several languages.
-
-    Args:
-        costs: for each language the number of characters, bytes and tokens.
-        whose: the vocabulary, as words for the title.
-    """
+    """Characters, bytes and tokens of one sentence in several languages, by some vocabulary."""
     kinds = (("characters", GREY), ("bytes", BAR), ("tokens", OTHER_BAR))
     rows = [
         Bar(language if kind == "bytes" else "", number, f"{number} {kind}", fill)

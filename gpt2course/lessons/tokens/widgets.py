@@ -1,7 +1,5 @@
 """The merge slider: a text falls into tokens, fewer and longer ones with every merge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 
@@ -18,13 +16,7 @@ Merges = Sequence[tuple[int, int]]
 def merge_slider(
     merges: Merges, text: str, n_merges: int | None = None, pattern: str = GPT2_PATTERN
 ) -> Playable:
-    """A text to type and a slider over the merges; the tokens, their ids and their number follow.
-
-    Args:
-        merges: as `train_merges` makes them; the slider goes from none of them to all.
-        text: what stands in the field at first.
-        n_merges: where the slider stands at first; at the end without it.
-    """
+    """A text to type and a slider over the merges; the tokens, their ids and number follow."""
 
     def draw(text: str, n_merges: int) -> Picture:
         return tokens_after(text, merges, n_merges, pattern)

@@ -1,26 +1,18 @@
 """Sliders of lesson 13: the learning rate's schedule, and a model at moments of its training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
-import ipywidgets
-
+from gpt2course.drawing.curves import curves
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.twin import Playable, playable
-from gpt2course.lessons.training.figures import Moment, curves, moment_picture
+from gpt2course.drawing.svg import Words
+from gpt2course.drawing.twin import Playable, playable, slider, stops
+from gpt2course.lessons.training.figures import Moment, moment_picture
 
-WIDE = {"layout": ipywidgets.Layout(width="430px"), "style": {"description_width": "120px"}}
 Schedule = Callable[[int, float, float, int, int], float]
 
 
 def schedule_to_play(learning_rate: Schedule, max_steps: int = 1000) -> Playable:
-    """Sliders for the highest and the lowest rate, the warm-up and the length of a run.
-
-    Args:
-        learning_rate: as in the exercise of that name.
-        max_steps: where the slider of the length begins.
-    """
+    """Sliders for the highest and the lowest rate, the warm-up and the length of a run."""
 
     def draw(highest: float, lowest: float, warmup: int, steps: int) -> Picture:
         min_lr, up = highest * lowest, min(warmup, steps - 1)
@@ -37,38 +29,19 @@ def schedule_to_play(learning_rate: Schedule, max_steps: int = 1000) -> Playable
 
     return playable(
         draw,
-        highest=ipywidgets.FloatSlider(
-            value=0.005, min=0.001, max=0.01, step=0.001, description="max_lr",
-            readout_format=".3f", **WIDE,
-        ),
-        lowest=ipywidgets.FloatSlider(
-            value=0.1, min=0.0, max=1.0, step=0.1, description="min_lr / max_lr", **WIDE
-        ),
-        warmup=ipywidgets.IntSlider(
-            value=100, min=0, max=500, step=20, description="warmup_steps", **WIDE
-        ),
-        steps=ipywidgets.IntSlider(
-            value=max_steps, min=500, max=1500, step=100, description="max_steps", **WIDE
-        ),
-    )  # fmt: skip
+        highest=slider("max_lr", 0.005, 0.001, 0.01, 0.001, readout_format=".3f"),
+        lowest=slider("min_lr / max_lr", 0.1, 0.0, 1.0, 0.1),
+        warmup=slider("warmup_steps", 100, 0, 500, 20),
+        steps=slider("max_steps", max_steps, 500, 1500, 100),
+    )
 
 
-def moments_to_play(moments: Sequence[Moment], question: str, right: Sequence[str]) -> Playable:
-    """A slider over the moments of a training run; it begins at the last one.
-
-    Args:
-        question: a text that breaks off before a word.
-        right: the words that would be right there.
-    """
+def moments_to_play(moments: Sequence[Moment], question: str, right: Words) -> Playable:
+    """A slider over the moments of a training run; it begins at the last one."""
     by_step = {moment.step: moment for moment in moments}
 
     def draw(step: int) -> Picture:
         return moment_picture(by_step[step], question, right)
 
-    slider = ipywidgets.SelectionSlider(
-        options=[(f"{step:,}", step) for step in by_step],
-        value=moments[-1].step,
-        description="steps",
-        **WIDE,
-    )
-    return playable(draw, step=slider)
+    steps = stops("steps", [(f"{step:,}", step) for step in by_step], moments[-1].step)
+    return playable(draw, step=steps)

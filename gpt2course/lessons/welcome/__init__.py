@@ -2,10 +2,3 @@
 
 from gpt2course.drawing.explorer_widget import GrowingText, explorer, next_logits_of
 from gpt2course.drawing.pipeline import pipeline
-
-__all__ = [
-    "GrowingText",
-    "explorer",
-    "next_logits_of",
-    "pipeline",
-]
