@@ -29,7 +29,7 @@ class GPT2Config:
     n_ctx: int = 1024  # positions, twice GPT's 512
     vocab_size: int = 50257  # 256 bytes + 50,000 merges + <|endoftext|>
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if type(value) is not int or value < 1:

@@ -6,16 +6,16 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course.corpus import Probe
-from gpt2course.model import GPT2, output_logits
-from gpt2course.sampling import generate_batch
+from gpt2course.model import GPT2, device_of, output_logits
+from gpt2course.sampling import Model, generate_batch
 from gpt2course.tokenizer import Tokenizer
 
 WORD = 8  # tokens; no word of the course's texts has as many
@@ -68,7 +68,7 @@ def evaluate(model: GPT2, tokenizer: Tokenizer, text: str, stride: int | None = 
     return Evaluation(nll.double().sum().item(), len(nll), len(text.encode()))
 
 
-def next_word(model: nn.Module, tokenizer: Tokenizer, text: str) -> str:
+def next_word(model: Model, tokenizer: Tokenizer, text: str) -> str:
     """The word that a model finds likeliest after a text, without the blank before it.
 
     The text is read as after <|endoftext|>, its last tokens where it is too long; the likeliest
@@ -80,7 +80,7 @@ def next_word(model: nn.Module, tokenizer: Tokenizer, text: str) -> str:
     return _next_words(model, tokenizer, [text])[0]
 
 
-def _next_words(model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+def _next_words(model: Model, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
     longest = model.config.n_ctx - WORD
     prompts = [[tokenizer.end_of_text, *tokenizer.encode(text)][-longest:] for text in texts]
     by_length = sorted(range(len(texts)), key=lambda i: len(prompts[i]))
@@ -88,7 +88,7 @@ def _next_words(model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) ->
     for start in range(0, len(texts), TOGETHER):
         some = by_length[start : start + TOGETHER]
         rows = [prompts[i] for i in some]
-        longer = generate_batch(model, rows, WORD, temperature=0, device=_device(model))
+        longer = generate_batch(model, rows, WORD, temperature=0)
         for i, row in zip(some, longer, strict=True):
             words[i] = _first_word(tokenizer, row[len(prompts[i]) :])
     return words
@@ -97,14 +97,21 @@ def _next_words(model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) ->
 def _first_word(tokenizer: Tokenizer, ids: list[int]) -> str:
     if tokenizer.end_of_text in ids:
         ids = ids[: ids.index(tokenizer.end_of_text)]
-    return re.match(r"\s*([\w'’-]*)", tokenizer.decode(ids))[1]
+    return re.findall(r"\s*([\w'’-]*)", tokenizer.decode(ids))[0]
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+@runtime_checkable
+class Question(Protocol):
+    """A text and the words that may come next, such as a `corpus.Probe`."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def answers(self) -> Sequence[str]: ...
 
 
-def probe_accuracy(model: nn.Module, tokenizer: Tokenizer, probes: Sequence[Probe]) -> float:
+def probe_accuracy(model: Model, tokenizer: Tokenizer, probes: Sequence[Question]) -> float:
     """How many of the probes a model answers with a right word as its likeliest, 0 to 1."""
     if not probes:
         raise ValueError("probes must hold at least one, got none; try corpus.probes('it')")
@@ -114,7 +121,7 @@ def probe_accuracy(model: nn.Module, tokenizer: Tokenizer, probes: Sequence[Prob
 
 
 @torch.no_grad()
-def top_k_accuracy(model: nn.Module, ids: Sequence[int], k: int = 10) -> float:
+def top_k_accuracy(model: Model, ids: Sequence[int], k: int = 10) -> float:
     """At how many places of a text the next token is among the k likeliest, 0 to 1.
 
     The text is read in rows of n_ctx tokens, so each token has what stands before it in its row.
@@ -122,12 +129,12 @@ def top_k_accuracy(model: nn.Module, ids: Sequence[int], k: int = 10) -> float:
     n_ctx = model.config.n_ctx
     if len(ids) < 2:
         raise ValueError(f"ids must hold at least two tokens, one to predict, got {len(ids)}")
-    idx = torch.as_tensor(ids, device=_device(model))
+    idx = torch.as_tensor(ids, device=device_of(model))
     found = 0
     for start in range(0, len(ids) - 1, n_ctx):
         row = idx[start : start + n_ctx + 1]
         likeliest = model(row[None, :-1])[0].topk(k, dim=-1).indices  # (T, k)
-        found += (likeliest == row[1:, None]).any(dim=-1).sum().item()
+        found += int((likeliest == row[1:, None]).any(dim=-1).sum())
     return found / (len(ids) - 1)
 
 

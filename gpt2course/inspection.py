@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +13,7 @@ from torch import Tensor, nn
 
 from gpt2course.attention import attention_scores, attention_weights, causal_mask
 from gpt2course.block import layer_norm
-from gpt2course.corpus import Probe
-from gpt2course.model import output_logits
+from gpt2course.model import config_of, output_logits
 from gpt2course.multihead import split_heads
 from gpt2course.tokenizer import Tokenizer
 
@@ -88,11 +88,11 @@ def activations(model: nn.Module, idx: Int[Tensor, "B T"]) -> Activations:
     heard: dict[str, tuple[Tensor, Tensor]] = {}
     with _listening(model, heard):
         logits = model(idx)
-    n_head = model.config.n_head
-    blocks = [_block(heard, f"h.{i}", n_head) for i in range(model.config.n_layer)]
+    config = config_of(model)
+    blocks = [_block(heard, f"h.{i}", config.n_head) for i in range(config.n_layer)]
     return Activations(
-        tokens=model.wte(idx),
-        positions=model.wpe.weight[: idx.shape[1]],
+        tokens=model.get_submodule("wte")(idx),
+        positions=model.get_parameter("wpe.weight")[: idx.shape[1]],
         blocks=blocks,
         final=heard["ln_f"][1],
         logits=logits,
@@ -128,13 +128,13 @@ def _listening(model: nn.Module, heard: dict[str, tuple[Tensor, Tensor]]) -> Ite
     """Put down the first input and the output of every module with parameters, by its name."""
 
     def listen(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hear(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        def hear(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
             heard[name] = (inputs[0], output)
 
         return model.get_submodule(name).register_forward_hook(hear)
 
     parts = ["", ".attn", ".attn.c_attn", ".ln_2", ".mlp", ".mlp.c_fc"]
-    names = ["ln_f", *(f"h.{i}{part}" for i in range(len(model.h)) for part in parts)]
+    names = ["ln_f", *(f"h.{i}{part}" for i in range(config_of(model).n_layer) for part in parts)]
     handles = [listen(name) for name in names]
     try:
         yield
@@ -187,19 +187,21 @@ def without_heads(model: nn.Module, heads: Iterable[tuple[int, int]]) -> Iterato
     Args:
         heads: pairs of layer and head.
     """
-    hs = model.config.n_embd // model.config.n_head
+    config = config_of(model)
+    hs = config.n_embd // config.n_head
     silent: dict[int, list[int]] = {}
     for layer, head in heads:
         silent.setdefault(layer, []).append(head)
 
     def silence(layer: int) -> torch.utils.hooks.RemovableHandle:
-        def zeros(module: nn.Module, inputs: tuple) -> tuple:
+        def zeros(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             found = inputs[0].clone()
             for head in silent[layer]:
                 found[..., head * hs : (head + 1) * hs] = 0
             return (found, *inputs[1:])
 
-        return model.h[layer].attn.c_proj.register_forward_pre_hook(zeros)
+        c_proj = model.get_submodule(f"h.{layer}.attn.c_proj")
+        return c_proj.register_forward_pre_hook(zeros)
 
     handles = [silence(layer) for layer in silent]
     try:
@@ -209,7 +211,18 @@ def without_heads(model: nn.Module, heads: Iterable[tuple[int, int]]) -> Iterato
             handle.remove()
 
 
-def find(probe: Probe, tokenizer: Tokenizer) -> tuple[int, list[int]]:
+@runtime_checkable
+class Marked(Protocol):
+    """A text in which a word is marked, such as a `corpus.Probe`; its place is (start, end)."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def hangs_on(self) -> tuple[int, int]: ...
+
+
+def find(probe: Marked, tokenizer: Tokenizer) -> tuple[int, list[int]]:
     """Where a probe's tokens are: the last one's position, and those of the word it hangs on.
 
     A token belongs to the word if it holds any of its characters: a blank before it comes along.

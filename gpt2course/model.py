@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -63,7 +64,9 @@ class Cache(Protocol):
     """What the model needs to know of the tokens before idx; `kv_cache.KVCache` has it."""
 
     length: int
-    layers: list[Past]
+
+    @property
+    def layers(self) -> Sequence[Past]: ...
 
 
 def check_idx(idx: Int[Tensor, "B T"], n_ctx: int) -> None:
@@ -81,6 +84,27 @@ def check_idx(idx: Int[Tensor, "B T"], n_ctx: int) -> None:
         raise ValueError(
             f"at most n_ctx={n_ctx} tokens fit, got {idx.shape[1]}; try idx[:, -{n_ctx}:]"
         )
+
+
+def config_of(model: nn.Module) -> GPT2Config:
+    """The sizes of a model: the package's, or one of a learner's own parts.
+
+    Raises:
+        TypeError: it has no `config`.
+    """
+    config = getattr(model, "config", None)
+    if config is None:
+        raise TypeError(
+            f"a model must have its sizes as `config`, and {type(model).__name__} has none; "
+            f"set self.config = config in __init__"
+        )
+    return config
+
+
+def device_of(model: object) -> torch.device:
+    """Where the parameters of a model are; the CPU where it has none."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 class GPT2(nn.Module):
@@ -181,19 +205,36 @@ class GPT2(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> GPT2:
-        """A trained model, ready to run (`weights.load_model` says what it takes and raises).
+        """A trained model in eval mode.
 
         Args:
             name_or_path: "course", the small trained model that lies inside the package; a
-                released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"); any GPT-2
-                on the Hugging Face hub ("owner/name"); or a folder or .safetensors file.
-        """
-        from gpt2course import weights  # comes later in the flow of the data
+                released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl") or any GPT-2 on
+                the Hugging Face hub ("owner/name"), fetched once; a folder with config.json and
+                model.safetensors; or a .safetensors file with config.json beside it.
 
-        return weights.load_model(name_or_path, dtype=dtype, device=device)
+        Raises:
+            FileNotFoundError: there is no such name, folder or file.
+            ConnectionError: the hub can't be reached, and nothing of this name is on the machine.
+            PermissionError: the repository is gated or private, and the token does not open it.
+            ValueError: the checkpoint is damaged, is a pickle, is no GPT-2, or its tensors and its
+                config contradict each other; the message names the first that does.
+        """
+        from gpt2course import weights  # brings tiktoken, which a model alone does not need
+
+        config_path, files = weights.locate(name_or_path)
+        config = weights.read_config(config_path)
+        state = weights.read_tensors(files)
+        with torch.device("meta"):  # shapes alone: the weights come from the file
+            model = cls(config)
+        try:
+            weights.fill_meta_model(model, state, dtype, device)
+        except ValueError as error:
+            raise ValueError(f"{files[0]}: {error}") from None
+        return model.eval()
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write config.json and model.safetensors, as transformers reads them too."""
         from gpt2course import weights
 
-        weights.save_model(self, folder)
+        weights.write_checkpoint(folder, self.config, self.state_dict())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import codecs
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from gpt2course.config import GPT2Config
 from gpt2course.kv_cache import KVCache
 from gpt2course.linear import one_torch_thread
-from gpt2course.model import GPT2, count_parameters
+from gpt2course.model import GPT2, count_parameters, device_of
 from gpt2course.tokenizer import Tokenizer
 
 
@@ -103,7 +105,15 @@ def check_sampling(temperature: float | int, top_k: int | None, top_p: float | N
 
 # A text, token by token -------------------------------------------------------------------------
 
-Model = Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T V"]]  # with .config.n_ctx
+
+@runtime_checkable
+class Model(Protocol):
+    """What can write: the package's GPT2, a learner's own, or anything that is called like them."""
+
+    @property
+    def config(self) -> GPT2Config: ...
+
+    def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]: ...
 
 
 SMALL = 8_000_000  # parameters of a model whose single token is less work than waking a thread
@@ -118,15 +128,16 @@ class _LogitsAfter:
     """
 
     def __init__(self, model: Model, batch_size: int, longest: int):
-        self.model, self.n_ctx, self.cache = model, model.config.n_ctx, None
+        self.model, self.n_ctx = model, model.config.n_ctx
         if isinstance(model, GPT2):
-            kind = {"dtype": model.dtype, "device": model.device}
             n_ctx = min(longest, self.n_ctx)
-            self.cache = KVCache(model.config, batch_size, n_ctx=n_ctx, **kind)
+            self.cache = KVCache(
+                model.config, batch_size, n_ctx=n_ctx, dtype=model.dtype, device=model.device
+            )
             self.is_small = count_parameters(model.config) < SMALL
 
     def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B V"]:
-        if self.cache is None:
+        if not isinstance(self.model, GPT2):
             return self.model(idx[:, -self.n_ctx :])[:, -1]
         if idx.shape[1] > self.n_ctx:
             return self.model.next_logits(idx[:, -self.n_ctx :])
@@ -157,7 +168,7 @@ def _continue(
     model: Model,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    settings: tuple,
+    settings: tuple[Any, ...],
     end_of_text: int | None,
     slide: bool,
     device: torch.device | str,
@@ -175,8 +186,8 @@ def _continue(
     if not slide:
         limits = [min(limit, n_ctx) for limit in limits]
     B, longest_prompt = len(texts), max(map(len, texts))
-    given = [text + [-1] * (longest_prompt - len(text)) for text in texts]
-    given = torch.tensor(given, device=device)  # (B, longest prompt); -1 is to be written
+    rows = [text + [-1] * (longest_prompt - len(text)) for text in texts]
+    given = torch.tensor(rows, device=device)  # (B, longest prompt); -1 is to be written
     idx = given[:, : min(map(len, texts))]
     logits_after = _LogitsAfter(model, B, max(limits))
     open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
@@ -187,10 +198,10 @@ def _continue(
             column = given[:, position : position + 1]
             drawn = torch.where(column < 0, drawn, column)
         idx = torch.cat([idx, drawn], dim=1)
-        drawn, position = drawn[:, 0].tolist(), position + 1
+        ids, position = drawn[:, 0].tolist(), position + 1
         for row in [row for row in open_rows if len(prompts[row]) < position]:
-            texts[row].append(drawn[row])
-            if len(texts[row]) == limits[row] or drawn[row] == end_of_text:
+            texts[row].append(ids[row])
+            if len(texts[row]) == limits[row] or ids[row] == end_of_text:
                 open_rows.remove(row)
         yield texts
 
@@ -219,7 +230,7 @@ def generate_batch(
         end_of_text: a row ends with this id, which is kept; None writes on.
         slide: where a text fills the context, whether the model goes on with its last n_ctx
             tokens in view (each token then costs a whole pass), or the row ends.
-        device: where `model` works; known of the package's own.
+        device: where `model` works; known of an nn.Module, by its parameters.
 
     Raises:
         ValueError: no prompt, or one that is empty or longer than n_ctx, or a sampling setting
@@ -227,7 +238,7 @@ def generate_batch(
     """
     check_sampling(temperature, top_k, top_p)
     settings = temperature, top_k, generator, top_p
-    device = device or getattr(model, "device", "cpu")
+    device = device or device_of(model)
     texts = [list(prompt) for prompt in prompts]
     steps = _continue(model, prompts, max_new_tokens, settings, end_of_text, slide, device)
     for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
@@ -252,12 +263,21 @@ def generate(
     `generate_batch` says what the arguments do. Where all rows end early there are fewer new ids;
     where some do, these are filled up with end_of_text.
     """
-    kind = {"top_p": top_p, "end_of_text": end_of_text, "slide": slide, "device": idx.device}
     texts = generate_batch(
-        model, idx.tolist(), max_new_tokens, temperature, top_k, generator, **kind
+        model,
+        idx.tolist(),
+        max_new_tokens,
+        temperature,
+        top_k,
+        generator,
+        top_p=top_p,
+        end_of_text=end_of_text,
+        slide=slide,
+        device=idx.device,
     )
     longest = max(map(len, texts))
-    rows = [text + [end_of_text] * (longest - len(text)) for text in texts]
+    filler = [] if end_of_text is None else [end_of_text]  # without it no row ends before another
+    rows = [text + filler * (longest - len(text)) for text in texts]
     return torch.tensor(rows, device=idx.device)
 
 
@@ -276,13 +296,14 @@ def stream(
     """The new ids of one text as they come; arguments as in `generate_batch`."""
     check_sampling(temperature, top_k, top_p)  # at once, and not when the first id is asked for
     settings = temperature, top_k, generator, top_p
-    device = getattr(model, "device", "cpu")
-    steps = _continue(model, [prompt], max_new_tokens, settings, end_of_text, slide, device)
+    steps = _continue(
+        model, [prompt], max_new_tokens, settings, end_of_text, slide, device_of(model)
+    )
     return (texts[0][-1] for texts in steps)
 
 
 def stream_text(
-    model: Model, tokenizer: Tokenizer, prompt: str, max_new_tokens: int, **settings
+    model: Model, tokenizer: Tokenizer, prompt: str, max_new_tokens: int, **settings: Any
 ) -> Iterator[str]:
     """The new text as it comes, in whole characters, up to the end of the text.
 

@@ -400,7 +400,7 @@ class Tokenizer:
         except (ValueError, TypeError) as error:
             raise ValueError(f"pattern must be a regex, got {pattern!r}: {error}") from None
         self.pattern = pattern
-        self._merges: list[tuple[int, int]] | None = [tuple(pair) for pair in merges]
+        self._merges: list[tuple[int, int]] | None = [(left, right) for left, right in merges]
 
     @classmethod
     def train(
@@ -541,7 +541,7 @@ class Tokenizer:
             "special_tokens": {END_OF_TEXT: self.end_of_text},
             "merges": [
                 [*pair, self.token_bytes(256 + rank).decode("utf-8", errors="backslashreplace")]
-                for rank, pair in enumerate(self._merges)
+                for rank, pair in enumerate(self.merges)
             ],
         }
         content = json.dumps(fields, sort_keys=True).encode()

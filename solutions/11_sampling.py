@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpt2course import check, sampling
+from gpt2course import model as package
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import documents, heldout_documents
 from gpt2course.lessons.sampling import (
@@ -31,7 +32,7 @@ from gpt2course.lessons.sampling import (
     tail_curves,
 )
 from gpt2course.mine import GPT2
-from gpt2course.weights import load_model, load_tokenizer
+from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
 # This is where we are in GPT-2: at the very end, where scores become a token, and on the long arrow
@@ -61,7 +62,7 @@ print(stories[1])
 # vocabulary. So `ids_of` puts it before the beginning of a story.
 
 # %%
-trained = load_model("course")
+trained = package.GPT2.from_pretrained("course")
 model = GPT2(COURSE).requires_grad_(False)  # nothing is trained here
 model.load_state_dict(trained.state_dict())
 tokenizer = load_tokenizer("course")

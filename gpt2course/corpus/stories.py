@@ -420,6 +420,6 @@ def _probe(rng: random.Random, kind: str) -> Probe:
     for scene in several(rng, PLAIN, pick(rng, (0, 1, 1, 2))):
         lines += scene(c)
     before = written(lines) + " "
-    probe = asked(kind)(c)[0].probe
+    probe = next(line.probe for line in asked(kind)(c) if line.probe)
     start, end = (len(before) + at for at in probe.hangs_on)
     return Probe(kind, before + probe.text, probe.answers, (start, end))

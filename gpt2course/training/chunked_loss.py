@@ -6,31 +6,25 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 CPU_ROWS = 512  # of logits at a time; with a small vocabulary they stay in the cache
 GPU_ROWS = 4096  # a GPU is idle in small products
 
 
-def chunked_loss(
-    model: nn.Module, idx: Int[Tensor, "B T"], targets: Int[Tensor, "B T"]
-) -> Float[Tensor, ""]:
-    """Mean nats per token, as `training.next_token_loss` of model(idx) gives them.
-
-    Of 4 × 1024 tokens and GPT-2's vocabulary the logits alone take 823 MB, and their gradient as
-    much again. Those of the course model would fit, and chunks are quicker all the same.
-
-    Args:
-        model: has `hidden(idx)`, and `wte`, which is the output matrix too.
-    """
-    return loss_of_hidden(model.hidden(idx), model.wte.weight, targets)
-
-
 def loss_of_hidden(
     x: Float[Tensor, "B T C"], wte: Float[Tensor, "V C"], targets: Int[Tensor, "B T"]
 ) -> Float[Tensor, ""]:
-    """The loss of what `hidden` gives; under autocast the softmax is of float32."""
+    """Mean nats per token of what `hidden` gives, as `training.next_token_loss` of the logits.
+
+    Of 4 × 1024 tokens and GPT-2's vocabulary the logits alone take 823 MB, and their gradient as
+    much again. Those of the course model would fit, and chunks are quicker all the same. Under
+    autocast the softmax is of float32.
+
+    Args:
+        wte: the output matrix.
+    """
     x, targets = x.flatten(0, 1), targets.flatten()
     n_rows = CPU_ROWS if x.device.type == "cpu" else GPU_ROWS
     if torch.is_grad_enabled():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,12 @@ class Processes:
         if self.size == 1:
             return module
         return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+
+    def no_sync(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Within, the gradients of a wrapped module stay this process's own."""
+        if isinstance(module, nn.parallel.DistributedDataParallel):
+            return module.no_sync()
+        return nullcontext()
 
     def mean(self, values: Tensor) -> Tensor:
         """The values' means over all processes; in place."""

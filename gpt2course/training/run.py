@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course.model import GPT2
+from gpt2course.model import GPT2, config_of, device_of
 from gpt2course.training import checkpoints
 from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
 from gpt2course.training.chunked_loss import loss_of_hidden
@@ -99,7 +99,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 def adamw(model: nn.Module, settings: Settings) -> torch.optim.AdamW:
     """AdamW over the groups of `parameter_groups`, all in one kernel where the device has it."""
-    fused = _device(model).type in ("cpu", "cuda")
+    fused = device_of(model).type in ("cpu", "cuda")
     groups = parameter_groups(model, settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.max_lr, betas=settings.betas, fused=fused)
 
@@ -110,21 +110,22 @@ class _Loss(nn.Module):
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
+        self.pass_through: Callable[[Tensor], Tensor] = lambda idx: model(idx)
+        self.loss_of: Callable[[Tensor, Tensor], Tensor] = next_token_loss
         # Only of a model with this very `forward` is it known what lies behind `hidden`.
-        self.in_chunks = type(model).forward is GPT2.forward
-        self.pass_through = model.hidden if self.in_chunks else lambda idx: model(idx)
+        if isinstance(model, GPT2) and type(model).forward is GPT2.forward:
+            self.pass_through = model.hidden
+            self.loss_of = lambda x, targets: loss_of_hidden(x, model.wte.weight, targets)
 
     def forward(self, idx: Int[Tensor, "B T"], targets: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
-        if self.in_chunks:
-            return loss_of_hidden(self.pass_through(idx), self.model.wte.weight, targets)
-        return next_token_loss(self.pass_through(idx), targets)
+        return self.loss_of(self.pass_through(idx), targets)
 
     def compile(self, shape: tuple[int, int], autocast: torch.autocast) -> None:
         """Let torch make kernels of the model; where it can't, say so and go on without."""
         plain = self.pass_through
         self.pass_through = torch.compile(plain)
         self.train()  # the mode in which it will be used
-        idx = torch.zeros(shape, dtype=torch.int64, device=_device(self.model))
+        idx = torch.zeros(shape, dtype=torch.int64, device=device_of(self.model))
         try:
             with autocast:
                 loss = self(idx, idx)
@@ -159,14 +160,10 @@ def heldout_loss(
     loss_of, training, total = _Loss(model), model.training, 0.0
     model.eval()
     for some in starts.split(batch_size):
-        rows = ids[some[:, None] + torch.arange(T + 1)].long().to(_device(model))
+        rows = ids[some[:, None] + torch.arange(T + 1)].long().to(device_of(model))
         total += loss_of(rows[:, :-1], rows[:, 1:]).item() * len(rows)
     model.train(training)
     return total / wanted
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
 
 
 # The run ----------------------------------------------------------------------------------------
@@ -174,14 +171,15 @@ def _device(model: nn.Module) -> torch.device:
 Callback = Callable[[int, nn.Module, History], object]
 
 
-class _Run:
+class Run:
     """All that changes from step to step, and what changes it."""
 
     def __init__(self, model: nn.Module, data: TextData, settings: Settings, processes: Processes):
         _check_fit(model, data, settings, processes)
         self.model, self.data, self.settings, self.processes = model, data, settings, processes
-        self.device = _device(model)
-        self.n_ctx = settings.n_ctx or model.config.n_ctx
+        self.config = config_of(model)
+        self.device = device_of(model)
+        self.n_ctx = settings.n_ctx or self.config.n_ctx
         self.rows_at_once = settings.batch_size // settings.accumulate // processes.size
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.optimizer = adamw(model, settings)
@@ -217,14 +215,14 @@ class _Run:
         rate = learning_rate(self.step, s.max_lr, s.min_lr, s.warmup_steps, s.max_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._leave_gradients()
+        loss = self.leave_gradients()
         measured = self.processes.mean(torch.stack([loss, loss.new_full((), stop)]))
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), s.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.unread.append((rate, torch.cat([measured, norm[None].to(loss)])))
 
-    def _leave_gradients(self) -> Float[Tensor, ""]:
+    def leave_gradients(self) -> Float[Tensor, ""]:
         """Those of a new batch, in the parameters; returns the loss of this process's rows."""
         n_pieces, processes = self.settings.accumulate, self.processes
         batch = next_token_batch(
@@ -233,8 +231,8 @@ class _Run:
         idx, targets = (self._place(rows[processes.rank :: processes.size]) for rows in batch)
         losses = []
         for i, piece in enumerate(zip(idx.chunk(n_pieces), targets.chunk(n_pieces), strict=True)):
-            alone = processes.size > 1 and i + 1 < n_pieces  # the last one meets the others'
-            with self.loss.no_sync() if alone else nullcontext():
+            last = i + 1 == n_pieces  # its backward pass meets the other processes
+            with nullcontext() if last else processes.no_sync(self.loss):
                 with self.autocast:
                     loss = self.loss(*piece) / n_pieces
                 loss.backward()
@@ -276,12 +274,12 @@ class _Run:
         if seen == [step] or not (step % s.eval_every == 0 or self.at_end):
             return False
         self.read()
-        loss = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device)  # over the processes, of which one looks
         if self.processes.first:
             look = (self.data.heldout, self.n_ctx, s.eval_tokens, self.rows_at_once)
             with self.autocast:
-                loss += heldout_loss(self.model, *look) * self.processes.size
-        loss = self.processes.mean(loss).item()
+                total += heldout_loss(self.model, *look) * self.processes.size
+        loss = self.processes.mean(total).item()
         if not math.isfinite(loss):
             raise FloatingPointError(f"the held-out loss must be finite, got {loss} at step {step}")
         self.history.heldout.append(Heldout(step, loss))
@@ -295,7 +293,7 @@ class _Run:
         del settings["checkpoint_every"]  # changes nothing that is learned
         shapes = {name: list(p.shape) for name, p in self.model.named_parameters()}
         digest = sha256(repr(shapes).encode()).hexdigest()
-        sizes = {f"model's {name}": size for name, size in vars(self.model.config).items()}
+        sizes = {f"model's {name}": size for name, size in vars(self.config).items()}
         return settings | sizes | {"parameters": digest[:16], "text": self.data.fingerprint[:16]}
 
     def save(self, path: Path) -> None:
@@ -322,7 +320,8 @@ class _Run:
 
 def _check_fit(model: nn.Module, data: TextData, settings: Settings, processes: Processes) -> None:
     """Raise ValueError where model, text, settings and processes do not go together."""
-    config, n_ctx = model.config, settings.n_ctx or model.config.n_ctx
+    config = config_of(model)
+    n_ctx = settings.n_ctx or config.n_ctx
     if n_ctx > config.n_ctx:
         raise ValueError(
             f"n_ctx of the rows must be at most the model's {config.n_ctx}, got {n_ctx}; "
@@ -382,8 +381,8 @@ def train(
     """
     path = None if folder is None else Path(folder, CHECKPOINT)
     was_training = model.training
-    with join_processes(_device(model)) as processes:
-        run = _Run(model, data, settings, processes)
+    with join_processes(device_of(model)) as processes:
+        run = Run(model, data, settings, processes)
         if path and path.exists():
             run.go_on_from(path)
         processes.check_same(run.step, "the step of the checkpoint in the folder")
@@ -400,7 +399,7 @@ def train(
 
 
 def _loop(
-    run: _Run,
+    run: Run,
     path: Path | None,
     on_step: Callback | None,
     on_eval: Callback | None,
@@ -428,12 +427,12 @@ def _loop(
             on_step(run.step, run.model, run.history)
 
 
-def _bar(run: _Run, progress: bool) -> tqdm:
+def _bar(run: Run, progress: bool) -> tqdm:
     steps, hidden = run.settings.max_steps, not (progress and run.processes.first)
     return tqdm(total=steps, initial=run.step, desc="training", unit="step", disable=hidden)
 
 
-def _show(run: _Run, bar: tqdm) -> None:
+def _show(run: Run, bar: tqdm) -> None:
     """The newest loss, and how quick the last steps were."""
     if bar.disable:
         return
@@ -443,7 +442,7 @@ def _show(run: _Run, bar: tqdm) -> None:
     bar.update(run.step - bar.n)
 
 
-def _how_to_go_on(run: _Run, path: Path | None) -> str:
+def _how_to_go_on(run: Run, path: Path | None) -> str:
     stopped = f"stopped after {run.step} of {run.settings.max_steps} steps"
     if path is None:
         return f"{stopped}; nothing was written, since no folder was given"

@@ -50,7 +50,7 @@ class Settings:
     dtype: str | None = None
     compile: bool | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
         for name, (holds, rule, remedy) in _RULES.items():
             value = getattr(self, name)

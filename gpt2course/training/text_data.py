@@ -65,7 +65,7 @@ class TextData:
         digest = hashlib.sha256()
         for ids in (self.train, self.heldout):
             digest.update(len(ids).to_bytes(8, "little"))
-            digest.update(ids.cpu().to(torch.int32).contiguous().numpy())
+            digest.update(ids.cpu().to(torch.int32).contiguous().numpy().data)
         return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Files and models: checkpoints as transformers writes them, and back.
+"""Files: checkpoints as transformers writes them, found, read and written.
 
 Only safetensors is read: a pickle (`.bin`, `.pt`) can run any code when it is opened.
 """
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,152 +21,15 @@ from torch import Tensor
 
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.files import write_whole
-from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
+from gpt2course.weights.released import PREFIX, transpose_conv1d
 
-PREFIX = "transformer."  # of every name, where the whole GPT2LMHeadModel was saved
-HEAD = "lm_head.weight"
-MASK_BUFFERS = (".attn.bias", ".attn.masked_bias")  # constants that older files carry
-CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 COURSE_MODEL = "course"  # the name of the small trained model that lies inside the package
 COURSE_FOLDER = Path(__file__).parents[1] / "course_model"
 HUB_OWNER = "openai-community"  # of the four released models
 TOKENIZER = "gpt2course-tokenizer.json"  # tokenizer.json is another format, transformers'
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-def load_released(state: dict[str, Tensor], model: GPT2) -> GPT2:
-    """Fill a model with a released checkpoint's tensors, and return it.
-
-    OpenAI's files, and transformers' after them, hold the matrices of the blocks as (in, out)
-    ("Conv1D"); nn.Linear holds (out, in), so these are transposed. One of them, attn.c_proj, is
-    square and would fit untransposed.
-
-    Args:
-        state: tensors under Hugging Face's names, with or without the prefix "transformer.".
-            `lm_head.weight` is left out where it equals `wte.weight`, and so are mask buffers.
-
-    Raises:
-        ValueError: a tensor is missing, extra or of another shape. The model stays as it was.
-    """
-    tensors = released_to_ours(state)
-    check_tensors(tensors, model)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[name])
-    return model
-
-
-def released_to_ours(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under the model's own names, Conv1D matrices transposed (without a copy)."""
-    named = {name.removeprefix(PREFIX): tensor for name, tensor in state.items()}
-    head = named.get(HEAD)
-    if head is not None and "wte.weight" in named and torch.equal(head, named["wte.weight"]):
-        del named[HEAD]
-    return {
-        name: tensor.mT if name.endswith(CONV1D) and tensor.ndim == 2 else tensor
-        for name, tensor in named.items()
-        if not name.endswith(MASK_BUFFERS)
-    }
-
-
-def check_tensors(tensors: dict[str, Tensor], model: GPT2) -> None:
-    """Raise ValueError where a tensor is missing, extra or of another shape than the model's."""
-    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    faults = [f"{name} is missing" for name in expected if name not in tensors]
-    faults += [f"{name} is extra" for name in tensors if name not in expected]
-    for name in expected.keys() & tensors.keys():
-        got = tuple(tensors[name].shape)
-        if got != expected[name]:
-            faults.append(f"{name} has shape {got}, but the model's has {expected[name]}")
-    if faults:
-        more = f" (and {len(faults) - 5} more faults)" if len(faults) > 5 else ""
-        raise ValueError(
-            f"the checkpoint must hold the tensors of {model.config}: {'; '.join(faults[:5])}{more}"
-        )
-
-
-# Files ------------------------------------------------------------------------------------------
-
-
-def load_model(
-    name_or_path: str | os.PathLike[str],
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: str | torch.device = "cpu",
-) -> GPT2:
-    """A model from a checkpoint in eval mode.
-
-    Args:
-        name_or_path: "gpt2", "gpt2-medium", "gpt2-large" or "gpt2-xl", fetched once from the
-            Hugging Face hub; any GPT-2 there as "owner/name"; a folder with config.json and
-            model.safetensors; or a .safetensors file with config.json beside it.
-
-    Raises:
-        FileNotFoundError: there is no such name, folder or file.
-        ConnectionError: the hub can't be reached, and nothing of this name is on the machine.
-        PermissionError: the repository is gated or private, and the token does not open it.
-        ValueError: the checkpoint is damaged, is a pickle, is no GPT-2, or its tensors and its
-            config contradict each other; the message names the first that does.
-    """
-    config_path, files = locate(name_or_path)
-    config = read_config(config_path)
-    state = _read_tensors(files)
-    with torch.device("meta"):  # shapes alone: the weights come from the file
-        model = GPT2(config)
-    tensors = released_to_ours(_conv1d_layout(state, config))
-    try:
-        check_tensors(tensors, model)
-    except ValueError as error:
-        raise ValueError(f"{files[0]}: {error}") from None
-    own = {
-        name: torch.empty(tensor.shape, dtype=dtype, device=device).copy_(tensor)
-        for name, tensor in tensors.items()
-    }
-    model.load_state_dict(own, assign=True)
-    return model.eval()
-
-
-def save_model(model: GPT2, folder: str | os.PathLike[str]) -> None:
-    """Write config.json and model.safetensors as transformers writes a GPT2LMHeadModel.
-
-    Each file is written whole or not at all, the weights first. The file's header holds the
-    SHA-256 of its tensors, which `load_model` compares.
-    """
-    folder = Path(folder)
-    state = {
-        PREFIX + name: (tensor.mT if name.endswith(CONV1D) else tensor).detach().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
-    }
-    metadata = {"format": "pt", "sha256": _digest(state)}
-    write_whole(folder / WEIGHTS, safetensors.torch.save(state, metadata))
-    write_whole(folder / CONFIG, (json.dumps(_config_fields(model), indent=2) + "\n").encode())
-
-
-def load_tokenizer(name_or_path: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer that belongs to a checkpoint: one saved beside it, or else GPT-2's own.
-
-    Raises:
-        ValueError: none was saved beside it, and its vocabulary is not of GPT-2's size.
-    """
-    config_path, _ = locate(name_or_path)
-    saved = config_path.with_name(TOKENIZER)
-    vocab_size = read_config(config_path).vocab_size
-    if saved.exists():
-        tokenizer = Tokenizer.load(saved)
-        if tokenizer.vocab_size != vocab_size:
-            raise ValueError(
-                f"{saved} has {tokenizer.vocab_size} tokens, but the model beside it {vocab_size}; "
-                f"put the tokenizer there that it was trained with"
-            )
-        return tokenizer
-    if vocab_size != GPT2Config.vocab_size:
-        raise ValueError(
-            f"{config_path.parent} must hold {TOKENIZER}, as its vocab_size {vocab_size} is not "
-            f"GPT-2's; write it with tokenizer.save(folder / {TOKENIZER!r})"
-        )
-    return Tokenizer.gpt2()
 
 
 def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
@@ -232,7 +95,7 @@ def _pickle_remedy(path: Path) -> str:
     )
 
 
-def _read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
+def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
     """All tensors of all files; ValueError where a file is cut, damaged or something else."""
     state: dict[str, Tensor] = {}
     for path in files:
@@ -253,25 +116,35 @@ def _read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
     return state
 
 
+def write_checkpoint(
+    folder: str | os.PathLike[str], config: GPT2Config, state: Mapping[str, Tensor]
+) -> None:
+    """Write config.json and model.safetensors as transformers writes a GPT2LMHeadModel.
+
+    Each file is written whole or not at all, the weights first. The file's header holds the
+    SHA-256 of its tensors, which `read_tensors` compares.
+
+    Args:
+        state: tensors under the model's own names, matrices as (out, in).
+    """
+    folder = Path(folder)
+    tensors = {
+        PREFIX + name: tensor.detach().cpu().contiguous()
+        for name, tensor in transpose_conv1d(state).items()
+    }
+    metadata = {"format": "pt", "sha256": _digest(tensors)}
+    write_whole(folder / WEIGHTS, safetensors.torch.save(tensors, metadata))
+    fields = _config_fields(config, state["wte.weight"].dtype)
+    write_whole(folder / CONFIG, (json.dumps(fields, indent=2) + "\n").encode())
+
+
 def _digest(state: dict[str, Tensor]) -> str:
     """SHA-256 of all tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
-        digest.update(state[name].contiguous().view(torch.uint8).numpy())
+        digest.update(state[name].contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _conv1d_layout(state: dict[str, Tensor], config: GPT2Config) -> dict[str, Tensor]:
-    """The tensors with their matrices as (in, out), also where they were saved as nn.Linear's."""
-    C = config.n_embd
-    c_attn = [t for name, t in state.items() if name.endswith("attn.c_attn.weight")]
-    if not c_attn or c_attn[0].shape != (3 * C, C):
-        return state
-    return {
-        name: tensor.mT if name.endswith(CONV1D) and tensor.ndim == 2 else tensor
-        for name, tensor in state.items()
-    }
 
 
 # The config, under the names that transformers gives it ---------------------------------------
@@ -327,14 +200,42 @@ def _read_json(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _config_fields(model: GPT2) -> dict[str, Any]:
-    sizes = {theirs: getattr(model.config, ours) for theirs, ours in OUR_NAMES.items()}
-    end_of_text = model.config.vocab_size - 1  # <|endoftext|> is the last token, it does both
+def _config_fields(config: GPT2Config, dtype: torch.dtype) -> dict[str, Any]:
+    sizes = {theirs: getattr(config, ours) for theirs, ours in OUR_NAMES.items()}
+    end_of_text = config.vocab_size - 1  # <|endoftext|> is the last token, it does both
     return {
         "architectures": ["GPT2LMHeadModel"],
         **sizes,
         **MUST_BE,
         "bos_token_id": end_of_text,
         "eos_token_id": end_of_text,
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": str(dtype).removeprefix("torch."),
     }
+
+
+# Tokenizers -------------------------------------------------------------------------------------
+
+
+def load_tokenizer(name_or_path: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer that belongs to a checkpoint: one saved beside it, or else GPT-2's own.
+
+    Raises:
+        ValueError: none was saved beside it, and its vocabulary is not of GPT-2's size.
+    """
+    config_path, _ = locate(name_or_path)
+    saved = config_path.with_name(TOKENIZER)
+    vocab_size = read_config(config_path).vocab_size
+    if saved.exists():
+        tokenizer = Tokenizer.load(saved)
+        if tokenizer.vocab_size != vocab_size:
+            raise ValueError(
+                f"{saved} has {tokenizer.vocab_size} tokens, but the model beside it {vocab_size}; "
+                f"put the tokenizer there that it was trained with"
+            )
+        return tokenizer
+    if vocab_size != GPT2Config.vocab_size:
+        raise ValueError(
+            f"{config_path.parent} must hold {TOKENIZER}, as its vocab_size {vocab_size} is not "
+            f"GPT-2's; write it with tokenizer.save(folder / {TOKENIZER!r})"
+        )
+    return Tokenizer.gpt2()

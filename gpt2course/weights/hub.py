@@ -209,7 +209,7 @@ def _reason(error: requests.RequestException | None, seconds: float) -> str:
     """What went wrong, in the words of the cause that says it shortest."""
     if error is None:
         return "the answers end too soon"
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
     inner: BaseException = error.__context__ or error
     while inner.__cause__:

@@ -14,7 +14,14 @@ from torch import nn
 from torch.testing import assert_close
 
 from gpt2course.config import COURSE, RELEASED, GPT2Config
-from gpt2course.model import GPT2, check_idx, count_parameters, output_logits
+from gpt2course.model import (
+    GPT2,
+    check_idx,
+    config_of,
+    count_parameters,
+    device_of,
+    output_logits,
+)
 
 SMALL = GPT2Config(n_layer=2, n_head=3, n_embd=15, n_ctx=11, vocab_size=61)
 B, T = 2, 7
@@ -258,6 +265,17 @@ def test_weights_travel_through_a_state_dict():
     model, other, idx = random_model(), GPT2(SMALL).double(), random_idx()
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(idx), model(idx))
+
+
+def test_a_module_is_where_its_parameters_are_and_anything_else_on_the_cpu():
+    assert device_of(nn.Linear(2, 3, device="meta")) == torch.device("meta")
+    assert device_of(nn.ReLU()) == device_of(len) == torch.device("cpu")
+
+
+def test_a_model_without_sizes_is_told_to_have_them():
+    assert config_of(random_model()) == SMALL
+    with pytest.raises(TypeError, match="sizes as `config`, and Linear has none; set self.config"):
+        config_of(nn.Linear(2, 3))
 
 
 def test_the_model_works_on_the_device_of_its_weights():

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gpt2course import training
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
@@ -33,6 +32,7 @@ from gpt2course.training import (
 )
 from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
 from gpt2course.training.processes import ALONE, Processes, own_device
+from gpt2course.training.run import Run
 from gpt2course.training.settings import Settings
 from gpt2course.training.text_data import TextData, read_texts, split_documents
 
@@ -286,6 +286,10 @@ def test_files_that_are_not_there_are_refused(tmp_path):
 # The loss in chunks -----------------------------------------------------------------------------
 
 
+def in_chunks(model, idx, targets):
+    return chunked_loss.loss_of_hidden(model.hidden(idx), model.wte.weight, targets)
+
+
 def gradients(model, loss):
     model.zero_grad(set_to_none=True)
     loss.backward()
@@ -299,7 +303,7 @@ def test_the_loss_in_chunks_has_the_gradients_of_the_plain_one(monkeypatch, dtyp
     model = made().to(dtype)
     idx, targets = next_token_batch(torch.arange(300) * 7 % 23, 5, 7)
     plain = next_token_loss(model(idx), targets)
-    chunked = chunked_loss.chunked_loss(model, idx, targets)
+    chunked = in_chunks(model, idx, targets)
     assert_close(chunked, plain, rtol=0, atol=close)
     # scaled, so that the gradient which comes from behind counts
     expected, found = gradients(model, plain * 3), gradients(model, chunked * 3)
@@ -317,7 +321,7 @@ def test_the_loss_in_chunks_is_right_for_logits_of_a_thousand():
 def test_the_loss_in_chunks_goes_backward_once():
     model = made()
     idx, targets = next_token_batch(torch.arange(23), 2, 7)
-    loss = chunked_loss.chunked_loss(model, idx, targets)
+    loss = in_chunks(model, idx, targets)
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="goes backward once"):
         loss.backward()
@@ -341,9 +345,9 @@ def test_no_tensor_holds_all_logits(monkeypatch):
     model = made(replace(TINY, vocab_size=2000))
     idx, targets = next_token_batch(torch.arange(400), 20, 7)
     with Largest() as chunked:
-        chunked_loss.chunked_loss(model, idx, targets).backward()
+        in_chunks(model, idx, targets).backward()
     with Largest() as looked, torch.no_grad():
-        chunked_loss.chunked_loss(model, idx, targets)
+        in_chunks(model, idx, targets)
     with Largest() as plain:
         next_token_loss(model(idx), targets).backward()
     assert plain.numbers == 20 * 7 * 2000
@@ -355,7 +359,7 @@ def test_under_autocast_the_softmax_is_of_float32():
     idx, targets = next_token_batch(torch.arange(300), 5, 7)
     exact = next_token_loss(model(idx), targets)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = chunked_loss.chunked_loss(model, idx, targets)
+        loss = in_chunks(model, idx, targets)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(exact.item(), abs=2e-3)  # bfloat16's own step is 0.06
     expected, found = gradients(model, exact), gradients(model, loss)
@@ -418,8 +422,8 @@ def test_accumulated_gradients_are_those_of_one_large_batch(data, accumulate):
     found = []
     for n_pieces in (1, accumulate):
         settings = replace(QUICK, batch_size=6, accumulate=n_pieces)
-        run = training._Run(made(), data, settings, ALONE)
-        loss = run._leave_gradients()
+        run = Run(made(), data, settings, ALONE)
+        loss = run.leave_gradients()
         found.append([loss, *(p.grad for p in run.model.parameters())])
     assert_close(found[1], found[0], rtol=0, atol=1e-6)
 
@@ -561,7 +565,7 @@ def test_model_text_and_settings_must_fit(data, change, message):
     settings = {name: change[name] for name in ("n_ctx", "accumulate") if name in change}
     text = TextData(data.train[: change.get("train")], data.heldout[: change.get("heldout")])
     with pytest.raises(ValueError, match=message):
-        training._Run(model, text, replace(QUICK, **settings), Processes(0, change.get("size", 1)))
+        Run(model, text, replace(QUICK, **settings), Processes(0, change.get("size", 1)))
 
 
 @pytest.mark.parametrize("where", ["weight", "gradient"])

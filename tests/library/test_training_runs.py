@@ -52,7 +52,7 @@ def run(capsys):
 
 
 def tensors_of(folder):
-    return weights._read_tensors([Path(folder, weights.WEIGHTS)])
+    return weights.read_tensors([Path(folder, weights.WEIGHTS)])
 
 
 # Killed -----------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(tmp_pat
     found = json.loads(ran.stdout)
     assert found["kills"] >= 8, found
     assert found["steps"] == sorted(found["steps"])  # never a step back
-    killed, expected = (weights._read_tensors([f / CHECKPOINT]) for f in (folder, whole))
+    killed, expected = (weights.read_tensors([f / CHECKPOINT]) for f in (folder, whole))
     assert killed.keys() == expected.keys()
     for name in expected.keys() - {"history.totals"}:  # which holds seconds
         assert torch.equal(killed[name], expected[name]), name

@@ -297,7 +297,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(model, folder, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(weights, "write_whole", full)
+    monkeypatch.setattr("gpt2course.weights.files.write_whole", full)
     with pytest.raises(OSError, match="No space left"):
         random_model(seed=2).save_pretrained(folder)
     assert same(GPT2.from_pretrained(folder), model)

@@ -178,8 +178,8 @@ def test_generate_is_stream_text_with_the_same_settings(run, untrained):
 def test_dtype_is_the_models(run, stdin, untrained, monkeypatch):
     seen = []
     stdin(b"a robot")
-    load = weights.load_model
-    monkeypatch.setattr(weights, "load_model", lambda *a, **k: seen.append(k) or load(*a, **k))
+    load = GPT2.from_pretrained
+    monkeypatch.setattr(GPT2, "from_pretrained", lambda *a, **k: seen.append(k) or load(*a, **k))
     for command in (["generate", "a"], ["perplexity", "-"]):
         code, out, err = run(*command, "--model", untrained, "--dtype", "bfloat16")
         assert (code, err) == (0, "") and out
@@ -339,7 +339,7 @@ def numbers(out):
     ],
 )
 def test_info_knows_the_released_models_without_a_network(run, monkeypatch, name, total):
-    monkeypatch.setattr(weights, "_from_hub", None)  # to call it would be an error
+    monkeypatch.setattr("gpt2course.weights.hub.download", None)  # to call it would be an error
     code, out, err = run("info", name)
     assert (code, err) == (0, "")
     assert out.startswith(f"{name}: {total} parameters\n")
@@ -382,8 +382,8 @@ def test_info_of_a_file_in_half_precision(run, tmp_path, untrained):
 
 
 def test_info_of_a_hub_repo_says_where_it_is(run, untrained, monkeypatch):
-    files = (Path(untrained, weights.CONFIG), [Path(untrained, weights.WEIGHTS)])
-    monkeypatch.setattr(weights, "_from_hub", lambda repo: files if repo == "own/er" else None)
+    files = {"own/er": [Path(untrained, weights.CONFIG), Path(untrained, weights.WEIGHTS)]}
+    monkeypatch.setattr("gpt2course.weights.hub.download", lambda repo, names: files[repo])
     code, out, err = run("info", "own/er")
     assert (code, err) == (0, "") and "hub repo own/er\n" in out
 
