@@ -146,7 +146,7 @@ matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s
 # ## Exercise: `next_token_batch`
 #
 # Draw `batch_size` starts, independently of each other (the same start may come twice), each of the possible ones
-# equally likely; return the inputs and the targets, both `(batch_size, n_ctx)`, as a tuple. Whatever is
+# equally likely; return the inputs and the targets, both int64 and `(batch_size, n_ctx)`, as a tuple. Whatever is
 # random comes from `generator`, so that a run can be repeated (`None` is torch's own). The trap lies at the
 # two ends of the text.
 #
@@ -253,8 +253,9 @@ print("-log_softmax, taken at once:", -scores.log_softmax(dim=-1)[1].item())
 # ## Exercise: `next_token_loss`
 #
 # From logits `(B, T, V)` and targets `(B, T)` to one number, a tensor of shape `()`: the mean of -ln of the
-# probability of each target. Scores of ±1000 must not spoil it. You may use `torch.nn.functional.cross_entropy`,
-# which does softmax, logarithm and mean in one; its trap is that it looks for the vocabulary on axis 1.
+# probability of each target. The result has the dtype of the logits. Scores of ±1000 must not spoil it. You may
+# use `torch.nn.functional.cross_entropy`, which does softmax, logarithm and mean in one; its trap is that it looks
+# for the vocabulary on axis 1.
 #
 # <details><summary>Hint 1</summary>
 # <code>cross_entropy(scores, targets)</code> takes <code>(N, V)</code> and <code>(N,)</code>. Every position of every

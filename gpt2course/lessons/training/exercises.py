@@ -71,6 +71,10 @@ def _form(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _wanted(shape: tuple[int, int]) -> str:
+    return f"(int64 {shape}, int64 {shape})"
+
+
 def _places(found: Tensor, ids: Tensor) -> Tensor:
     """Where each found id stands in ids, whose ids are all different; -1 where it is none."""
     in_order, order = ids.sort()
@@ -81,7 +85,7 @@ def _places(found: Tensor, ids: Tensor) -> Tensor:
 def _look(batch: Any, ids: Tensor, shape: tuple[int, int]) -> tuple[dict[str, Any], Tensor | None]:
     """What can be said of a batch, and the starts of its rows where all of that is right."""
     said: dict[str, Any] = {"it returned": _form(batch)}
-    if said["it returned"] != f"(int64 {shape}, int64 {shape})":
+    if said["it returned"] != _wanted(shape):
         return said, None
     inputs, targets = (_places(part, ids) for part in batch)
     in_one_piece = (inputs >= 0).all() and (inputs.diff(dim=-1) == 1).all()
@@ -196,18 +200,19 @@ def _drawn(label: str, n: int, batch_size: int, n_ctx: int, ask: Callable, seed:
     return Case(label, (_text(n), batch_size, n_ctx, Seed(seed, ask)))
 
 
+def _said_of(f: Answer) -> dict[str, Any]:
+    """What can be said of six rows of four tokens."""
+    return _look(f(_text(20), 6, 4, torch.Generator().manual_seed(21)), _text(20), (6, 4))[0]
+
+
 _FOUR, _TWICE = torch.tensor([50, 10, 40, 20]), torch.tensor([7, 3, 7, 7, 1, 3])
-_THREE_ROWS = ("row 0", "row 1", "row 2")
 _SPREAD = torch.stack([_text(17), torch.zeros(17).long()], dim=1)[:, 0]
 
 next_token_batch = Drawing(
     training.next_token_batch,
     cases=[
-        Case(
-            "four ids, rows of three: there is one start",
-            (_FOUR, 3, 3, Seed(1, _itself)),
-            rows=_THREE_ROWS,
-        ),
+        Case("four ids, rows of three: there is one start", (_FOUR, 3, 3, Seed(1, _itself)),
+             rows=("row 0", "row 1", "row 2")),
         Case("an id that comes twice", (_TWICE, 2, 5, Seed(2, _itself))),
         _drawn("six rows from a text of twenty tokens", 20, 6, 4, _rows, 3),
         _drawn("rows of one token", 9, 7, 1, _rows, 4),
@@ -225,29 +230,15 @@ next_token_batch = Drawing(
         Case("ids that do not lie in one piece in memory", (_SPREAD, 6, 4, Seed(14, _rows))),
     ],
     properties=[
-        Property(
-            "it returns a tuple of two int64 tensors, (batch_size, n_ctx) each",
-            lambda f: _form(_batch_of(f)) == "(int64 (6, 4), int64 (6, 4))",
-            of_result=lambda got, ids, B, n_ctx, seed: (
-                _form(got) == _form((torch.empty(B, n_ctx).long(),) * 2)
-            ),
-        ),
-        Property(
-            "every row of inputs is cut from ids in one piece",
-            lambda f: _look(_batch_of(f), _text(20), (6, 4))[0]["the rows of inputs"][:3] == "cut",
-        ),
-        Property(
-            "every target is the token after its input",
-            lambda f: (
-                _look(_batch_of(f), _text(20), (6, 4))[0]["how much later the targets stand"] == 1
-            ),
-        ),
+        Property("it returns a tuple of two int64 tensors, (batch_size, n_ctx) each",
+                 lambda f: _said_of(f)["it returned"] == _wanted((6, 4)),
+                 of_result=lambda got, ids, B, n_ctx, _: _form(got) == _wanted((B, n_ctx))),
+        Property("every row of inputs is cut from ids in one piece",
+                 lambda f: _said_of(f)["the rows of inputs"] == "cut from ids in one piece"),
+        Property("every target is the token after its input",
+                 lambda f: _said_of(f)["how much later the targets stand"] == 1),
     ],
-)
-
-
-def _batch_of(f: Answer) -> Any:
-    return f(_text(20), 6, 4, torch.Generator().manual_seed(21))
+)  # fmt: skip
 
 
 # next_token_loss ----------------------------------------------------------------------------------
@@ -312,24 +303,16 @@ next_token_loss = Loss(
         Case("the gradients of scores of ±1,000", (_LARGE, _UNLIKELY), gradients=True),
     ],
     properties=[
-        Property(
-            "one number, in a tensor of shape ()",
-            lambda f: f(*_scored(2, 4, 6, 1)).shape == (),
-            of_result=lambda loss, *args: loss.shape == (),
-        ),
-        Property(
-            "it is finite, however large the scores",
-            lambda f: f(_LARGE.clone(), _UNLIKELY).isfinite(),
-            of_result=lambda loss, *args: loss.isfinite().all(),
-        ),
-        Property(
-            "where all scores are equal it is ln V",
-            lambda f: _near(f(torch.zeros(2, 3, 5), torch.ones(2, 3).long()), math.log(5)),
-        ),
-        Property(
-            "raising all scores by the same does not change it",
-            lambda f: _near(f(3 + _SMALL, _ZERO_ONE), f(_SMALL.clone(), _ZERO_ONE)),
-        ),
+        Property("one number, in a tensor of shape ()",
+                 lambda f: f(*_scored(2, 4, 6, 1)).shape == (),
+                 of_result=lambda loss, *_: loss.shape == ()),
+        Property("it is finite, however large the scores",
+                 lambda f: f(_LARGE.clone(), _UNLIKELY).isfinite(),
+                 of_result=lambda loss, *_: loss.isfinite().all()),
+        Property("where all scores are equal it is ln V",
+                 lambda f: _near(f(torch.zeros(2, 3, 5), torch.ones(2, 3).long()), math.log(5))),
+        Property("raising all scores by the same does not change it",
+                 lambda f: _near(f(3 + _SMALL, _ZERO_ONE), f(_SMALL.clone(), _ZERO_ONE))),
     ],
     hints={
         "returns float instead of a tensor": "A number of Python's (`.item()`, `float(…)`) knows "
@@ -404,19 +387,14 @@ learning_rate = Schedule(
         _called("tiny rates, as multiples of max_lr", (0, 6, 7, 11, 19, 23), 3e-9, 7e-10, 7, 23),
     ],
     properties=[
-        Property(
-            "it is never above max_lr, and after the warm-up never below min_lr",
-            lambda f: max(_rates(f, *_TEN)) < 0.80001 and min(_rates(f, *_TEN[4:])) > 0.09999,
-        ),
-        Property(
-            "after the warm-up it begins with max_lr",
-            lambda f: _equal(_rates(f, 3, 4), 0.8) and _equal([f(0, 2.0, 0.5, 0, 6)], 2.0),
-        ),
-        Property(
-            "half-way down it is the mean of max_lr and min_lr",
-            lambda f: _equal(_rates(f, 6), 0.45),
-        ),
-        Property("from max_steps on it is min_lr", lambda f: _equal(_rates(f, 8, 9, 1000), 0.1)),
+        Property("it is never above max_lr, and after the warm-up never below min_lr",
+                 lambda f: max(_rates(f, *_TEN)) < 0.80001 and min(_rates(f, *_TEN[4:])) > 0.09999),
+        Property("after the warm-up it begins with max_lr",
+                 lambda f: _equal(_rates(f, 3, 4), 0.8) and _equal([f(0, 2.0, 0.5, 0, 6)], 2.0)),
+        Property("half-way down it is the mean of max_lr and min_lr",
+                 lambda f: _equal(_rates(f, 6), 0.45)),
+        Property("from max_steps on it is min_lr",
+                 lambda f: _equal(_rates(f, 8, 9, 16, 1000), 0.1)),
     ],
 )  # fmt: skip
 
