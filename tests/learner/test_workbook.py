@@ -163,7 +163,7 @@ def test_finished_component_of_this_notebook_is_imported_from_mine(cells):
         """
     ).keep("masked_attention")
     assert "from gpt2course.mine import causal_mask" in kept.path.read_text()
-    assert mine._asked == {}  # nobody imported anything: nothing to announce under the cell
+    assert parts._asked == {}  # nobody imported anything: nothing to announce under the cell
 
 
 def test_answer_under_another_name_or_as_a_lambda_is_kept_under_the_exercises_name(cells):
@@ -252,7 +252,7 @@ def test_two_notebooks_that_write_at_once_leave_a_whole_file(
 ):
     script = tmp_path / "writer.py"
     script.write_text(
-        IMPORTS + RIGHT + "\nfrom gpt2course import workbook\n"
+        IMPORTS + RIGHT + "\nfrom gpt2course.learner import parts, workbook\n"
         "for _ in range(5):\n    assert workbook.keep('causal_mask', causal_mask).path\n"
     )
     writers = [subprocess.Popen([sys.executable, script], env=environment) for _ in range(2)]

@@ -15,6 +15,32 @@ answers = Answers()
 right, wrong = answers.right, answers.wrong
 
 
+def a_new_random_table(idx, wte):
+    V, C = wte.shape
+    table = torch.nn.Embedding(V, C)
+    return table(idx)
+
+
+def numbers_between_0_and_1(idx, wte):
+    return torch.rand(*idx.shape, wte.shape[1], dtype=wte.dtype)
+
+
+def ids_as_short_numbers(idx, wte):
+    return wte[idx.to(torch.int16).long()]
+
+
+def only_its_own_length(token_id, wte, k):
+    dot = wte @ (wte[token_id] / wte[token_id].norm())
+    dot[token_id] = -math.inf
+    return dot.topk(k).indices.tolist()
+
+
+def numpys_integers(token_id, wte, k):
+    cosine = wte.numpy() @ wte[token_id].numpy() / np.linalg.norm(wte.numpy(), axis=1)
+    return [i for i in np.argsort(-cosine) if i != token_id][:k]
+
+
+
 # embed_tokens: right in other ways
 
 

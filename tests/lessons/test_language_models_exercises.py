@@ -287,7 +287,7 @@ NAMED_COUNTS = [
     (empty_of_float64, "begins with what lay in the memory"),
     (rows_picked_before_they_are_written, "leaves the table at zero"),
     (all_later_words, "pairs everything with everything"),
-    (half_of_the_bits, "holds floats of sixteen bits"),
+    (half_of_the_bits, "has another dtype"),
     (index_put_without_accumulate, "counts every pair once"),
     (sets_to_one, "counts every pair once"),
     (numpy_fancy_indexing, "counts every pair once"),
@@ -299,12 +299,12 @@ NAMED_COUNTS = [
     (loop_from_one, "forgets the first pair"),
     (every_second, "takes the tokens two by two"),
     (ones_first, "begins at one"),
-    (ints, "holds integers"),
+    (ints, "has another dtype"),
     (softly_normalised, "divides each row by its sum"),
     (no_minlength, "lets bincount end too early"),
     (one_dimension, "leaves the counts in one row"),
     (one_step_too_far, "looks past the end"),
-    (multiplied_in_place, "changes the ids"),
+    (multiplied_in_place, "changes its argument"),
 ]
 
 
@@ -364,16 +364,6 @@ def test_the_memory_is_as_it_was_after_a_check():
 
 def looks_at_a_key_that_is_not_there(idx, vocab_size):
     return {}[vocab_size]
-
-
-@pytest.mark.parametrize("name", ["count_bigrams", "perplexity"])
-def test_the_answers_that_are_shown_run_with_what_lesson_01_imports(name):
-    imported = {"math": math, "torch": torch, "Counter": Counter}
-    exercise = checks.find(name)
-    for other in exercise.other_answers[:SHOWN_ANSWERS]:
-        code = other.answer.__code__
-        pasted = FunctionType(code, {"__builtins__": __builtins__, **imported}, code.co_name)
-        assert checks.run(name, pasted).passed, other.name
 
 
 def test_the_untouched_count_shows_the_words_beside_the_rows():
@@ -573,14 +563,14 @@ def the_worst(nll):
 
 
 NAMED_MEASURES = [
-    (four_digits, "rounds the result"),
-    (three_digits, "rounds the result"),
-    (two_digits_as_text, "rounds the result"),
+    (four_digits, None),
+    (three_digits, None),
+    (two_digits_as_text, None),
     (short_e, "writes e with too few digits"),
-    (short_e_rounded_up, "writes e with too few digits"),
+    (short_e_rounded_up, None),
     (always_by_three, "divides by a fixed number"),
-    (always_by_two, "divides by a fixed number"),
-    (e_to_the_sum_and_its_root, "multiplies the probabilities"),
+    (always_by_two, None),
+    (e_to_the_sum_and_its_root, "forgets the mean"),
     (the_worst, "looks at the most surprising token alone"),
     (sum_of_all, "forgets the mean"),
     (product_of_exps, "forgets the mean"),
@@ -596,7 +586,7 @@ NAMED_MEASURES = [
     (product_then_root, "multiplies the probabilities"),
     (to_whole_number, "rounds the result"),
     (perplexity_of_each, "gives one for each token"),
-    (in_place, "changes the numbers"),
+    (in_place, "changes its argument"),
 ]
 
 
@@ -604,7 +594,8 @@ NAMED_MEASURES = [
     ("answer", "name"), NAMED_MEASURES, ids=lambda x: getattr(x, "__name__", "")
 )
 def test_a_mistake_of_measuring_in_other_code_has_its_name(answer, name):
-    assert checks.run("perplexity", answer).misconception == name
+    result = checks.run("perplexity", answer)
+    assert (result.passed, result.misconception) == (False, name)
 
 
 def measured(nll):

@@ -189,7 +189,7 @@ def forgot_the_mean(weights):
     return weights[:, :, i, i - 1]
 
 
-@wrong("previous_token_score", "goes through numpy")
+@wrong("previous_token_score", "cuts the gradient")
 def numpy_loop(weights):
     w = weights.numpy()
     T = w.shape[-1]
@@ -217,12 +217,12 @@ def geometric_mean(weights):
     return weights.diagonal(-1, -2, -1).log().mean(-1).exp()
 
 
-@wrong("previous_token_score")
+@wrong("previous_token_score", "returns list instead of a tensor")
 def a_list_of_lists(weights):
     return weights.diagonal(-1, -2, -1).mean(-1).tolist()
 
 
-@wrong("previous_token_score")
+@wrong("previous_token_score", "takes L and nh from the notebook")
 def reads_a_fixed_length(weights):
     i = torch.arange(1, 5)
     return weights[:, :, i, i - 1].mean(-1)
@@ -430,7 +430,7 @@ def divided_by_the_n_of_a_cell(weights, queries, keys):
     return total / n
 
 
-@wrong("mean_attention", "makes every mean float32")
+@wrong("mean_attention", "has another dtype")
 def zeros_of_the_default_dtype(weights, queries, keys):
     total = torch.zeros(weights[0].shape[:2])
     for w, q, k in zip(weights, queries, keys, strict=True):
@@ -486,7 +486,7 @@ def without_what_it_gives_itself(weights, queries, keys):
     return torch.stack(shares).mean(0)
 
 
-@wrong("mean_attention")
+@wrong("mean_attention", "changes its argument")
 def sorts_the_callers_keys_and_drops_one(weights, queries, keys):
     shares = []
     for w, q, k in zip(weights, queries, keys, strict=True):
@@ -497,7 +497,7 @@ def sorts_the_callers_keys_and_drops_one(weights, queries, keys):
     return torch.stack(shares).mean(0)
 
 
-@wrong("mean_attention")
+@wrong("mean_attention", "returns list instead of a tensor")
 def a_list_of_numbers(weights, queries, keys):
     shares = [w[:, :, q, k].sum(-1) for w, q, k in zip(weights, queries, keys, strict=True)]
     return torch.stack(shares).mean(0).tolist()
@@ -684,7 +684,7 @@ def differences(stream, weight, bias, wte):
     return (normed(added) * weight + bias) @ wte.T
 
 
-@wrong("logit_lens", "norms the stream in place")
+@wrong("logit_lens", "changes its argument")
 def mutating_methods(stream, weight, bias, wte):
     stream.sub_(stream.mean(-1, keepdim=True))
     stream.div_(stream.pow(2).mean(-1, keepdim=True).add(1e-5).sqrt())
@@ -703,13 +703,13 @@ def global_mean(stream, weight, bias, wte):
     return (x * weight + bias) @ wte.T
 
 
-@wrong("logit_lens", "cuts off the gradient")
+@wrong("logit_lens", "cuts the gradient")
 def under_no_grad(stream, weight, bias, wte):
     with torch.no_grad():
         return (normed(stream) * weight + bias) @ wte.T
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", "cuts the gradient")
 def only_the_stream_learns(stream, weight, bias, wte):
     return (normed(stream) * weight + bias) @ wte.detach().T
 
@@ -760,24 +760,6 @@ def test_wrong_answers_that_are_not_listed_do_not_pass(exercise, answer, named):
     result = checks.run(exercise, answer)
     assert result.status in ("failed", "error")
     assert result.misconception == named, result.message
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_property_holds_of_right_answers_and_of_the_results_that_cards_show(name):
-    exercise = engine.find(name)
-    listed = [exercise.reference, *(other.answer for other in exercise.other_answers)]
-    for prop in exercise.properties:
-        assert all(prop.holds(answer) for answer in listed), prop.claim
-        if prop.of_result:
-            for case, outcome in zip(exercise.cases, expected_outcomes(exercise), strict=True):
-                assert prop.of_result(outcome.value, *case.args), (prop.claim, case.label)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_property_fails_of_some_listed_mistake(name):
-    exercise = engine.find(name)
-    for prop in exercise.properties:
-        assert any(_fails(prop, mistake.answer) for mistake in exercise.misconceptions), prop.claim
 
 
 def _fails(prop, answer):
@@ -842,8 +824,3 @@ def test_an_unlisted_wrong_answer_is_told_what_holds_of_it():
     assert not held["every number lies between 0 and 1"]
 
 
-def test_every_listed_mistake_says_what_to_do_in_whole_sentences():
-    for name in NAMES:
-        for mistake in engine.find(name).misconceptions:
-            assert mistake.why.rstrip().endswith((".", ".)")), mistake.name
-            assert len(inspect.cleandoc(mistake.why)) > 60, mistake.name

@@ -20,7 +20,7 @@ def test_a_caret_is_an_error_and_not_an_untouched_exercise():
         return 0.5 * x * (1 + torch.tanh(ROOT * (x + 0.044715 * x ^ 3)))
 
     result = checks.run("gelu", gelu)
-    assert (result.status, result.misconception) == ("error", "writes a caret for the power")
+    assert (result.status, result.misconception) == ("error", "writes ^ for the power")
     assert "0.044715 * x ^ 3" in result.message
 
 

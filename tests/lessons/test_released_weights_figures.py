@@ -22,7 +22,7 @@ from gpt2course.lessons.released_weights.figures import (
 )
 from gpt2course.lessons.released_weights.widgets import checkpoint_to_play, loads_to_play
 from gpt2course.model import GPT2
-from gpt2course.weights.files import MASK_BUFFERS
+from gpt2course.weights import MASK_BUFFERS
 
 SMALL = GPT2Config(n_layer=11, n_head=2, n_embd=6, n_ctx=5, vocab_size=9)
 RIGHT = Load([" obey", "."], [0.6, 0.3], perplexity=4.0, difference=0.0)

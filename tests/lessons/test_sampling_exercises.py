@@ -14,7 +14,6 @@ import torch.nn.functional as F
 
 from gpt2course import checks
 from gpt2course.checks.compare import difference
-from gpt2course.checks.mistakes import fresh
 from gpt2course.lessons.sampling import exercises as lesson
 from gpt2course.sampling import keep_top_k
 
@@ -1149,8 +1148,14 @@ def test_a_certain_model_depends_on_every_token_in_view_and_on_none_after_it():
 # The cards
 
 
+def listed(name, mistake):
+    """A known mistake as an answer."""
+    exercise = checks.find(name)
+    return exercise.build(next(m.ways[0] for m in exercise.mistakes if m.name == mistake))
+
+
 def test_shares_are_drawn_as_probabilities_beside_their_words():
-    result = run("sample_next", fresh(lesson.forgets_top_k))
+    result = run("sample_next", listed("sample_next", "forgets top k"))
     assert "robots" in result.message and "0.80*" in result.message
     assert "expected: the share of each, chance taken out" in result.message
 
