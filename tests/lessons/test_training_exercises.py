@@ -31,17 +31,17 @@ def with_seeds(further):
     return replace(batch, cases=cases)
 
 
-def farthest(exercise, source):
+def refused(exercise, source):
     answer, expected = batch.build(source), expected_outcomes(exercise)
     tried = zip(exercise.cases, expected, strict=True)
-    return max(how_wrong(exercise, c, want, attempt(exercise, answer, c)) for c, want in tried)
+    return any(how_wrong(exercise, c, want, attempt(exercise, answer, c)) > 1 for c, want in tried)
 
 
 @pytest.mark.parametrize("further", range(1, 4))
 def test_no_seed_refuses_a_right_batch(further):
     exercise = with_seeds(further)
     for answer in [*batch.right_answers, *right_ones(BATCH)]:
-        assert farthest(exercise, answer.source) == 0, answer.title
+        assert not refused(exercise, answer.source), answer.title
 
 
 @pytest.mark.parametrize("further", range(1, 3))
@@ -49,7 +49,7 @@ def test_no_seed_lets_a_known_mistake_pass(further):
     exercise = with_seeds(further)
     for mistake in batch.mistakes:
         for way in mistake.ways:
-            assert farthest(exercise, way) > 1, mistake.name
+            assert refused(exercise, way), mistake.name
 
 
 def test_every_start_is_expected_to_come_as_often_as_the_others():
