@@ -65,7 +65,9 @@ def test_four_of_five_wrong_answers_that_no_room_lists_are_named():
 def test_every_property_holds_of_right_answers_and_fails_of_some_mistake(name):
     exercise = checks.find(name)
     answers = [exercise.reference, *(exercise.build(a.source) for a in exercise.right_answers)]
-    mistakes = [exercise.build(way) for m in exercise.mistakes for way in m.ways]
+    ways = [way for m in exercise.mistakes for way in m.ways]
+    ways += [way for _, way, _ in wrong_ones(name)]
+    mistakes = [exercise.build(way) for way in ways]
     for prop in exercise.properties:
         assert all(asked(prop.holds(answer)) is not False for answer in answers), prop.claim
         if prop.of_result:

@@ -86,11 +86,6 @@ count_bigrams = Exercise(
             of_result=lambda counts, idx, vocab_size: counts.shape == (vocab_size, vocab_size),
         ),
         Property(
-            "the counts are floats",
-            lambda f: f(torch.tensor([0, 1, 2, 0, 1]), 3).is_floating_point(),
-            of_result=lambda counts, idx, vocab_size: counts.is_floating_point(),
-        ),
-        Property(
             "N tokens have N - 1 pairs in all",
             _of_some_texts(lambda counts, idx, V: counts.sum() == len(idx) - 1),
             of_result=lambda counts, idx, vocab_size: counts.sum() == len(idx) - 1,

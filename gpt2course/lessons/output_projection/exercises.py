@@ -86,7 +86,6 @@ output_logits = Exercise(
             "one row of wte decides about one column of the scores",
             lambda f: _a_row_is_a_column(f),
         ),
-        Property("each token is on its own", lambda f: _tokens_are_alone(f)),
     ],
 )
 
@@ -275,11 +274,6 @@ GPT2 = ModuleExercise(
         Property(
             "its parameters are those of wte, wpe, h and ln_f, in these shapes",
             lambda f: _parameters(f) == _parameters(_REFERENCE),
-        ),
-        Property(
-            "all numbers are finite",
-            lambda f: all(_Watched(f, idx).logits.isfinite().all() for idx in _TRIED),
-            of_result=_of_tensor(lambda y, *args: y.isfinite().all()),
         ),
         Property(
             "one row of vocab_size scores for each token",

@@ -482,12 +482,6 @@ load_released = LoadingExercise(
             ),
         ),
         Property(
-            "it does not matter whether names begin with transformer.",
-            lambda f: torch.equal(
-                _asked(f, _SOUND, _C_ATTN), _asked(f, _prefixed(_SOUND), _C_ATTN)
-            ),
-        ),
-        Property(
             "over a checkpoint with a fault it raises a ValueError that names a tensor at fault",
             lambda f: _refused(f, RAISED) == "ValueError" and _refused(f, NAMED) == AT_FAULT,
             of_result=lambda got, *args: (
