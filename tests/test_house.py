@@ -154,12 +154,6 @@ def test_modules_are_imported_by_name_only_where_the_map_says_so():
     assert {path.relative_to(ROOT).as_posix() for path in found} == set(BY_NAME)
 
 
-def test_authoring_needs_nothing_of_the_model():
-    parts = [module for module in FILES if module.startswith("gpt2course.tools.authoring")]
-    found = {imported for module in parts for imported in imports_of(module)}
-    assert found - set(parts) == {"gpt2course.files"}
-
-
 def test_no_lesson_needs_another():
     needed = {
         f"{module} imports {imported}"

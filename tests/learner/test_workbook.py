@@ -12,7 +12,7 @@ import torch
 
 from gpt2course import mine
 from gpt2course.checks import engine
-from gpt2course.learner import notebook, workbook
+from gpt2course.learner import notebook, parts, workbook
 
 IMPORTS = "import torch\nfrom torch import Tensor\nfrom jaxtyping import Bool, Float\n"
 RIGHT = """

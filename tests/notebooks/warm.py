@@ -51,6 +51,13 @@ def install() -> None:
         local_provisioner.launch_kernel = WarmProcess().launch_kernel
 
 
+def number_of(stream, own: int) -> int:
+    """The file descriptor of what Popen is given as a stream: a file, DEVNULL, or nothing."""
+    if stream == subprocess.DEVNULL:
+        return os.open(os.devnull, os.O_WRONLY)
+    return stream.fileno() if hasattr(stream, "fileno") else own
+
+
 class WarmProcess:
     """The process to fork from: it starts with the first kernel and ends with its owner."""
 
@@ -79,8 +86,8 @@ class WarmProcess:
         line.settimeout(SECONDS)
         try:
             with far_end:
-                fds = [far_end.fileno(), stdout.fileno() if stdout else 1]
-                fds.append(stderr.fileno() if stderr else 2)
+                fds = [far_end.fileno(), number_of(stdout, 1)]
+                fds.append(number_of(stderr, 2))
                 socket.send_fds(self.control, [b"f"], fds)
             line.sendall(json.dumps(request).encode() + b"\n")
             return Fork(int(line.recv(20)), line)
