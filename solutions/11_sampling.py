@@ -573,10 +573,10 @@ for word, share in sorted(zip(candidates, by_hand), key=lambda pair: -pair[1]):
 # ## Exercise: `keep_top_p`
 #
 # In each row keep the smallest set of tokens that holds at least p of the probability; the rest becomes
-# `-math.inf`. At least one token stays, even for p = 0, and for p = 1 all of them do. Of equal tokens at the border as many stay as are
-# needed, or all of them. Two traps. The set has to *reach* p: what about the token with which it does? And
-# for running sums the row must be sorted, but the result must not be: every score that stays stands where
-# it stood.
+# `-math.inf`. At least one token stays, even for p = 0, and for p = 1 all of them do. Of equal tokens at the
+# border as many stay as are needed, or all of them. Two traps. The set has to *reach* p: what about the
+# token with which it does? And for running sums the row must be sorted, but the result must not be: every
+# score that stays stands where it stood.
 #
 # <details><summary>Hint 1</summary>
 # <code>ordered, order = logits.sort(dim=-1, descending=True)</code> gives the sorted scores, and where each
