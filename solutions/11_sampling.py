@@ -366,9 +366,9 @@ for word, at_1, at_2 in zip(candidates, by_hand, by_hand_at_2):
 # ## Exercise: `apply_temperature`
 #
 # Divide the scores by the temperature, which is any number above 0. `logits` is `(B, V)`, and so is the
-# result: scores again, no probabilities, since the other two knobs come before the softmax. The scores
-# that came in must not be changed; that holds for all exercises. The trap is small here: which of the two,
-# T above 1 or T below 1, has to draw the scores apart?
+# result: scores again, no probabilities, since the other two knobs come before the softmax. The result has
+# the dtype of the scores, and the scores that came in must not be changed; that holds for all exercises. The
+# trap is small here: which of the two, T above 1 or T below 1, has to draw the scores apart?
 #
 # Replace the line that raises, run the cell, then run the check below it. As long as it does not pass,
 # the check puts the package's own function in its place, so you can go on whenever you like.
@@ -564,10 +564,10 @@ for word, share in sorted(zip(candidates, by_hand), key=lambda pair: -pair[1]):
 # ## Exercise: `keep_top_p`
 #
 # In each row keep the smallest set of tokens that holds at least p of the probability; the rest becomes
-# `-math.inf`. At least one token stays, even for p = 0. Of equal tokens at the border as many stay as are
-# needed, or all of them. Two traps. The set has to *reach* p: what about the token with which it does? And
-# for running sums the row must be sorted, but the result must not be: every score that stays stands where
-# it stood.
+# `-math.inf`. At least one token stays, even for p = 0, and for p = 1 all of them do. Of equal tokens at the
+# border as many stay as are needed, or all of them. Two traps. The set has to *reach* p: what about the
+# token with which it does? And for running sums the row must be sorted, but the result must not be: every
+# score that stays stands where it stood.
 #
 # <details><summary>Hint 1</summary>
 # <code>ordered, order = logits.sort(dim=-1, descending=True)</code> gives the sorted scores, and where each

@@ -7,6 +7,7 @@ its draws.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2course import sampling
+from gpt2course.checks.compare import distance
 from gpt2course.checks.exercise import Answer, Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 
@@ -29,14 +31,6 @@ _SCORES = torch.tensor([[1.0, 2.0, 4.0], [0.0, -2.0, 3.0]])
 
 def _same_order(got: Tensor, scores: Tensor, temperature: float) -> bool:
     return torch.equal(got.argsort(dim=-1), scores.argsort(dim=-1))
-
-
-def _zeros_stay(got: Tensor, scores: Tensor, temperature: float) -> bool | None:
-    return bool((got[scores == 0] == 0).all()) if (scores == 0).any() else None
-
-
-def _distances_double(f: Answer) -> bool:
-    return torch.allclose(f(_SCORES, 0.5).diff(), 2 * f(_SCORES, 1.0).diff(), atol=1e-5)
 
 
 apply_temperature = Exercise(
@@ -61,8 +55,15 @@ apply_temperature = Exercise(
             lambda f: _same_order(f(_SCORES, 0.5), _SCORES, 0.5),
             _same_order,
         ),
-        Property("a score of 0 stays 0", lambda f: f(_SCORES, 0.5)[1, 0] == 0, _zeros_stay),
-        Property("half the temperature, twice the distances", _distances_double),
+        Property(
+            "a score of 0 stays 0",
+            lambda f: f(_SCORES, 0.5)[1, 0] == 0,
+            lambda y, x, t: (y[x == 0] == 0).all() if (x == 0).any() else None,
+        ),
+        Property(
+            "half the temperature, twice the distances",
+            lambda f: torch.allclose(f(_SCORES, 0.5).diff(), 2 * f(_SCORES, 1.0).diff(), atol=1e-5),
+        ),
     ],
 )
 
@@ -77,9 +78,8 @@ def _kept(scores: Tensor) -> Tensor:
 def _settling_equals(reference: Answer, fewest: Callable[[Tensor, Any, Tensor], Any], exact: bool):
     """How a filter is called: where equals at the border may stay, the result is the reference's.
 
-    Args:
-        fewest: from scores, limit and the right result, how many tokens of a row have to stay.
-        exact: whether of the equals either so many stay as have to, or all of them.
+    `fewest` says from scores, limit and right result how many tokens of a row have to stay; if
+    `exact`, of the equals either so many may stay or all.
     """
 
     def call(answer: Answer, logits: Tensor, limit: Any) -> Any:
@@ -107,14 +107,16 @@ def _filters(claim: str, holds: Callable[[Tensor, Tensor, Any], bool], limit: An
     return Property(claim, lambda f: holds(f(_BATCH.clone(), limit), _BATCH, limit), holds)
 
 
+def _alone(limit: Any) -> Property:
+    def holds(f: Answer) -> bool:
+        rows = [f(row[None].clone(), limit) for row in _BATCH]
+        return torch.equal(f(_BATCH.clone(), limit), torch.cat(rows))
+
+    return Property("each row is filtered by itself", holds)
+
+
 def _stays_or_goes(got: Tensor, scores: Tensor, limit: Any) -> bool:
     return bool(((got == scores) | (got == -INF)).all())
-
-
-def _nothing_better_went(got: Tensor, scores: Tensor, limit: Any) -> bool:
-    best_gone = scores.masked_fill(_kept(got), -INF).amax(dim=-1)
-    worst_kept = scores.masked_fill(~_kept(got), INF).amin(dim=-1)
-    return bool((best_gone <= worst_kept).all())
 
 
 def _at_least_k(got: Tensor, scores: Tensor, k: int) -> bool:
@@ -130,23 +132,11 @@ def _mass(got: Tensor, scores: Tensor) -> Tensor:
     return scores.double().softmax(dim=-1).masked_fill(~_kept(got), 0).sum(dim=-1)
 
 
-def _mass_suffices(got: Tensor, scores: Tensor, p: float) -> bool:
-    return bool((_mass(got, scores) >= p - 1e-6).all())
-
-
 def _none_too_many(got: Tensor, scores: Tensor, p: float) -> bool | None:
     """Without the least likely of those that stayed, equals included, the mass does not suffice."""
     least = scores.masked_fill(~_kept(got), INF).amin(dim=-1, keepdim=True)
     fewer = torch.where(scores > least, got, -INF)
     return bool((_mass(fewer, scores) < p + 1e-6).all()) if p else None
-
-
-def _alone(limit: Any) -> Property:
-    def holds(f: Answer) -> bool:
-        rows = [f(row[None].clone(), limit) for row in _BATCH]
-        return torch.equal(f(_BATCH.clone(), limit), torch.cat(rows))
-
-    return Property("each row is filtered by itself", holds)
 
 
 def _shares(*percent: float) -> Tensor:
@@ -187,7 +177,6 @@ keep_top_k = Exercise(
         _filters("what goes becomes -∞, what stays keeps its score", _stays_or_goes, 2),
         _filters("at least k tokens of each row stay", _at_least_k, 2),
         _filters("no more than k stay, but for equals at the border", _at_most_k, 2),
-        _filters("no score that goes is above one that stays", _nothing_better_went, 2),
         _alone(2),
     ],
 )
@@ -227,7 +216,11 @@ keep_top_p = Exercise(
     properties=[
         _filters("what goes becomes -∞, what stays keeps its score", _stays_or_goes, 0.9),
         _filters("at least one token of each row stays", lambda y, x, p: _at_least_k(y, x, 1), 0.0),
-        _filters("what stays holds at least p of the probability", _mass_suffices, 0.9),
+        _filters(
+            "what stays holds at least p of the probability",
+            lambda y, x, p: (_mass(y, x) >= p - 1e-6).all(),
+            0.9,
+        ),
         _filters("without the least likely that stays it would hold less", _none_too_many, 0.9),
         _alone(0.9),
     ],
@@ -262,12 +255,9 @@ def _fits(counts: Tensor, probs: Tensor) -> bool:
 
 
 class Shares:
-    """How often each of several things was drawn; equal to others that chance tells not apart.
+    """How often each of several things came, (K, V) counts; all that fit the right probs are equal.
 
-    Args:
-        names: of the things.
-        counts: (K, V), a row for each kind of draw.
-        probs: (K, V), the right probabilities. All counts that fit them are equal.
+    Others are equal where chance tells them not apart: so one mistake is one, however it draws.
     """
 
     def __init__(self, names: tuple[str, ...], counts: Tensor, probs: Tensor):
@@ -291,12 +281,8 @@ class Shares:
 
 @dataclass(frozen=True)
 class Seed:
-    """Stands for a generator in the arguments of a case; every call gets a new one.
-
-    Args:
-        number: what the generator is seeded with; None for torch's global one.
-        ask: the question put to the answer; called with it and all its arguments.
-    """
+    """Stands for a generator in the arguments of a case (None: torch's global one), and says what
+    is asked of the answer: `ask` is called with it and all its arguments."""
 
     number: int | None
     ask: Callable[..., Any]
@@ -305,12 +291,11 @@ class Seed:
         return "None" if self.number is None else f"seeded with {self.number}"
 
     def generator(self, further: int = 0) -> torch.Generator | None:
-        """A generator in its first state; `further` tells other seeds apart."""
-        number = (self.number or 0) + further
-        if self.number is None:
-            torch.default_generator.manual_seed(number)
-            return None
-        return _seeded(number)
+        """A new generator in its first state; `further` tells other seeds apart."""
+        if self.number is not None:
+            return _seeded(self.number + further)
+        torch.default_generator.manual_seed(further)
+        return None
 
 
 def _seeded(number: int) -> torch.Generator:
@@ -325,10 +310,10 @@ def _call_with_seed(answer: Answer, *args: Any) -> Any:
 
 
 class Drawing(Exercise):
-    """An exercise whose answer draws: its last argument, a Seed, says what is asked of the draws.
+    """An exercise whose answer draws: the last of its parameters is the generator."""
 
-    The parameters are those of the contract; the package's own component has further ones.
-    """
+    def __init__(self, reference: Answer, **parts: Any):
+        super().__init__(reference, call=_call_with_seed, **parts)
 
     def parameter_names(self) -> list[str]:
         names = super().parameter_names()
@@ -351,6 +336,9 @@ def _are_ids(ids: Any, logits: Tensor) -> bool:
 
 def _draws_say(drawn: Tensor, names: tuple[str, ...], probs: Tensor) -> dict[str, Any]:
     """What draws (n, K), each a place in names, say beside the right probabilities (K, V)."""
+    if names == _GROUPS:
+        drawn = torch.bucketize(drawn.contiguous(), torch.tensor(_BORDERS), right=True)
+        probs = torch.stack([group.sum(-1) for group in probs.tensor_split(_BORDERS, -1)], -1)
     n = len(drawn) // 2
     shares = Shares(names, F.one_hot(drawn, len(names)).sum(dim=0).double(), probs)
     if not shares.right and (shares.shares.amax(-1) == 1).all() and not (probs.amax(-1) == 1).all():
@@ -362,30 +350,22 @@ def _draws_say(drawn: Tensor, names: tuple[str, ...], probs: Tensor) -> dict[str
     return {"the rows": rows, "how often each came": shares}
 
 
-def _equal(one: Any, other: Any) -> str:
-    same = isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
-    return "the same" if same else "others"
-
-
 def _repeats(answer: Answer, *args: Any) -> dict[str, str]:
     """Whether the draws depend on the generator's state, and on nothing else."""
-    first_argument, *rest, seed = args
+    *rest, seed = args
 
     def draw(generator: torch.Generator | None) -> Any:
-        own = Model(first_argument) if isinstance(first_argument, Stub) else first_argument.clone()
-        copies = (arg.clone() if isinstance(arg, Tensor) else arg for arg in rest)
-        return answer(own, *copies, generator)
+        return answer(*copy.deepcopy(rest), generator)
 
-    first = draw(seed.generator())
-    again = draw(generator := seed.generator())
-    further = draw(generator)
-    other = draw(seed.generator(further=1))
-    how = "torch.manual_seed, then generator=None" if seed.number is None else "a generator"
-    return {
-        f"with the same seed ({how})": _equal(first, again),
-        "with another seed": _equal(first, other),
-        "drawing on, without a new seed": _equal(first, further),
+    first, again = draw(seed.generator()), draw(generator := seed.generator())
+    how = "torch.manual_seed, then generator=None" if generator is None else "a generator"
+    others = {
+        f"with the same seed ({how})": again,
+        "drawing on, without a new seed": draw(generator),
+        "with another seed": draw(seed.generator(further=1)),
     }
+    same = {how: distance(first, ids) == 0 for how, ids in others.items()}
+    return {how: "the same" if is_same else "others" for how, is_same in same.items()}
 
 
 # Nearly alike, so that all of them are drawn; the first are the best by a hair, so that a filter
@@ -393,14 +373,6 @@ def _repeats(answer: Answer, *args: Any) -> dict[str, str]:
 _MANY = 1 - 2e-6 * torch.arange(300.0)
 _BORDERS = (20, 40, 100)
 _GROUPS = ("ids 0 to 19", "20 to 39", "40 to 99", "100 to 299")
-
-
-def _in_groups(ids: Tensor) -> Tensor:
-    return torch.bucketize(ids, torch.tensor(_BORDERS), right=True)
-
-
-def _of_groups(probs: Tensor) -> Tensor:
-    return torch.stack([group.sum(-1) for group in probs.tensor_split(_BORDERS, dim=-1)], dim=-1)
 
 
 def _chances(logits: Tensor, temperature: float, top_k: int | None) -> Tensor:
@@ -423,12 +395,6 @@ def _ids(answer: Answer, logits: Tensor, temperature: float, top_k: int | None, 
     return torch.where(scores.gather(-1, ids) == scores.gather(-1, best), best, ids)
 
 
-def _form(answer: Answer, logits: Tensor, temperature: float, top_k: int | None, seed: Seed) -> Any:
-    """Whether what was drawn are ids."""
-    ids = answer(logits, temperature, top_k, seed.generator())
-    return {"the ids": _ids_say(ids, logits.shape[-1])}
-
-
 def _counts(kinds: int, names: tuple[str, ...]) -> Callable[..., Any]:
     """A question: how often each id is drawn in the rows 0, kinds, 2 · kinds, … and so on."""
 
@@ -440,10 +406,7 @@ def _counts(kinds: int, names: tuple[str, ...]) -> Callable[..., Any]:
         if not _are_ids(ids, scores):
             return {"the ids": _ids_say(ids, scores.shape[-1])}
         drawn, probs = ids.view(-1, kinds), _chances(scores[:kinds], temperature, top_k)
-        if names == _GROUPS:
-            drawn, probs = _in_groups(drawn), _of_groups(probs)
-        said = {"the ids": _ids_say(ids, scores.shape[-1])}
-        return said | _draws_say(drawn, names, probs)
+        return {"the ids": _ids_say(ids, scores.shape[-1])} | _draws_say(drawn, names, probs)
 
     return ask
 
@@ -452,14 +415,16 @@ def _small_batches(answer: Answer, logits: Tensor, temperature: float, top_k, se
     """Whether rows of one call differ, and calls with one generator."""
     generator = seed.generator()
     calls = [answer(logits.clone(), temperature, top_k, generator) for _ in range(30)]
-    for ids in calls:
-        if not _are_ids(ids, logits):
-            return {"the ids": _ids_say(ids, logits.shape[-1])}
+    if bad := [ids for ids in calls if not _are_ids(ids, logits)]:
+        return {"the ids": _ids_say(bad[0], logits.shape[-1])}
     ids = torch.stack(calls).flatten(1)  # (calls, rows)
-    return {
-        "the rows of one call": "differ" if (ids != ids[:, :1]).any() else "are always the same",
-        "the calls": "differ" if (ids != ids[:1]).any() else "are always the same",
-    }
+    differ = {"the rows of one call": ids != ids[:, :1], "the calls": ids != ids[:1]}
+    return {what: "differ" if any_.any() else "are all the same" for what, any_ in differ.items()}
+
+
+def _form(answer: Answer, logits: Tensor, temperature: float, top_k, seed: Seed) -> dict:
+    ids = answer(logits, temperature, top_k, seed.generator())
+    return {"the ids": _ids_say(ids, logits.shape[-1])}
 
 
 _FOUR_WORDS = ("robots", "orders", "and", "me")
@@ -488,9 +453,13 @@ def _counted(
     return _asked(label, rows, temperature, top_k, seed, _counts(K, names))
 
 
+def _takes_the_likeliest(f: Answer, temperature: float, top_k: int | None) -> bool:
+    ids = f(_THREE_ROWS.repeat(20, 1), temperature, top_k, _seeded(1))
+    return torch.equal(ids.flatten(), _THREE_ROWS.argmax(dim=-1).repeat(20))
+
+
 sample_next = Drawing(
     sampling.sample_next,
-    call=_call_with_seed,
     cases=[
         _asked(
             "temperature 0: the likeliest of each row", _FAR_APART, 0.0, None, 1, _ids,
@@ -533,68 +502,22 @@ sample_next = Drawing(
     properties=[
         Property("temperature 0 takes the likeliest", lambda f: _takes_the_likeliest(f, 0.0, None)),
         Property("top_k = 1 takes the likeliest", lambda f: _takes_the_likeliest(f, 1.0, 1)),
-        Property("the same seed, the same draws", lambda f: _seed_decides(f)),
-        Property("rows with the same scores draw for themselves", lambda f: _rows_differ(f)),
+        Property(
+            "rows with the same scores draw for themselves",
+            lambda f: len(f(torch.zeros(64, 5), 1.0, None, _seeded(1)).unique()) > 1,
+        ),
     ],
 )  # fmt: skip
-
-
-def _takes_the_likeliest(f: Answer, temperature: float, top_k: int | None) -> bool:
-    rows = _THREE_ROWS.repeat(20, 1)
-    ids = f(rows.clone(), temperature, top_k, _seeded(1))
-    return torch.equal(ids.flatten(), rows.argmax(dim=-1))
-
-
-def _seed_decides(f: Answer) -> bool:
-    one, same, other = (f(torch.zeros(64, 5), 1.0, None, _seeded(n)) for n in (1, 1, 2))
-    return torch.equal(one, same) and not torch.equal(one, other)
-
-
-def _rows_differ(f: Answer) -> bool:
-    return f(torch.zeros(64, 5), 1.0, None, _seeded(1)).unique().numel() > 1
 
 
 # generate ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Stub:
-    """Describes a model that generate is tried with; every attempt builds its `Model` anew.
-
-    Args:
-        chances: for each last token the probabilities of the next one, or one row for whatever
-            token is the last. Without them the next id is certain, and depends on every token in
-            view and on its place.
-    """
-
-    vocab_size: int
-    n_ctx: int
-    chances: tuple[tuple[float, ...], ...] = ()
-    dtype: torch.dtype = torch.float32
-
-    def __repr__(self) -> str:
-        return f"<a model of {self.vocab_size} tokens, n_ctx {self.n_ctx}>"
-
-    def scores_after_each(self) -> Tensor:
-        """Scores (V, V): a row for each last token."""
-        V = self.vocab_size
-        return torch.tensor(self.chances, dtype=self.dtype).log().expand(V, V)
-
-    def logits(self, idx: Tensor) -> Tensor:
-        """Scores (B, T, V), each row from the tokens up to there alone."""
-        if self.chances:
-            return self.scores_after_each()[idx]
-        place = torch.arange(1, idx.shape[1] + 1)
-        likeliest = (3 * (idx * place).cumsum(dim=-1) + 1) % self.vocab_size
-        distance = (torch.arange(self.vocab_size) - likeliest[..., None]).abs()
-        return -30 * distance.to(self.dtype)  # even at temperature 2 the next one has e⁻¹⁵
-
-
 class Config:
-    """The one size that generate may read."""
+    """What generate may read of a model, and nothing else."""
 
-    def __init__(self, n_ctx: int):
-        self.n_ctx = n_ctx
+    n_ctx: int
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
@@ -602,71 +525,98 @@ class Config:
         )
 
 
-class Model(Config):
-    """What an answer is given for a Stub, with nothing but what the exercise promises."""
+@dataclass(frozen=True)
+class Model:
+    """A model to try generate with.
 
-    def __init__(self, stub: Stub):
-        self.config, self._stub = Config(stub.n_ctx), stub
+    `_chances` are for each last token the probabilities of the next one, or one row for any.
+    Without them the next id is certain, and depends on every token in view and on its place.
+    """
+
+    _V: int
+    config: Config
+    _chances: tuple[tuple[float, ...], ...] = ()
+    _dtype: torch.dtype = torch.float32
+
+    __getattr__ = Config.__getattr__
+
+    def __repr__(self) -> str:
+        return f"<a model of {self._V} tokens, n_ctx {self.config.n_ctx}>"
 
     def __call__(self, idx: Tensor) -> Tensor:
-        n_ctx, shape = self._stub.n_ctx, tuple(idx.shape)
+        n_ctx, shape = self.config.n_ctx, tuple(idx.shape)
         if len(shape) != 2 or idx.is_floating_point():
             raise ValueError(f"a model takes whole numbers (B, T), got {idx.dtype} of {shape}")
         if not 1 <= shape[1] <= n_ctx:
             raise ValueError(f"a model takes 1 to n_ctx={n_ctx} tokens, got {shape[1]}")
-        return self._stub.logits(idx)
+        if self._chances:
+            return _after_each(self)[idx]
+        place = torch.arange(1, shape[1] + 1)
+        likeliest = (3 * (idx * place).cumsum(dim=-1) + 1) % self._V
+        apart = (torch.arange(self._V) - likeliest[..., None]).abs()
+        return -30 * apart.to(self._dtype)  # even at temperature 2 the next one has e⁻¹⁵
 
 
-def _text(answer: Answer, stub: Stub, idx: Tensor, n: int, temperature: float, top_k, seed: Seed):
+def _model(V: int, n_ctx: int, *chances: tuple[float, ...], dtype=torch.float32) -> Model:
+    return Model(V, Config(n_ctx), chances, dtype)
+
+
+def _after_each(model: Model) -> Tensor:
+    """Scores (V, V): a row for each last token."""
+    return torch.tensor(model._chances, dtype=model._dtype).log().expand(model._V, model._V)
+
+
+def _text(answer: Answer, model: Model, idx: Tensor, n: int, temperature: float, top_k, seed: Seed):
     """The ids themselves, where there is nothing to choose."""
-    if answer is sampling.generate and idx.shape[1] > stub.n_ctx:  # the package's own refuses it
+    if answer is sampling.generate and idx.shape[1] > model.config.n_ctx:  # which it refuses
         for _ in range(n):
-            idx = torch.cat([idx, _likeliest(stub, idx)[:, None]], dim=1)
+            idx = torch.cat([idx, _likeliest(model, idx)[:, None]], dim=1)
         return idx
-    return answer(Model(stub), idx, n, temperature, top_k, seed.generator())
+    return answer(model, idx, n, temperature, top_k, seed.generator())
 
 
 def _new_ids(
-    answer: Answer, stub: Stub, idx: Tensor, n: int, temperature: float, top_k, seed: Seed
+    answer: Answer, model: Model, idx: Tensor, n: int, temperature: float, top_k, seed: Seed
 ):
     """How often each new id, or pair of new ids, comes, where all rows have one prompt."""
-    prompt, V, (B, T) = idx.clone(), stub.vocab_size, idx.shape
-    text = answer(Model(stub), idx, n, temperature, top_k, seed.generator())
+    prompt, V, (B, T) = idx.clone(), model._V, idx.shape
+    text = answer(model, idx, n, temperature, top_k, seed.generator())
     if text is None:
         return None
     said = {"the ids": _ids_say(text, V)}
     if said["the ids"] != f"int64 of shape {(B, T + n)}":
         return said
     said["the prompt"] = "comes first" if torch.equal(text[:, :T], prompt) else "is not there"
-    after = _chances(stub.scores_after_each(), temperature, top_k)
+    after = _chances(_after_each(model), temperature, top_k)
     drawn, probs = text[:, T:], after[prompt[0, -1], None]
-    names = tuple(map(str, range(V)))
+    names = _GROUPS if V == len(_MANY) else tuple(map(str, range(V)))
     if n == 2:
         drawn, probs = V * drawn[:, :1] + drawn[:, 1:], (probs.T * after).view(1, -1)
         names = tuple(f"{one}, {other}:" for one in range(V) for other in range(V))
-    if V == len(_MANY):
-        drawn, probs, names = _in_groups(drawn), _of_groups(probs), _GROUPS
     return said | _draws_say(drawn, names, probs)
 
 
-_STEEP = Stub(3, 4, ((0.1, 0.6, 0.3), (0.05, 0.02, 0.93), (0.25, 0.7, 0.05)))
-_EVEN = Stub(4, 8, ((0.25,) * 4,) * 4)
-_AFTER_ANY = Stub(len(_MANY), 4, (tuple((_MANY / _MANY.sum()).tolist()),))
+_STEEP = _model(3, 4, (0.1, 0.6, 0.3), (0.05, 0.02, 0.93), (0.25, 0.7, 0.05))
+_EVEN = _model(4, 8, (0.25,) * 4)
+_WIDE = _model(11, 20)
+_PROMPTS = torch.tensor([[3, 1, 4], [1, 5, 9]])
+_EVERY_ID = torch.arange(3)[:, None].repeat(40, 1)  # prompts of the steep model: a draw would show
+_AFTER_ANY = _model(len(_MANY), 4, tuple((_MANY / _MANY.sum()).tolist()))
 
 
-def _certain(label: str, stub: Stub, prompts: list[list[int]], n: int) -> Case:
+def _certain(label: str, model: Model, prompts: list[list[int]], n: int) -> Case:
     """Texts at temperature 0."""
     places = [f"prompt {t}" for t in range(len(prompts[0]))] + [f"new {t}" for t in range(n)]
-    args = (stub, torch.tensor(prompts), n, 0.0, None, Seed(1, _text))
+    args = (model, torch.tensor(prompts), n, 0.0, None, Seed(1, _text))
     return Case(label, args, columns=tuple(places))
 
 
 def _counted_texts(
-    label: str, stub: Stub, n: int, temperature: float, top_k, seed: int, prompt: int = 1
+    label: str, model: Model, n: int, temperature: float, top_k, seed: int, prompt: int = 1
 ) -> Case:
     """Many texts from one prompt, whose new ids are counted."""
     prompts = torch.full((TEXTS, 1), prompt)
-    return Case(label, (stub, prompts, n, temperature, top_k, Seed(seed, _new_ids)))
+    return Case(label, (model, prompts, n, temperature, top_k, Seed(seed, _new_ids)))
 
 
 def _repeated_texts(label: str, top_k: int | None, seed: int | None) -> Case:
@@ -674,20 +624,32 @@ def _repeated_texts(label: str, top_k: int | None, seed: int | None) -> Case:
     return Case(label, (_EVEN, prompts, 3, 1.0, top_k, Seed(seed, _repeats)))
 
 
+def _written(f: Answer, n: int, model: Model = _WIDE, prompts: Tensor = _PROMPTS) -> Tensor:
+    return f(model, prompts.clone(), n, 0.0, None, _seeded(1))
+
+
+def _likeliest(model: Model, idx: Tensor) -> Tensor:
+    return model(idx[:, -model.config.n_ctx :])[:, -1].argmax(dim=-1)
+
+
+def _each_follows(text: Tensor, model: Model, T: int) -> bool:
+    """Whether each id from place T on is the likeliest after those before it."""
+    places = range(T, text.shape[1])
+    return all(torch.equal(text[:, t], _likeliest(model, text[:, :t])) for t in places)
+
+
 generate = Drawing(
     sampling.generate,
-    call=_call_with_seed,
     cases=[
-        _certain("three new tokens", Stub(7, 8), [[3, 1]], 3),
-        _certain("two texts", Stub(11, 9), [[3, 1, 4], [2, 9, 5]], 4),
-        _certain("one new token", Stub(7, 8), [[6], [2], [3]], 1),
-        _certain("no new token", Stub(7, 8), [[3, 1], [4, 4]], 0),
+        _certain("three new tokens", _model(7, 8), [[3, 1]], 3),
+        _certain("two texts", _model(11, 9), [[3, 1, 4], [2, 9, 5]], 4),
+        _certain("one new token", _model(7, 8), [[6], [2], [3]], 1),
+        _certain("no new token", _model(7, 8), [[3, 1], [4, 4]], 0),
         _certain(
-            "more tokens than the context of four holds", Stub(11, 4), [[3, 1], [0, 5], [7, 2]], 6
+            "more tokens than the context of four holds", _model(11, 4), [[3, 1], [0, 5], [7, 2]], 6
         ),
-        _certain("a prompt that fills the context", Stub(11, 3), [[3, 1, 4], [1, 5, 9]], 5),
-        _certain("a prompt longer than the context", Stub(11, 3), [[3, 1, 4, 1, 5]], 2),
-        _certain("a context of one token", Stub(7, 1), [[5]], 4),
+        _certain("a prompt that fills the context", _model(11, 3), [[3, 1, 4], [1, 5, 9]], 5),
+        _certain("a context of one token", _model(7, 1), [[5]], 4),
         _counted_texts("600 texts from one prompt, all ids alike", _EVEN, 2, 1.0, None, 3),
         _counted_texts("600 texts from one prompt", _STEEP, 2, 1.0, None, 4),
         _counted_texts("temperature 0.4", _STEEP, 1, 0.4, None, 5, prompt=0),
@@ -699,22 +661,20 @@ generate = Drawing(
         _repeated_texts("texts with seeds", 3, 10),
         _repeated_texts("texts with torch's own generator", None, None),
         # The second new token is the last of the vocabulary, <|endoftext|>.
-        _certain("GPT-2's end of a text comes, and writing goes on", Stub(50_257, 16), [[4786]], 4),
-        _certain("the stories' end comes, and writing goes on", Stub(2048, 16), [[1560]], 4),
-        _certain("forty new tokens", Stub(101, 16), [[50, 3], [7, 100]], 40),
+        _certain("GPT-2's end of a text, and writing goes on", _model(50_257, 16), [[4786]], 4),
+        _certain("the stories' end of a text, and writing goes on", _model(2048, 16), [[1560]], 4),
+        _certain("forty new tokens", _model(101, 16), [[50, 3], [7, 100]], 40),
         Case(
             "ids not in one piece in memory, scores in float64",
-            (
-                Stub(11, 4, dtype=F64), strided(torch.tensor([[3, 1, 4], [1, 5, 9]])), 4, 0.0,
-                None, Seed(1, _text),
-            ),
+            (_model(11, 4, dtype=F64), strided(_PROMPTS), 4, 0.0, None, Seed(1, _text)),
         ),
+        _certain("a prompt longer than the context", _model(11, 3), [[3, 1, 4, 1, 5]], 2),
     ],
     properties=[
         Property(
             "the prompt comes first",
-            lambda f: _prompt_first(_written(f, 3), None, _PROMPTS),
-            lambda y, stub, idx, *rest: _prompt_first(y, stub, idx),
+            lambda f: torch.equal(_written(f, 3)[:, :3], _PROMPTS),
+            lambda y, model, idx, *rest: torch.equal(y[:, : idx.shape[1]], idx),
         ),
         Property(
             "at temperature 0 every new token is the likeliest after those before it",
@@ -722,11 +682,11 @@ generate = Drawing(
                 _each_follows(_written(f, 4), _WIDE, 3)
                 and _each_follows(_written(f, 2, _STEEP, _EVERY_ID), _STEEP, 1)
             ),
-            lambda y, stub, idx, *rest: _each_follows(y, stub, idx.shape[1]),
+            lambda y, model, idx, *rest: _each_follows(y, model, idx.shape[1]),
         ),
         Property(
             "where the context is full, the last n_ctx tokens are in view",
-            lambda f: _each_follows(_written(f, 6, Stub(11, 4)), Stub(11, 4), 3),
+            lambda f: _each_follows(_written(f, 6, _model(11, 4)), _model(11, 4), 3),
         ),
         Property(
             "each text is on its own",
@@ -734,28 +694,5 @@ generate = Drawing(
         ),
     ],
 )  # fmt: skip
-
-_WIDE = Stub(11, 20)
-_PROMPTS = torch.tensor([[3, 1, 4], [1, 5, 9]])
-_EVERY_ID = torch.arange(3)[:, None].repeat(40, 1)  # prompts of the steep model: a draw would show
-
-
-def _written(f: Answer, n: int, stub: Stub = _WIDE, prompts: Tensor = _PROMPTS) -> Tensor:
-    return f(Model(stub), prompts.clone(), n, 0.0, None, _seeded(1))
-
-
-def _prompt_first(text: Tensor, stub: Stub | None, idx: Tensor) -> bool:
-    return torch.equal(text[:, : idx.shape[1]], idx)
-
-
-def _likeliest(stub: Stub, idx: Tensor) -> Tensor:
-    return stub.logits(idx[:, -stub.n_ctx :])[:, -1].argmax(dim=-1)
-
-
-def _each_follows(text: Tensor, stub: Stub, T: int) -> bool:
-    """Whether each id from place T on is the likeliest after those before it."""
-    places = range(T, text.shape[1])
-    return all(torch.equal(text[:, t], _likeliest(stub, text[:, :t])) for t in places)
-
 
 EXERCISES = [apply_temperature, keep_top_k, keep_top_p, sample_next, generate]
