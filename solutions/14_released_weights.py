@@ -366,12 +366,12 @@ four_matrices(sizes, "The four matrices of a block, of which one fits either way
 # ## 6. Exercise: `load_released`
 #
 # Fill a model with a checkpoint, and return it. `state` is a dict of names and tensors, with or without the
-# prefix `transformer.`. The matrices of the blocks are (in, out) and must be turned; everything else goes in as
-# it is. The masks (`…attn.bias`, `…attn.masked_bias`) are left out, and so is `lm_head.weight` *if it equals
+# prefix `transformer.` (no tensor comes under both names). The matrices of the blocks are (in, out) and must be
+# turned; everything else goes in as it is. The masks (`…attn.bias`, `…attn.masked_bias`) are left out, and so is `lm_head.weight` *if it equals
 # `wte.weight`*.
 #
 # Copy the numbers into the parameters that the model has, and put no new ones in their place: an optimiser may hold
-# them. A float32 parameter stays float32, whatever the file has. Leave `state` as it is. What does not fit is a `ValueError` that names the tensor: one that is missing, one
+# them. A float32 parameter stays float32, whatever the file has, and no number is rounded on the way. Leave `state` as it is. What does not fit is a `ValueError` that names the tensor: one that is missing, one
 # that is extra, one of another shape (two axes where the model has one are another shape, too). And then **the model must be as it was**: half a checkpoint is worse than
 # none.
 #
