@@ -426,7 +426,8 @@ f"{nll.mean():.4f} nats per word, perplexity {nll.mean().exp():.4f}"
 #
 # `nll` holds the surprise at each token, in nats (`Float[Tensor, "N"]`: a tensor of N floats). Return the
 # perplexity, as a Python float, not rounded. It should hold for a text of hundreds of tokens too, and for
-# one that had a probability of 0 in it: there the surprise is infinite, and so is the perplexity.
+# one that had a probability of 0 in it: there the surprise is infinite, and so is the perplexity. If
+# `nll` holds float64, compute in float64.
 #
 # <details><summary>Hint 1</summary>
 # There are two steps, and their order matters: the mean, and e to the power of.

@@ -18,7 +18,7 @@ MERGES = tokenizer.train_merges(CHUNKS, 60)
 ROBOT = list("🤖".encode())  # 240, 159, 164, 150
 
 
-def _drawn(n: int, choices: str | range, seed: int) -> list:
+def _drawn(n: int, choices: str | bytes | range, seed: int) -> list:
     """n draws, the same on every run."""
     return random.Random(seed).choices(choices, k=n)
 
@@ -30,18 +30,6 @@ def _apart(text: str) -> list[int]:
 
 # count_pairs ------------------------------------------------------------------------------------
 
-
-def _runs_are_counted(counts, ids) -> bool:
-    right = tokenizer.count_pairs(ids)
-    return all(counts.get(pair, 0) == n for pair, n in right.items() if pair[0] == pair[1])
-
-
-def _orders_are_apart(counts, ids) -> bool:
-    """Where a pair occurs in both orders, both are keys."""
-    pairs = {(a, b) for a, b in pairwise(ids) if a != b}
-    return all(pair in counts for pair in pairs if pair[::-1] in pairs)
-
-
 count_pairs = Exercise(
     tokenizer.count_pairs,
     cases=[
@@ -52,7 +40,7 @@ count_pairs = Exercise(
         Case("one id", ([7],)),
         Case("no id", ([],)),
         Case("longer runs among others", ([3, 1, 1, 1, 1, 1, 3, 1, 1],)),
-        Case("ids above 255", (_apart("256 97 300 256 97 50000"),)),
+        Case("ids above 255", (_apart("300 97 256 300 97 50000 256 300"),)),
         Case("the bytes of a sentence", (list(SENTENCES.encode()),)),
         Case("a thousand ids of seven kinds", (_drawn(1000, range(7), seed=1),)),
     ],
@@ -60,33 +48,37 @@ count_pairs = Exercise(
         Property(
             "the keys are tuples of two ids",
             lambda f: all(isinstance(k, tuple) and len(k) == 2 for k in f([1, 2, 3, 1, 2])),
-            of_result=lambda got, ids: all(isinstance(k, tuple) and len(k) == 2 for k in got),
         ),
-        Property(
-            "n ids have n - 1 pairs in all",
-            lambda f: sum(f([1, 2, 3, 1, 2]).values()) == 4,
-            of_result=lambda got, ids: sum(got.values()) == max(0, len(ids) - 1),
-        ),
-        Property(
-            "a run of three holds two pairs",
-            lambda f: f([1, 1, 1]).get((1, 1)) == 2,
-            of_result=_runs_are_counted,
-        ),
+        Property("n ids have n - 1 pairs in all", lambda f: sum(f([1, 2, 3, 1]).values()) == 3),
+        Property("a run of three holds two pairs", lambda f: f([1, 1, 1]).get((1, 1)) == 2),
         Property(
             "(1, 2) and (2, 1) are counted apart",
             lambda f: {(1, 2), (2, 1)} <= set(f([3, 1, 2, 1, 2, 1, 2, 3])),
-            of_result=_orders_are_apart,
         ),
-        Property("one id has no pair", lambda f: len(f([7])) == 0),
     ],
 )
 
 
 # merge_pair -------------------------------------------------------------------------------------
 
+
+def _call_merge(answer, ids, pair, new_id):
+    before = list(ids)
+    merged = answer(ids, pair, new_id)
+    if merged is ids and merged == before:
+        raise ValueError("the result is the list that came in; the exercise asks for a new one")
+    return merged
+
+
+def _opened(ids: list[int], new_id: int, pair: tuple[int, int]) -> list[int]:
+    return [i for token_id in ids for i in (pair if token_id == new_id else (token_id,))]
+
+
 merge_pair = Exercise(
     tokenizer.merge_pair,
+    call=_call_merge,
     cases=[
+        Case("the pair at the end", ([3, 1, 2], (1, 2), 4)),
         Case("the pair at both ends", ([1, 2, 3, 1, 2], (1, 2), 4)),
         Case("a run of three", ([1, 1, 1], (1, 1), 4)),
         Case("a run of four", ([1, 1, 1, 1], (1, 1), 4)),
@@ -114,28 +106,26 @@ merge_pair = Exercise(
             lambda f: _opened(f([3, 1, 2, 2, 1, 2], (1, 2), 4), 4, (1, 2)) == [3, 1, 2, 2, 1, 2],
             of_result=lambda got, ids, pair, new_id: _opened(got, new_id, pair) == ids,
         ),
-        Property(
-            "a list without the pair stays as it is",
-            lambda f: f([5, 6, 7], (1, 2), 4) == [5, 6, 7],
-            of_result=lambda got, ids, pair, new_id: pair in pairwise(ids) or got == ids,
-        ),
         Property("the other order is another pair", lambda f: f([2, 1], (1, 2), 4) == [2, 1]),
         Property(
             "a run is merged from the left",
             lambda f: f([1, 1, 1], (1, 1), 4)[0] == 4,
             of_result=lambda got, ids, pair, new_id: (
-                pair[0] != pair[1] or tuple(ids[:2]) != pair or got[0] == new_id
+                got[0] == new_id if tuple(ids[:2]) == pair == pair[::-1] else None
             ),
         ),
     ],
 )
 
 
-def _opened(ids: list[int], new_id: int, pair: tuple[int, int]) -> list[int]:
-    return [i for token_id in ids for i in (pair if token_id == new_id else (token_id,))]
-
-
 # train_merges -----------------------------------------------------------------------------------
+
+
+def _most_frequent(chunks) -> list[tuple[int, int]]:
+    """The pairs that occur most often before anything is merged."""
+    counts = Counter(pair for chunk in chunks for pair in pairwise(chunk))
+    return [pair for pair, count in counts.items() if count == max(counts.values())]
+
 
 train_merges = Exercise(
     tokenizer.train_merges,
@@ -145,6 +135,7 @@ train_merges = Exercise(
         Case("a tie goes to the smaller pair", ([b"ba", b"ab"], 1)),
         Case("a tie: 97 is smaller than 100", ([b"da", b"ac"], 1)),
         Case("a tie: the first ids decide", ([b"ad", b"bc"], 1)),
+        Case("a tie: the first ids are equal", ([b"ac", b"ab"], 1)),
         Case("never across chunks", ([b"ab", b"ab", b"ab"], 2)),
         Case("a chunk that occurs twice counts twice", ([b"ab", b"cd", b"cd"], 1)),
         Case("a pair that occurs once is merged too", ([b"abc"], 2)),
@@ -155,25 +146,27 @@ train_merges = Exercise(
         Case("no merges", ([b"abab"], 0)),
         Case("no chunks", ([], 3)),
         Case("empty chunks and single bytes", ([b"", b"a", b"b", b""], 3)),
-        Case("bytes that are no text", ([b"\xff\x00\xff\x00", b"\x00\xff", b"\xfe"], 4)),
+        Case("chunks of blanks", ([b"  ", b"\n\n", b"  ", b"ab"], 3)),
         Case("characters of several bytes", (["é".encode(), " é".encode(), "🤖".encode()], 6)),
+        Case("bytes that are no text", ([b"\xff\x00\xff\x00", b"\x00\xff", b"\xfe"], 4)),
         Case("a sentence", (CHUNKS, 60)),
-        Case(
-            "long runs of two letters", ([bytes(_drawn(40, b"ab", seed)) for seed in range(4)], 40)
-        ),
+        Case("long runs of two letters", ([bytes(_drawn(40, b"ab", s)) for s in range(4)], 40)),
         Case("three letters, many ties", ([bytes(_drawn(9, b"xyz", s)) for s in range(20)], 50)),
+        Case("hundreds of merges", ([bytes(_drawn(130, range(256), s)) for s in range(6)], 770)),
     ],
     properties=[
         Property(
             "it begins with a pair that occurs most often",
             lambda f: f([b"xab", b"ab"], 1)[0] == (97, 98),
-            of_result=lambda got, chunks, n_merges: not got or got[0] in _most_frequent(chunks),
+            of_result=lambda got, chunks, n_merges: (
+                got[0] in _most_frequent(chunks) if got else None
+            ),
         ),
         Property(
             "of equally frequent pairs it begins with the smaller one",
             lambda f: f([b"ba", b"ab"], 1)[0] == (97, 98),
             of_result=lambda got, chunks, n_merges: (
-                not got or got[0] not in (most := _most_frequent(chunks)) or got[0] == min(most)
+                got[0] == min(most) if got and got[0] in (most := _most_frequent(chunks)) else None
             ),
         ),
         Property(
@@ -188,22 +181,14 @@ train_merges = Exercise(
             lambda f: f([b"ba", b"ab", b"cc"], 3) == f([b"cc", b"ab", b"ba"], 3),
         ),
         Property(
-            "the first merges are the same however many are asked for",
-            lambda f: f(CHUNKS, 5) == f(CHUNKS, 9)[:5],
+            "it makes n_merges pairs, or as many as there are",
+            lambda f: [len(f([b"abcab"], n)) for n in (0, 2, 9)] == [0, 2, 3],
+            of_result=lambda got, chunks, n_merges: (
+                len(got) == len(tokenizer.train_merges(chunks, n_merges))
+            ),
         ),
-        Property("it stops where no pair is left", lambda f: len(f([b"ab"], 9)) == 1),
     ],
 )
-
-
-def _count_all(words) -> Counter:
-    return Counter(pair for word in words for pair in pairwise(word))
-
-
-def _most_frequent(chunks) -> list[tuple[int, int]]:
-    """The pairs that occur most often before anything is merged."""
-    counts = _count_all(chunks)
-    return [pair for pair, count in counts.items() if count == max(counts.values())]
 
 
 # encode_chunk -----------------------------------------------------------------------------------
@@ -211,27 +196,23 @@ def _most_frequent(chunks) -> list[tuple[int, int]]:
 BC_AB = [(98, 99), (97, 98)]  # bc was learned before ab
 LETTERS = range(68, 103)  # D to f
 PAIRS_OF_LETTERS = random.Random(4).sample([(a, b) for a in LETTERS for b in LETTERS], 35 * 35)
+MIXED_LETTERS = bytes([*_drawn(60, b"defDEF", seed=6), 33, *PAIRS_OF_LETTERS[-1]])
 
 
-def _pieces(merges: list[tuple[int, int]]) -> list[bytes]:
+def _pieces(ids, merges) -> list[bytes]:
     """The bytes of every id."""
-    pieces = [bytes([byte]) for byte in range(256)]
+    table = [bytes([byte]) for byte in range(256)]
     for left, right in merges:
-        pieces.append(pieces[left] + pieces[right])
-    return pieces
+        table.append(table[left] + table[right])
+    return [table[i] for i in ids]
 
 
-def _joined(ids: list[int], merges: list[tuple[int, int]]) -> bytes:
-    pieces = _pieces(merges)
-    return b"".join(pieces[i] for i in ids)
-
-
-def _makes_the_first(ids, chunk, merges) -> bool:
+def _makes_the_first(ids, chunk, merges) -> bool | None:
     """Whether the lowest rank of all in the chunk is made at its leftmost place: no cut inside."""
     pairs = list(pairwise(chunk))
     first = next((pair for pair in merges if pair in pairs), None)
-    ends = list(accumulate(len(_joined([i], merges)) for i in ids))
-    return first is None or pairs.index(first) + 1 not in ends
+    ends = list(accumulate(map(len, _pieces(ids, merges))))
+    return pairs.index(first) + 1 not in ends if first else None
 
 
 encode_chunk = Exercise(
@@ -239,48 +220,42 @@ encode_chunk = Exercise(
     cases=[
         Case("one merge", (b"cab", [(97, 98)])),
         Case("two merges want the same byte: bc was learned first", (b"abc", BC_AB)),
+        Case("two merges want the same byte: ab was learned first", (b"abc", BC_AB[::-1])),
         Case("a merge on top of a merge", (b"abcd", [(97, 98), (256, 99)])),
         Case("the same merge in two places", (b"abxab", [(97, 98)])),
         Case("a run of three", (b"aaa", [(97, 97)])),
         Case("merges of merges in a run", (b"aaaaa", [(97, 97), (256, 256)])),
-        Case("fewer tokens would be possible", (b"abcd", [(98, 99), (97, 98), (99, 100)])),
-        Case(
-            "a longer piece would be possible",
-            (b"abcd", [(98, 99), (97, 98), (257, 99), (258, 100)]),
-        ),
+        Case("fewer tokens would be possible", (b"abcd", [*BC_AB, (99, 100)])),
+        Case("a longer piece would be possible", (b"abcd", [*BC_AB, (257, 99), (258, 100)])),
         Case("a longer piece is right", (b"abc", [(98, 99), (97, 256), (97, 98)])),
         Case("the larger pair was learned first", (b"cab", [(99, 97), (97, 98)])),
-        Case("the first merge does not occur", (b"xab", [(98, 99), (97, 98)])),
-        Case("the rarer pair was learned first", (b"bcabab", [(98, 99), (99, 97), (97, 98)])),
+        Case("the first merge does not occur", (b"xab", BC_AB)),
+        Case("the rarer pair was learned first", (b"ababc", BC_AB)),
         Case("no merges", (b"abc", [])),
         Case("the empty chunk", (b"", [(97, 98)])),
         Case("a single byte", (b"a", [(97, 98)])),
-        Case("bytes that are no text", (b"\xff\xfe\x00\xff", [(255, 254), (0, 255)])),
         Case("a character of two bytes", (" é".encode(), [(32, 195)])),
+        Case("bytes that are no text", (b"\xff\xfe\x00\xff", [(255, 254), (0, 255)])),
         Case("a chunk of the sentence with its merges", (b" robots", MERGES)),
         Case("the whole sentence as one chunk", (SENTENCES.encode(), MERGES)),
         Case("letters at random", (bytes(_drawn(80, b"aborst ", seed=5)), MERGES)),
-        Case(
-            "many merges",
-            (bytes([*_drawn(60, b"defDEF", seed=6), 33, *PAIRS_OF_LETTERS[-1]]), PAIRS_OF_LETTERS),
-        ),
+        Case("many merges", (MIXED_LETTERS, PAIRS_OF_LETTERS)),
     ],
     properties=[
         Property(
             "the ids, opened again, give the bytes",
-            lambda f: _joined(f(b" robots", MERGES), MERGES) == b" robots",
-            of_result=lambda got, chunk, merges: _joined(got, merges) == chunk,
+            lambda f: b"".join(_pieces(f(b" robots", MERGES), MERGES)) == b" robots",
+            of_result=lambda got, chunk, merges: b"".join(_pieces(got, merges)) == chunk,
         ),
         Property(
             "no two neighbours are left that could be merged",
             lambda f: not set(pairwise(f(b" robots", MERGES))) & set(MERGES),
             of_result=lambda got, chunk, merges: not set(pairwise(got)) & set(merges),
         ),
-        Property("without merges the ids are the bytes", lambda f: f(b"abc", []) == [97, 98, 99]),
         Property(
             "of two merges that want the same byte, the one learned first is made",
             lambda f: f(b"abc", BC_AB)[-1] == 256 and f(b"abc", BC_AB[::-1])[0] == 256,
-            of_result=lambda got, chunk, merges: _makes_the_first(got, chunk, merges),
+            of_result=_makes_the_first,
         ),
         Property(
             "a pair is merged wherever it stands",
@@ -301,16 +276,18 @@ def _beyond(ids, merges) -> bool:
 
 def _call_decode(answer, ids, merges):
     """Where an id lies beyond the merges, the error is what is asked for: it is the value."""
-    if not _beyond(ids, merges):
-        return answer(ids, merges)
     try:
         return answer(ids, merges)
     except Exception:
+        if not _beyond(ids, merges):
+            raise
         return REFUSED
 
 
-def _refuses(answer, ids, merges) -> bool:
-    return _call_decode(answer, ids, merges) == REFUSED
+def _shows_unreadable_bytes(got, ids, merges) -> bool | None:
+    if _beyond(ids, merges):
+        return None
+    return got.count("\ufffd") == tokenizer.decode_ids(ids, merges).count("\ufffd")
 
 
 decode_ids = Exercise(
@@ -340,29 +317,24 @@ decode_ids = Exercise(
         Property(
             "bytes below 128 are their letters",
             lambda f: f([104, 105], []) == "hi",
-            of_result=lambda got, ids, merges: all(chr(i) in got for i in ids if i < 128),
+            of_result=lambda got, ids, merges: (
+                None if _beyond(ids, merges) else all(chr(i) in got for i in ids if i < 128)
+            ),
         ),
         Property(
-            "a merge stands for its two parts, left then right",
-            lambda f: f([256], [(104, 105)]) == "hi",
-        ),
-        Property(
-            "merges of merges are opened to the end",
+            "a merge stands for its two parts, left then right, opened to the end",
             lambda f: f([257], [(97, 98), (256, 99)]) == "abc",
         ),
         Property("a character may be spread over several ids", lambda f: f([195, 169], []) == "é"),
         Property(
             "bytes that are no character become U+FFFD",
             lambda f: f([255], []) == "\ufffd",
-            of_result=lambda got, ids, merges: (
-                _beyond(ids, merges)
-                or got.count("\ufffd") == tokenizer.decode_ids(ids, merges).count("\ufffd")
-            ),
+            of_result=_shows_unreadable_bytes,
         ),
         Property(
             "an id beyond the merges raises an error",
-            lambda f: _refuses(f, [257], [(104, 105)]),
-            of_result=lambda got, ids, merges: not _beyond(ids, merges) or got == REFUSED,
+            lambda f: _call_decode(f, [257], [(104, 105)]) == REFUSED,
+            of_result=lambda got, ids, merges: got == REFUSED if _beyond(ids, merges) else None,
         ),
     ],
 )
