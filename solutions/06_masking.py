@@ -296,7 +296,7 @@ matrices([("zeroed afterwards", zeroed), ("shared out again", repaired)], words,
 #
 # Put it together: scores, mask, weights, blend. `q` is `(..., T, hs)`, `k` and `v` are `(..., S, hs)`
 # with `T ≤ S`; the dots stand for any number of leading axes (batch, heads), which your three
-# functions from lesson 05 handle already. The result is `(..., T, hs)`.
+# functions from lesson 05 handle already. The result is `(..., T, hs)` and has the dtype of `q`.
 #
 # <details><summary>Hint 1</summary>
 # The number of queries is <code>q.shape[-2]</code>, the number of keys <code>k.shape[-2]</code>.

@@ -95,6 +95,8 @@ masked_attention = Exercise(
         Case("the gradients reach q, k and v", _qkv(4, 4, 3, seed=11), gradients=True),
     ],
     properties=[
+        Property("all numbers are finite", lambda f: f(*_FOUR).isfinite().all(),
+                 of_result=lambda y, q, k, v: y.isfinite().all()),
         Property(
             "the first token, which sees only itself, gets its own value",
             lambda f: torch.allclose(f(*_FOUR)[0], _FOUR[2][0], atol=1e-4),
