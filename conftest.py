@@ -1,5 +1,6 @@
 """Notebooks under nbval: in forked kernels, with workbooks of their own, and each lesson twice."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import warm
 from nbval.plugin import IPyNbCell, IPyNbFile
 
+pytest_plugins = ["progress"]
 # Two workers share the cores of a small machine; torch's own threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 WORKBOOKS = Path(tempfile.mkdtemp(prefix="gpt2course-workbooks-"))
@@ -15,6 +17,10 @@ WORKBOOKS = Path(tempfile.mkdtemp(prefix="gpt2course-workbooks-"))
 
 def pytest_configure(config):
     warm.install()
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is there by now stays: no collection has to walk through it
 
 
 def workbook_of(notebook: Path) -> Path:

@@ -91,15 +91,31 @@ SHOWN = (
 )
 
 
+# End what is open in the page and its kernel, unsaved, then open a notebook.
+NEXT = """
+async path => {
+    const app = window.jupyterapp;
+    for (const panel of [...app.shell.widgets('main')]) {
+        await panel.sessionContext?.shutdown();
+        panel.dispose();
+    }
+    await app.commands.execute('docmanager:open', {path});
+}
+"""
+
+
 class Lesson:
-    """One notebook open in a page."""
+    """One notebook open in a page: by its address, or after another one in the same JupyterLab."""
 
     def __init__(self, page, server: Server, notebook: str):
         self.page, self.complaints = page, []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
-        page.goto(server.url(notebook))
-        page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
+        if page.url == "about:blank":
+            page.goto(server.url(notebook))
+            page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
+        else:
+            page.evaluate(NEXT, notebook)
         page.wait_for_function(f"{PANEL}?.context?.isReady && {PANEL}.content.widgets.length > 3",
                                timeout=60_000)  # fmt: skip
         page.wait_for_function(

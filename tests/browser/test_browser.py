@@ -42,11 +42,14 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(browser):
+def open_page(browser):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     yield page
     page.close()
+
+
+page = pytest.fixture(open_page)
+same_page = pytest.fixture(open_page, scope="module")
 
 
 def test_a_learner_goes_through_lesson_06(page, server):
@@ -133,8 +136,8 @@ LESSONS = sorted((Path(__file__).resolve().parents[2] / "lessons").glob("*.ipynb
 
 
 @pytest.mark.parametrize("name", [path.name for path in LESSONS])
-def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(page, server, name):
-    lesson = Lesson(page, server, name)
+def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(same_page, server, name):
+    lesson, page = Lesson(same_page, server, name), same_page
     lesson.command("notebook:run-all-cells")
     assert lesson.errors() == []
     live = [i for i, cell in enumerate(lesson.cells()) if shows_a_widget(cell)]
