@@ -282,8 +282,8 @@ figures.split_steps(numbered, words, n_head=2)
 # ## Exercise: `split_heads`
 #
 # Write it for a batch: x is (B, T, C), the result (B, nh, T, hs). Head `h` gets columns `h·hs` to
-# `(h + 1)·hs` of every position, with hs = C / nh. C is a multiple of `n_head`. The trap: a wrong
-# order of axes often has the right shape, so look at where the numbers are.
+# `(h + 1)·hs` of every position, with hs = C / nh. C is a multiple of `n_head`. The result has the
+# dtype of x. The trap: a wrong order of axes often has the right shape, so look at where the numbers are.
 #
 # <details><summary>Hint 1</summary>
 # The picture has two steps, and there is a batch in front of it now. What are the three shapes, with B?
@@ -400,8 +400,9 @@ print("reshape:", numbered.T.reshape(24)[:8].tolist())
 # ## Exercise: `merge_heads`
 #
 # From (B, nh, T, hs) to (B, T, C), with C = nh · hs: row t of the result holds word t as head 0 has
-# it, then as head 1 has it, and so on. So it undoes `split_heads`. The trap is the same as before: a
-# reshape alone gives the right shape, with several words of one head in a row.
+# it, then as head 1 has it, and so on. So it undoes `split_heads`. The result has the dtype of x. The
+# trap is the same as before: a reshape alone gives the right shape, with several words of one head in a
+# row.
 #
 # <details><summary>Hint 1</summary>
 # Go through the picture of section 4 from right to left.
@@ -499,7 +500,8 @@ print({name: tuple(parameter.shape) for name, parameter in scaled.named_paramete
 # ## Exercise: `CausalSelfAttention`
 #
 # Everything of this lesson in one module, for any `n_embd` (C) and `n_head` (nh): make q, k and v by
-# one layer, cut, split, attend to the past, merge, mix. x is (B, T, C), and so is the result.
+# one layer, cut, split, attend to the past, merge, mix. x is (B, T, C), and so is the result, which has
+# the dtype of x.
 #
 # - `c_attn` goes from C to 3·C, `c_proj` from C to C; both are nn.Linear, with bias.
 # - The order of the thirds is q, k, v. Use your `split_heads`, `merge_heads` and `masked_attention`.
