@@ -171,8 +171,11 @@ def _remembers(seen: Seen) -> Named | None:
     got, (one, other) = seen.got.value, (outcome.value for outcome in again)
     comparable = not isinstance(got, np.ndarray)
     changes = not (again[0].error or again[1].error) and distance(one, other) > 1
-    before = expected_outcomes(seen.exercise)[: seen.first]
-    is_an_earlier_result = any(distance(outcome.value, got) == 0 for outcome in before)
+    earlier = zip(seen.exercise.cases[: seen.first], expected_outcomes(seen.exercise), strict=False)
+    is_an_earlier_result = any(
+        distance(outcome.value, got) == 0 and _other_tensors(case.args, seen.case.args)
+        for case, outcome in earlier
+    )
     if not comparable or not (changes or is_an_earlier_result and isinstance(got, Tensor)):
         return None
     return Named(
@@ -180,6 +183,15 @@ def _remembers(seen: Seen) -> Named | None:
         "The same call gives another result the next time: something outlives the call, such as a "
         "list or dict outside the function, or a default argument like `counts={}`. Make it new "
         "inside the function.",
+    )
+
+
+def _other_tensors(args: tuple, others: tuple) -> bool:
+    """Whether two calls share no tensor, so that the result of one is not that of the other."""
+    pairs = zip(args, others, strict=False)
+    return not any(
+        isinstance(one, Tensor) and isinstance(other, Tensor) and distance(one, other) == 0
+        for one, other in pairs
     )
 
 
@@ -225,7 +237,9 @@ def _as_tensor(got: Any, expected: Tensor) -> Tensor | None:
 
 
 def _number_of(got: Any) -> Any:
-    return got.item() if getattr(got, "size", None) is not None and np.size(got) == 1 else None
+    """The number that a tensor or array of one entry holds; None of any other."""
+    size = got.numel() if isinstance(got, Tensor) else np.size(got)
+    return got.item() if size == 1 else None
 
 
 def _other_dtype(seen: Seen) -> Named | None:
@@ -329,7 +343,9 @@ def _notebook_values(answer: Answer) -> Iterator[str]:
                 data = isinstance(
                     value, Tensor | int | float | str | list | dict | tuple | np.ndarray
                 )
-                if data and not name.isupper():  # a CONSTANT is meant to be read
+                if data and not (
+                    name.isupper() and len(name) > 1
+                ):  # a CONSTANT is meant to be read
                     yield name
 
 
