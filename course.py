@@ -52,6 +52,7 @@ HELP = """\
 python3 course.py                     set up (once), then open JupyterLab on the first lesson
 python3 course.py setup               set up only, for instance while there is a network
 python3 course.py test [ARGUMENTS]    set up, then run the tests; ARGUMENTS go to pytest
+python3 course.py test --quick        without notebooks, the browser and whatever is slow
 
 The first start makes .venv in this folder and installs PyTorch, JupyterLab and the course into
 it: some minutes, the network, and about 2 GB of disk. Later starts take no time and no network.
@@ -513,7 +514,12 @@ def hand_over(arguments, **variables):
     os.execve(command[0], command, env)
 
 
+QUICK = ["-m", "not slow and not browser", "--ignore=tests/notebooks", "tests"]
+
+
 def run_tests(arguments):
+    if "--quick" in arguments:
+        arguments = QUICK + [argument for argument in arguments if argument != "--quick"]
     cache = HERE.parent / "shared" / "tiktoken-cache"
     variables = {"TIKTOKEN_CACHE_DIR": cache} if cache.is_dir() else {}
     return hand_over(["-m", "pytest"] + arguments, **variables)

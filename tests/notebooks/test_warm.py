@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are for
 @pytest.fixture(scope="module")
 def process():
     process = warm.WarmProcess()
+    process.start()
     yield process
     process.stop()
 
@@ -154,14 +155,18 @@ def broken(monkeypatch):
 def test_without_an_answer_from_the_warm_process_kernels_start_as_usual(broken, sent):
     os.kill(broken.process.pid, sent)
     for _ in range(2):
-        with pytest.warns(UserWarning, match="starts as usual, and is not forked: the warm proc"):
+        with pytest.warns(UserWarning, match="Kernels start as usual"):
             assert int(printed("import os; print(os.getppid())")) == os.getpid()
 
 
-def test_a_variable_that_imports_may_have_read_is_a_reason_to_start_as_usual(broken, monkeypatch):
-    monkeypatch.setenv("PYTHONHASHSEED", "7")
-    with pytest.warns(UserWarning, match="not as they were: PYTHONHASHSEED"):
-        assert printed("print(hash('a'))") == printed("print(hash('a'))")
+def test_a_kernel_that_is_not_like_the_others_starts_as_usual(broken, monkeypatch, tmp_path):
+    command, like = [sys.executable, "-m", "ipykernel_launcher", "-f", "x"], {"env": {**os.environ}}
+    assert broken.has_what_it_needs(command, **like, stdout=None, cwd="/")
+    assert not broken.has_what_it_needs([sys.executable, "-c", "pass"], **like)
+    assert not broken.has_what_it_needs(command, **like, stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("PYTHONHASHSEED", "7")  # read before any import
+    assert not broken.has_what_it_needs(command)
+    assert printed("print(hash('a'))") == printed("print(hash('a'))")
 
 
 def test_a_kernel_ends_when_the_process_that_started_it_does(tmp_path):

@@ -2,8 +2,8 @@
 
 After `install()` jupyter_client, and with it nbval, starts the kernels of this process as forks of
 a child that has imported what takes long. The child imports nothing of the course: each kernel
-does. Where a fork is not possible, a kernel starts as usual and a warning says why. Linux only: a
-process that has loaded Apple's frameworks is not safe to fork.
+does. Where no fork comes, kernels start as usual and a warning says so. Linux only: a process that
+has loaded Apple's frameworks is not safe to fork.
 """
 
 import atexit
@@ -51,13 +51,6 @@ def install() -> None:
         local_provisioner.launch_kernel = WarmProcess().launch_kernel
 
 
-def number_of(stream, own: int) -> int:
-    """The file descriptor of what Popen is given as a stream: a file, DEVNULL, or nothing."""
-    if stream == subprocess.DEVNULL:
-        return os.open(os.devnull, os.O_WRONLY)
-    return stream.fileno() if hasattr(stream, "fileno") else own
-
-
 class WarmProcess:
     """The process to fork from: it starts with the first kernel and ends with its owner."""
 
@@ -65,36 +58,33 @@ class WarmProcess:
         self.process = None
 
     def launch_kernel(self, command, **settings):
-        """A kernel, forked where that is possible and started as usual where it is not."""
-        try:
-            return self.fork(command, **settings)
-        except (OSError, ValueError) as error:
-            warnings.warn(f"A kernel starts as usual, and is not forked: {error}", stacklevel=1)
-            return launcher.launch_kernel(command, **settings)
+        """A kernel, forked where it would be like any other of this process."""
+        if self.has_what_it_needs(command, **settings):
+            try:
+                return self.fork(command, **settings)
+            except (OSError, ValueError) as error:
+                self.stop()
+                warnings.warn(f"Kernels start as usual: no fork came ({error!r}).", stacklevel=1)
+        return launcher.launch_kernel(command, **settings)
 
-    def fork(self, command, *, env=None, cwd=None, stdout=None, stderr=None, **_):
-        """A kernel as a fork; OSError or ValueError where that is not possible."""
-        env = dict(os.environ) if env is None else env
+    def has_what_it_needs(self, command, *, env=None, stdout=None, stderr=None, **_) -> bool:
+        """Whether a fork could not be told from a kernel that starts with this command."""
+        usual = command[:3] == [sys.executable, "-m", "ipykernel_launcher"]
+        if not usual or isinstance(stdout, int) or isinstance(stderr, int):
+            return False
         if self.process is None:
             self.start()
-        if command[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
-            raise ValueError(f"not a plain kernel of this Python: {command}")
-        if changed := dict(read_by_imports(env) ^ self.variables):
-            raise ValueError(f"these variables are not as they were: {', '.join(changed)}")
-        request = {"argv": command[2:], "env": env, "cwd": cwd or os.getcwd()}
+        return self.variables == read_by_imports(os.environ if env is None else env)
+
+    def fork(self, command, *, env=None, cwd=None, stdout=None, stderr=None, **_):
+        request = {"argv": command[2:], "env": dict(env or os.environ), "cwd": cwd or os.getcwd()}
+        fds = [stdout.fileno() if stdout else 1, stderr.fileno() if stderr else 2]
         line, far_end = socket.socketpair()
         line.settimeout(SECONDS)
-        try:
-            with far_end:
-                fds = [far_end.fileno(), number_of(stdout, 1)]
-                fds.append(number_of(stderr, 2))
-                socket.send_fds(self.control, [b"f"], fds)
-            line.sendall(json.dumps(request).encode() + b"\n")
-            return Fork(int(line.recv(20)), line)
-        except (OSError, ValueError) as error:
-            line.close()
-            self.stop()
-            raise OSError(f"the warm process does not answer ({error!r})") from error
+        with far_end:
+            socket.send_fds(self.control, [b"f"], [far_end.fileno(), *fds])
+        line.sendall(json.dumps(request).encode() + b"\n")
+        return Fork(int(line.recv(20)), line)
 
     def start(self) -> None:
         self.variables = read_by_imports(os.environ)

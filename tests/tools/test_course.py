@@ -463,6 +463,14 @@ def test_pytest_gets_its_arguments_and_gives_its_exit_code(installed):
     assert report(result)["argv"] == ["-k", "attention", "--help"]
 
 
+def test_quick_leaves_out_notebooks_the_browser_and_what_is_slow(installed):
+    argv = report(run(installed, "test", "--quick", "-k", "attention"))["argv"]
+    assert argv == [
+        *("-m", "not slow and not browser", "--ignore=tests/notebooks", "tests"),
+        *("-k", "attention"),
+    ]
+
+
 def test_the_tiktoken_cache_beside_the_project_is_used_where_there_is_one(installed):
     cache = installed.parent / "shared/tiktoken-cache"
     assert "TIKTOKEN_CACHE_DIR" not in report(run(installed, "test"))["env"]
