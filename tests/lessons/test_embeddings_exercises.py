@@ -2,17 +2,17 @@
 
 import re
 
+import math
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from answers import Answers
 
 from gpt2course import checks
 from gpt2course.checks import engine
 from gpt2course.checks.card import Card
 
-answers = Answers()
-right, wrong = answers.right, answers.wrong
 
 
 def a_new_random_table(idx, wte):
@@ -41,33 +41,7 @@ def numpys_integers(token_id, wte, k):
 
 
 
-# embed_tokens: right in other ways
-
-
-# embed_tokens: wrong
-
-
-# nearest_tokens: right in other ways
-
-
-# nearest_tokens: wrong
-
-
 # The claims
-
-
-@pytest.mark.parametrize(("exercise", "answer"), answers.right_ones)
-def test_right_answers_that_are_not_listed_pass(exercise, answer):
-    result = checks.run(exercise, answer)
-    assert result.status == "passed", result.message
-
-
-@pytest.mark.parametrize(("exercise", "answer", "named"), answers.wrong_ones)
-def test_wrong_answers_that_are_not_listed_do_not_pass(exercise, answer, named):
-    result = checks.run(exercise, answer)
-    assert result.status in ("failed", "error")
-    if named:
-        assert result.misconception == named, result.message
 
 
 @pytest.mark.parametrize("exercise", ["embed_tokens", "nearest_tokens"])
@@ -87,7 +61,6 @@ def test_the_target_shows_from_which_row_and_column_each_number_comes():
     ]  # fmt: skip
 
 
-@pytest.mark.xfail(reason="the card says it in other words; the test has to be rewritten", strict=False)
 def test_the_card_of_neighbours_shows_both_lists_and_folds_the_table():
     result = checks.run("nearest_tokens", only_its_own_length)
     assert "expected  [4, 3, 2]" in result.message and "yours     [3, 2, 5]" in result.message
@@ -105,7 +78,6 @@ def test_equal_neighbours_may_come_in_any_order_and_only_they():
     assert ("the first has the largest cosine, the last the smallest", False) in result.properties
 
 
-@pytest.mark.xfail(reason="the card says it in other words; the test has to be rewritten", strict=False)
 def test_a_random_table_is_seen_in_the_properties():
     held = dict(checks.run("embed_tokens", numbers_between_0_and_1).properties)
     assert held["the shape is (B, T, C): C numbers for each id"]
@@ -133,7 +105,7 @@ def test_three_ids_are_not_said_to_come_twice_where_one_was_asked_for():
         return cosines.topk(min(3, len(wte))).indices.tolist()
 
     held = dict(checks.run("nearest_tokens", always_three_and_itself).properties)
-    assert held["no id comes twice"] and not held["k ids come back"]
+    assert not held["k ids come back"] and "no id comes twice" not in held
 
 
 @pytest.mark.parametrize("choice", range(3))
@@ -151,7 +123,6 @@ def test_ids_that_lost_their_upper_half_are_seen_in_the_properties():
     assert not held["every id, small or large, gets the row of its own number"]
 
 
-@pytest.mark.xfail(reason="the card says it in other words; the test has to be rewritten", strict=False)
 def test_numpys_integers_are_told_what_a_plain_number_is():
     result = checks.run("nearest_tokens", numpys_integers)
     assert ("they are plain whole numbers in a list", False) in result.properties

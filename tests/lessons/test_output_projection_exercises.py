@@ -224,7 +224,10 @@ WRONG_COUNTS = [
     (count(BOTH, (8, 9), 2), "misses attention or c fc in every block"),
     (count(BOTH, (12, 15), 0), "counts ln f in every block"),
     (lambda config: model.count_parameters(config) // 10**6, None),
-    (lambda config: torch.tensor(model.count_parameters(config)), None),
+    (
+        lambda config: torch.tensor(model.count_parameters(config)),
+        "returns a tensor instead of a Python int",
+    ),
     (
         lambda config: np.int64(model.count_parameters(config)),
         "returns NumPy instead of a Python int",

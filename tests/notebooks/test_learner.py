@@ -367,7 +367,7 @@ def shown(notebook: nbformat.NotebookNode, text: str) -> int:
 
 
 def exercises_of(path: Path) -> list[str]:
-    return [name for name, e in engine.exercises().items() if e.lesson == path.stem]
+    return engine.names(path.stem)
 
 
 def test_a_learner_with_answers_of_her_own_carries_them_all_to_the_end(workbook_folder):
