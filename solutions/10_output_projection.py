@@ -332,7 +332,6 @@ print(f"ln V = {math.log(5000):.2f}; deviation 0.02: {first_loss(0.02):.2f}, 1: 
 # %%
 class GPT2(nn.Module):
     """Token ids in, a score for every possible next token out."""
-
     def __init__(self, config: GPT2Config):
         ### BEGIN SOLUTION
         super().__init__()

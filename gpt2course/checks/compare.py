@@ -11,6 +11,7 @@ import math
 import reprlib
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,7 +98,9 @@ def distance(expected: Any, got: Any, tolerance: float | None = None) -> float:
 
 
 def _equal(expected: Any, got: Any) -> bool:
-    """Whether two values of any kind are equal; an array, say, has no single answer to that."""
+    """Whether two values of any kind are equal."""
+    if isinstance(expected, np.ndarray) or isinstance(got, np.ndarray):
+        return np.array_equal(expected, got)
     try:
         return bool(expected is got or expected == got)
     except Exception:

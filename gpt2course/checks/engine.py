@@ -108,11 +108,9 @@ def faults(stem: str) -> list[str]:
                 found.append(f"{room}/answers.md: {answer.title!r} of {exercise.name}: {said}")
         for mistake in wrong:
             for number, way in enumerate(mistake.ways, 1):
-                if not _why_refused(exercise, way):
-                    found.append(
-                        f"{room}/mistakes.md: way {number} of {mistake.name!r} of {exercise.name} "
-                        "gives a right answer"
-                    )
+                if said := _why_no_mistake(exercise, way):
+                    what = f"way {number} of {mistake.name!r} of {exercise.name}"
+                    found.append(f"{room}/mistakes.md: {what} {said}")
     return found
 
 
@@ -123,6 +121,23 @@ def _why_refused(exercise: Exercise, source: str) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "" if result.passed else result.finding or result.status
+
+
+def _why_no_mistake(exercise: Exercise, source: str) -> str:
+    """Why a text can't be a way to make a mistake; empty where some case refuses it."""
+    try:
+        answer = exercise.build(source)
+    except Exception as error:
+        return f"is no answer ({type(error).__name__}: {error})"
+    refused: list[bool] = []
+
+    def try_until_wrong() -> None:
+        for case, want in zip(exercise.cases, expected_outcomes(exercise), strict=True):
+            if how_wrong(exercise, case, want, attempt(exercise, answer, case)) > 1:
+                return refused.append(True)
+
+    ran = run_limited(try_until_wrong)
+    return "" if refused or ran.ending != "done" else "gives a right answer"
 
 
 # --- a check ---

@@ -160,19 +160,15 @@ def _edited(line: re.Match[str], bases: dict[str, str], where: str) -> str:
 
 def _patched(diff: str, bases: dict[str, str], where: str) -> str:
     """A ```diff block as one edit of consecutive lines, at whatever indent they stand."""
-    lines = diff.split("\n")
-    old = [line[1:] for line in lines if line[:1] in (" ", "-") or not line]
-    new = [line[1:] for line in lines if line[:1] in (" ", "+") or not line]
+    lines = textwrap.dedent("\n".join(line[1:] for line in diff.split("\n"))).split("\n")
+    signed = list(zip(diff.split("\n"), lines, strict=True))
+    old = "\n".join(line for sign, line in signed if sign[:1] != "+")
+    new = "\n".join(line for sign, line in signed if sign[:1] != "-")
     for base, text in bases.items():
         for depth in range(0, 24, 4):
-            was = textwrap.indent(textwrap.dedent("\n".join(old)), " " * depth)
+            was, put = (textwrap.indent(part, " " * depth) for part in (old, new))
             if f"\n{text}\n".count(f"\n{was}\n") == 1:
-                shift = len(old[0]) - len(old[0].lstrip())
-                put = [
-                    line[shift:] if line[:shift].isspace() or not shift else line for line in new
-                ]
-                edits = [(was, textwrap.indent("\n".join(put), " " * depth))]
-                return _replaced(edits, {base: text}, None, where)
+                return _replaced([(was, put)], {base: text}, None, where)
     raise RoomFault(f"{where}: the lines of this block are found exactly once in no right answer")
 
 

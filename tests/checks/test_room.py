@@ -70,6 +70,13 @@ def test_a_diff_replaces_whole_lines_at_whatever_indent(mistakes):
     assert results(mistake) == [15]
 
 
+def test_a_diff_may_begin_with_a_deeper_line(mistakes):
+    lines = ["-        x = x + x", "-    return x", "+        x = x + x + x", "+    return x"]
+    block = ["```diff", *lines, "```"]
+    (mistake,) = mistakes(*block, "", "No.")
+    assert results(mistake) == [15]
+
+
 def test_a_python_block_is_a_whole_answer_and_its_comments_are_no_headings(mistakes):
     block = ["```python", "# double", "def double(x):", "    return 3 * x", "```"]
     (mistake,) = mistakes(*block, "", "No.")
@@ -150,6 +157,11 @@ def test_a_room_in_order_has_no_fault(room):
             "'fine' of causal_mask gives a right answer",
         ),
         ("mistakes.md", "# embed\n", "mistakes.md has the headings"),
+        (
+            "mistakes.md",
+            "# causal_mask\n## broken\n```python\ndef causal_mask(n) return 1\n```\n\nNo.",
+            "way 1 of 'broken' of causal_mask is no answer (SyntaxError",
+        ),
         (
             "answers.md",
             "# causal_mask\n## wrong\n```python\ndef causal_mask(n_query, n_key): return 1\n```",

@@ -2,6 +2,7 @@
 
 import types
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,6 +94,21 @@ def test_a_rule_names_what_shows_by_itself(name):
     assert not result.passed
     assert result.misconception == name, result.message
     assert result.why
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda ids: zip(ids, ids[1:], strict=False),
+        lambda ids: (pair for pair in zip(ids, ids[1:], strict=False)),
+        lambda ids: (np.array(ids[:-1]), np.array(ids[1:])),
+    ],
+    ids=["zip", "generator", "arrays"],
+)
+def test_what_gives_the_same_every_time_is_not_told_that_it_remembers(answer):
+    result = checks.run("shift_targets", answer)
+    assert not result.passed
+    assert result.misconception != "remembers earlier calls", result.message
 
 
 def test_near_names_of_forward_are_pointed_out():
