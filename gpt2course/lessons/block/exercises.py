@@ -80,6 +80,11 @@ layer_norm = Exercise(
     ],
     properties=[
         Property(
+            "the result has the shape of x",
+            lambda f: f(*_xwb(2, 3, 5, seed=22)).shape == (2, 3, 5),
+            of_result=_of_tensor(lambda y, x, *rest: y.shape == x.shape),
+        ),
+        Property(
             "all numbers are finite, also where all of x are equal",
             lambda f: f(torch.full((2, 4), 2.0), torch.ones(4), torch.zeros(4)).isfinite().all(),
             of_result=_of_tensor(lambda y, *args: y.isfinite().all()),
@@ -184,6 +189,17 @@ Block = ModuleExercise(
              (GRADIENTS, (6, 2), normal(2, 4, 6, seed=10, dtype=torch.float64))),
     ],
     properties=[
+        Property(
+            "the result has the shape of x",
+            lambda f: _filled(f)(_SEVERAL[2].clone()).shape == _SEVERAL[2].shape,
+            of_result=_of_tensor(lambda y, what, sizes, x: y.shape == x.shape),
+        ),
+        Property(
+            "all numbers are finite",
+            lambda f: _filled(f)(_SEVERAL[2].clone()).isfinite().all(),
+            of_result=_of_tensor(lambda y, what, sizes, x: y.isfinite().all()),
+        ),
+        Property("each sequence of a batch is on its own", lambda f: _batch_is_alone(f)),
         Property(
             "its parameters are those of ln_1, attn, ln_2 and mlp, in these shapes",
             lambda f: _parameters(f) == _parameters(_REFERENCE),

@@ -239,6 +239,11 @@ nearest_tokens = Exercise(
     ],
     properties=[
         Property(
+            "no id comes twice",
+            lambda f: _no_id_twice(f(2, normal(7, 3, seed=7), 6)),
+            of_result=lambda found, token_id, wte, k: _no_id_twice(found),
+        ),
+        Property(
             "k ids come back",
             lambda f: all(len(f(2, normal(7, 3, seed=7), k)) == k for k in (1, 3, 6)),
             of_result=lambda found, token_id, wte, k: len(found) == k,

@@ -75,6 +75,7 @@ output_logits = Exercise(
         ),
     ],
     properties=[
+        Property("each token is on its own", lambda f: _tokens_are_alone(f)),
         Property(
             "one score for each token and each word of the vocabulary: (B, T, V)",
             lambda f: f(*_xw(2, 3, 5, 7, seed=5)).shape == (2, 3, 7),
@@ -271,6 +272,11 @@ GPT2 = ModuleExercise(
              (FIRST_LOSS, (_WIDE,), _ids(2, 16, 1000, seed=8))),
     ],
     properties=[
+        Property(
+            "all numbers are finite",
+            lambda f: all(_Watched(f, idx).logits.isfinite().all() for idx in _TRIED),
+            of_result=_of_tensor(lambda y, *args: y.isfinite().all()),
+        ),
         Property(
             "its parameters are those of wte, wpe, h and ln_f, in these shapes",
             lambda f: _parameters(f) == _parameters(_REFERENCE),
