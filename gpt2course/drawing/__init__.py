@@ -1,1 +1,5 @@
 """The visual language: tokens, matrices, curves, the pipeline, attention maps, the Explorer."""
+
+from gpt2course.extras import require_course
+
+require_course()

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 FINE, FAULT, NOTE = "✓", "✗", "–"
@@ -26,6 +27,7 @@ SPACE = 0.1e9  # bytes that answers and notebooks take at most
 GPT2_SPACE = 0.6e9  # bytes of GPT-2's weights, on disk or in memory, and a bit
 MEMORY = 1e9  # bytes that JupyterLab, a kernel and a lesson take
 GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, which sees its host's memory
+LESSONS_NEED = ("jupyterlab", "ipywidgets", "ipykernel", "psutil")
 WIDGETS = "@jupyter-widgets/jupyterlab-manager"  # the browser's half of ipywidgets
 
 
@@ -47,7 +49,7 @@ class Finding:
 def examine(report: Callable[[str], None] = print) -> int:
     """Run all checks, report each as it is done, and return how many faults there are."""
     remedies: list[str] = []
-    for check in CHECKS:
+    for check in LIBRARY_CHECKS if _is_light() else CHECKS:
         for finding in _found_by(check):
             if finding.mark == FAULT and finding.remedy in remedies:  # the same fault, seen again
                 report(f"{NOTE} {finding.text}; the remedy is above")
@@ -128,17 +130,28 @@ def packages() -> Iterator[Finding]:
     for name, wanted, found in unmet:
         text = f"{name} must be {wanted or 'there'}, and is {found or 'missing'}"
         yield Finding(FAULT, text, _install(name))
+    if _is_light():
+        remedy = _pip("gpt2course[course]")
+        yield Finding(
+            NOTE, f"the library is here without what the lessons need; to add it: {remedy}"
+        )
     if not unmet:
         yield Finding(FINE, f"{len(_requirements())} packages, all of versions that will do")
 
 
 def _requirements() -> list[tuple[str, str]]:
-    """What the installed course asks for: names and versions, without extras such as [test]."""
+    """What the installed course asks for: names and versions, without the tests' own."""
     from packaging.requirements import Requirement
 
+    extra = "" if _is_light() else "course"
     asked = map(Requirement, metadata.requires("gpt2course") or [])
-    here = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
+    here = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": extra})]
     return [(r.name, str(r.specifier)) for r in here]
+
+
+def _is_light() -> bool:
+    """Whether the library is here without the lessons: a plain `pip install gpt2course`."""
+    return not any(map(find_spec, LESSONS_NEED))
 
 
 def _unmet_requirements() -> list[tuple[str, str, str]]:
@@ -384,4 +397,5 @@ def _answer(url: str) -> str:
     return said[-1]
 
 
+LIBRARY_CHECKS = [python, packages, torch_computes, vocabulary, hub]
 CHECKS = [python, packages, torch_computes, widgets, kernel, workbook, memory, vocabulary, hub]

@@ -45,7 +45,7 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
         wheel.writestr("tiny.pth", os.getcwd())
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: gpt2course\\nVersion: 1\\n"
-                       "Provides-Extra: test\\n" + Path("needs").read_text())
+                       "Provides-Extra: course\\nProvides-Extra: test\\n" + Path("needs").read_text())
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nGenerator: tiny\\n"
                        "Root-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", "")
@@ -650,7 +650,10 @@ def constraints():
 
 
 def direct_dependencies():
-    return [Requirement(line) for line in pyproject()["project"]["dependencies"]]
+    """What the library needs and what the lessons need besides."""
+    project = pyproject()["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["course"]
+    return [Requirement(line) for line in lines]
 
 
 CONDA_FORGE = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
@@ -659,7 +662,7 @@ CONDA_FORGE = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 def test_environment_yml_names_every_dependency_at_the_version_of_constraints():
     environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
     *packages, from_pip = environment["dependencies"]
-    assert from_pip == {"pip": ["-e ."]}
+    assert from_pip == {"pip": ["-e .[course]"]}
     found = dict(package.split("=") for package in packages if package != "pip")
     python = found.pop("python")
     names = [requirement.name for requirement in direct_dependencies()]
@@ -721,7 +724,7 @@ def test_a_wheel_holds_the_data_files_of_the_package(tmp_path):
     shutil.copytree(PROJECT / "gpt2course", source / "gpt2course")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, source)
-    data = ["a.json", "course/a.safetensors", "course/a.css", "course/deeper/a.js"]
+    data = ["a.json", "course/a.safetensors", "course/a.txt", "course/deeper/a.md"]
     for name in data:
         (source / "gpt2course" / name).parent.mkdir(parents=True, exist_ok=True)
         (source / "gpt2course" / name).write_text("")
@@ -730,6 +733,7 @@ def test_a_wheel_holds_the_data_files_of_the_package(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     ours = [path.relative_to(source) for path in (source / "gpt2course").rglob("*.py")]
+    ours = [path for path in ours if "authoring" not in path.parts]
     assert {f"gpt2course/{name}" for name in data} | {p.as_posix() for p in ours} <= set(names)
     assert not [name for name in names if not name.startswith(("gpt2course/", "gpt2course-"))]
 
