@@ -45,7 +45,8 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
         wheel.writestr("tiny.pth", os.getcwd())
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: gpt2course\\nVersion: 1\\n"
-                       "Provides-Extra: course\\nProvides-Extra: test\\n" + Path("needs").read_text())
+                       "Provides-Extra: course\\nProvides-Extra: test\\n"
+                       + Path("needs").read_text())
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nGenerator: tiny\\n"
                        "Root-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", "")
