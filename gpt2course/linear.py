@@ -1,17 +1,21 @@
 """One matrix product, quick also where there are few rows to multiply."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from time import perf_counter
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEW_ROWS = 4  # up to here slices were faster than one product
-LARGE = 2**19  # numbers in the matrix, 2 MB; smaller ones lie in the core's own cache
+FEW_ROWS = 4  # more are worth a product of matrices
+LARGE = 2**19  # numbers in the matrix, 2 MB; smaller ones lie in a core's own cache
 SLICES = 8  # at least, so that the cores get even shares
+ENOUGH = 0.25  # seconds of measuring, where the machine is busy
+WORTH_IT = 0.9  # of the plain product's time, which another way must stay under
 
 
 def linear(
@@ -22,8 +26,8 @@ def linear(
     """x @ weight.T + bias.
 
     A model that writes one token at a time multiplies a few rows with every matrix that it has,
-    and can be no faster than these are read from memory. On a CPU, BLAS does that on one core;
-    handed over as a batch of slices, the same product is read by all (`benchmarks/`).
+    and can be no faster than these are read from memory. Which of torch's products reads fastest
+    differs between processors, so `quickest` measures them where it runs.
     """
     if weight.numel() < LARGE or x.numel() > FEW_ROWS * weight.shape[1] or not x.numel():
         return F.linear(x, weight, bias)
@@ -36,18 +40,63 @@ def linear(
     ):
         return F.linear(x, weight, bias)
     D, C = weight.shape
-    n_rows = x.numel() // C
-    n_slices = _slices(D)
-    columns = x.reshape(n_rows, C).T.expand(n_slices, C, n_rows)
-    y = torch.bmm(weight.view(n_slices, D // n_slices, C), columns)
-    y = y.view(D, n_rows).T.reshape(*x.shape[:-1], D)
+    rows = x.reshape(-1, C)
+    way = WAYS[quickest(len(rows), torch.get_num_threads())]
+    y = way(rows, weight).reshape(*x.shape[:-1], D)
     return y if bias is None else y + bias
 
 
+def _plain(rows: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(rows, weight)
+
+
+def _vector(rows: Tensor, weight: Tensor) -> Tensor:
+    return torch.mv(weight, rows[0])[None]
+
+
+def _slices(rows: Tensor, weight: Tensor) -> Tensor:
+    """As a batch of products with slices of the matrix, which the cores share among them."""
+    (n_rows, C), D = rows.shape, len(weight)
+    n = _divisor(D)
+    columns = rows.T.expand(n, C, n_rows)
+    return torch.bmm(weight.view(n, D // n, C), columns).view(D, n_rows).T
+
+
 @cache
-def _slices(n: int) -> int:
+def _divisor(n: int) -> int:
     """The smallest divisor of n from SLICES on; of GPT-2's vocabulary, 29 · 1,733, it is 29."""
     return next((d for d in range(SLICES, n) if n % d == 0), n)
+
+
+# The same numbers, but for the rounding of float32.
+WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "plain": _plain,
+    "vector": _vector,
+    "slices": _slices,
+}
+
+
+@cache
+def quickest(n_rows: int, n_threads: int) -> str:
+    """Which of WAYS multiplies n_rows with a large matrix the fastest here, in n_threads threads.
+
+    Measured once in a process, in some 50 ms, on more matrices than the processor's caches hold;
+    "plain" unless another way needs less than WORTH_IT of its time.
+    """
+    matrices, rows = torch.ones(8, 2048, 1024), torch.ones(n_rows, 1024)  # 64 MB
+    ways = [way for way in WAYS if way != "vector" or n_rows == 1]
+    seconds = dict.fromkeys(ways, math.inf)
+    begun = perf_counter()
+    for _ in range(3):  # in turns, so that whatever else the machine does meets all of them
+        for way in ways:
+            start = perf_counter()
+            for matrix in matrices:
+                WAYS[way](rows, matrix)
+            seconds[way] = min(seconds[way], perf_counter() - start)
+        if perf_counter() - begun > ENOUGH:
+            break
+    best = min(ways, key=seconds.__getitem__)
+    return best if seconds[best] < WORTH_IT * seconds["plain"] else "plain"
 
 
 class Linear(nn.Linear):

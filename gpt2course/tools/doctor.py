@@ -180,7 +180,11 @@ def torch_computes() -> Iterator[Finding]:
 
     threads = torch.get_num_threads()
     counted = "1 thread" if threads == 1 else f"{threads} threads"
-    yield Finding(FINE, f"torch {torch.__version__} computes on the processor, in {counted}")
+    from gpt2course.linear import quickest
+
+    text = f"torch {torch.__version__} computes on the processor, in {counted}"
+    way = quickest(1, threads)
+    yield Finding(FINE, f"{text}; one row times a large matrix: {way} is the quickest product")
     gpus = {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
     gpus |= {"mps": "Apple"} if torch.backends.mps.is_available() else {}
     for device, name in gpus.items():
