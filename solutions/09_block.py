@@ -203,8 +203,8 @@ matrices([("normed", normed), ("times weight, plus bias", scaled)], words)
 # ## Exercise: `layer_norm`
 #
 # All of it in one function: mean, variance, root with eps, then weight and bias, for rows of C numbers
-# with any axes in front, or none. (A row whose numbers are all equal then comes out as the bias.) The trap
-# of this exercise is a default value of torch that you have just met.
+# with any axes in front, or none. (A row whose numbers are all equal then comes out as the bias.) The result
+# has the dtype of x. The trap of this exercise is a default value of torch that you have just met.
 #
 # <details><summary>Hint 1</summary>
 # The cell with all rows at once is nearly all of it. Which three arguments does it not use yet?
@@ -320,7 +320,7 @@ matrices([("the row of obey", way)], steps, scale=(-2.5, 2.5))
 #
 # A module with four parts, called `ln_1`, `attn`, `ln_2` and `mlp`, as in the released checkpoint, and
 # the two lines as its `forward`. What is read is normed; what is added to is not: the trap here is to let
-# the stream itself go through a norm.
+# the stream itself go through a norm. The result has the dtype of x.
 #
 # `LayerNorm` is given: your `layer_norm`, with a weight and a bias that training can move (`nn.Parameter`
 # tells the module that they are its own). It stands in the same cell so that your `Block` takes it along
