@@ -151,7 +151,9 @@ def fill(module: nn.Module, reference: nn.Module, dtype: torch.dtype) -> None:
     expected, own = own_parameters(reference), own_parameters(module)
     for name, parameter in expected.items():
         if name not in own:
-            raise WrongParameters(f"{name} is missing; the module has {', '.join(own) or 'none'}")
+            raise WrongParameters(
+                f"{name} is missing; the module has {', '.join(sorted(own)) or 'none'}"
+            )
         if own[name].shape != parameter.shape:
             shapes = f"{tuple(own[name].shape)}, the exercise asks for {tuple(parameter.shape)}"
             raise WrongParameters(f"{name} has shape {shapes}")

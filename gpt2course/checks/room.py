@@ -181,16 +181,25 @@ def _replaced(
     tried = [bases[named]] if named is not None else list(bases.values())
     for text in tried:
         if all(text.count(old) == 1 for old, _ in edits):
-            for old, new in edits:
-                text = text.replace(old, new)
-            if text in tried:
+            edited = _all_at_once(text, edits, where)
+            if edited in tried:
                 raise RoomFault(f"{where}: the edit changes nothing")
-            return text
+            return edited
     counts = "; ".join(f"`{old}` {[text.count(old) for text in tried]} times" for old, _ in edits)
     raise RoomFault(
         f"{where}: what an edit replaces must occur exactly once in a right answer, and "
         f"is found {counts} in {[name or 'the reference' for name in bases]}"
     )
+
+
+def _all_at_once(text: str, edits: list[tuple[str, str]], where: str) -> str:
+    pieces, end = [], 0
+    for start, old, new in sorted((text.index(old), old, new) for old, new in edits):
+        if start < end:
+            raise RoomFault(f"{where}: `{old}` overlaps with what another edit of it replaces")
+        pieces += [text[end:start], new]
+        end = start + len(old)
+    return "".join(pieces) + text[end:]
 
 
 def without_docstrings(source: str) -> str:

@@ -77,6 +77,11 @@ def test_a_diff_may_begin_with_a_deeper_line(mistakes):
     assert results(mistake) == [15]
 
 
+def test_edits_of_one_way_do_not_meet_each_other(mistakes):
+    (mistake,) = mistakes("`2` → `x`, `* x` → `* 2`", "", "Exchanged, and the same.")
+    assert "twice = x * 2\n" in mistake.ways[0]
+
+
 def test_a_python_block_is_a_whole_answer_and_its_comments_are_no_headings(mistakes):
     block = ["```python", "# double", "def double(x):", "    return 3 * x", "```"]
     (mistake,) = mistakes(*block, "", "No.")
@@ -88,6 +93,7 @@ def test_a_python_block_is_a_whole_answer_and_its_comments_are_no_headings(mista
     [
         (["`4 * x` → `3 * x`", "", "No."], "exactly once in a right answer"),
         (["`x` → `y`", "", "No."], "exactly once in a right answer"),
+        (["`2 *` → `3 *`, `* x` → `* y`", "", "No."], "overlaps"),
         (["`2 * x` → `2 * x`", "", "No."], "the edit changes nothing"),
         (["in *halving*: `x` → `y`", "", "No."], r"no right answer \*halving\*; .* has adding"),
         (
