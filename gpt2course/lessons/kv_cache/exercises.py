@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ RESULT, STEPS, BRANCHES, TENSORS, FLAT = "result", "steps", "branches", "tensors
 FORM = "what it returned"
 PAIR = "(tensor, tensor)"
 OUTPUT_AND_PAIR = f"(tensor, {PAIR})"
+NAMES = {PAIR: ("[0]", "[1]"), OUTPUT_AND_PAIR: ("y", "new past[0]", "new past[1]")}
 
 
 @dataclass(eq=False)
@@ -60,16 +63,37 @@ def _tensors(value: Any) -> tuple[Tensor, ...]:
     return (value,) if isinstance(value, Tensor) else ()
 
 
-def _by_name(returned: Any, form: str, names: tuple[str, ...], where: str = "") -> dict[str, Any]:
-    """How the result is put together, and its tensors where it is as it should be."""
+def _by_name(returned: Any, form: str, where: str = "") -> dict[str, Any]:
+    """How a result is put together, and its tensors where it is as it should be."""
     found = {where + FORM: _form(returned)}
     if found[where + FORM] == form:
-        tensors = zip(names, _tensors(returned), strict=True)
+        tensors = zip(NAMES[form], _tensors(returned), strict=True)
         found |= {where + name: tensor for name, tensor in tensors}
     return found
 
 
-def _as_asked(returned: Any, ask: str) -> Any:
+def _asked(give: Callable[..., Any], form: str, new: tuple, past: Any, ask: str) -> Any:
+    """What a case asks of give(new, past), whose result has that form and holds the next past."""
+    past = _pair(past)
+
+    def next_past(returned: Any) -> Any:
+        return returned if form == PAIR else returned[1]
+
+    if ask == STEPS:  # as they are after the last step: no result may have changed since
+        found: dict[str, Any] = {}
+        for t in range(new[0].shape[-2]):
+            returned = give([x[..., t : t + 1, :] for x in new], past)
+            found |= _by_name(returned, form, f"step {t + 1}: ")
+            if _form(returned) != form:
+                break
+            past = next_past(returned)
+        return found
+    if ask == BRANCHES:
+        past = next_past(give(new, past))
+        first = give([x + 1 for x in new], past)
+        give([x - 1 for x in new], past)
+        return first
+    returned = give(new, past)
     if ask == FLAT:
         return torch.cat([t.flatten() for t in _tensors(returned)])
     return _tensors(returned) if ask == TENSORS else returned
@@ -79,32 +103,13 @@ def _as_asked(returned: Any, ask: str) -> Any:
 
 
 def _append(answer: Answer, past: Any, k: Tensor, v: Tensor, ask: str = RESULT) -> Any:
-    here = _pair(past)
-    if ask == STEPS:  # the caches as they are after the last step: none may have changed since
-        found: dict[str, Any] = {}
-        for t in range(k.shape[-2]):
-            here = answer(here, k[..., t : t + 1, :], v[..., t : t + 1, :])
-            found |= _by_name(here, PAIR, ("[0]", "[1]"), f"step {t + 1}: ")
-            if _form(here) != PAIR:
-                break
-        return found
-    if ask == BRANCHES:
-        here = answer(here, k, v)
-        first = answer(here, k + 1, v - 1)
-        answer(here, k - 1, v + 1)
-        return first
-    return _as_asked(answer(here, k, v), ask)
+    return _asked(lambda new, past: answer(past, *new), PAIR, (k, v), past, ask)
 
 
 def _past_kv(P: int, T: int, hs: int, *leading: int, seed: int, dtype=torch.float32) -> tuple:
     """A past of P tokens or None, k and v of T tokens."""
     past = tuple(normal(2, *leading, P, hs, seed=seed, dtype=dtype)) if P else None
     return past, *(normal(*leading, T, hs, seed=seed + i, dtype=dtype) for i in (1, 2))
-
-
-def _token(*numbers: float) -> Tensor:
-    """One token's numbers, in a batch of one with one head: (1, 1, 1, hs)."""
-    return torch.tensor(numbers).view(1, 1, 1, -1)
 
 
 def _of_pair(claim: str, asks) -> Property:
@@ -114,7 +119,7 @@ def _of_pair(claim: str, asks) -> Property:
         sides = zip(got, _kept(past, k), (k, v), strict=True)
         return all(asks(*side) for side in sides) if ask == RESULT else None
 
-    return Property(claim, lambda f: of_result(_append(f, *_ON_ONE), *_ON_ONE), of_result)
+    return Property(claim, lambda f: of_result(_append(f, *_on_one()), *_on_one()), of_result)
 
 
 def _kept(past: tuple | None, k: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,8 +130,9 @@ def _not_in_one_piece(*args: Any) -> tuple:
     return tuple(tuple(map(strided, a)) if isinstance(a, tuple) else strided(a) for a in args)
 
 
-_ONE = _token(1.0, 2.0, 3.0)
-_ON_ONE = _past_kv(1, 3, 5, 2, 6, seed=3)
+_ONE = torch.tensor([[[[1.0, 2.0, 3.0]]]])  # one token in a batch of one with one head
+# Made anew wherever they are used, since an answer may change them.
+_on_one = partial(_past_kv, 1, 3, 5, 2, 6, seed=3)
 
 append_to_cache = CacheExercise(
     kv_cache.append_to_cache,
@@ -135,7 +141,7 @@ append_to_cache = CacheExercise(
         Case("one token is kept, one is new",
              ((_ONE, 10 * _ONE), _ONE + 3, 10 * (_ONE + 3)), rows=("kept", "new")),
         Case("nothing is kept yet", _past_kv(0, 2, 3, 1, 1, seed=1)),
-        Case("three new tokens on top of one, in six heads of two sequences", _ON_ONE),
+        Case("three new tokens on top of one, in six heads of two sequences", _on_one()),
         Case("one new token on top of six", _past_kv(6, 1, 3, 2, 5, seed=7)),
         Case("a batch of one with one head", _past_kv(3, 4, 2, 1, 1, seed=11)),
         Case("three of everything", _past_kv(3, 3, 3, 3, 3, seed=15)),
@@ -164,37 +170,17 @@ append_to_cache = CacheExercise(
                  lambda got, old, new: torch.equal(got[..., : old.shape[-2], :], old)),
         _of_pair("what is new stands at the end",
                  lambda got, old, new: torch.equal(got[..., -new.shape[-2] :, :], new)),
-        Property("where nothing is kept, what is new is all there is",
-                 lambda f: all(map(torch.equal, f(None, *_ON_ONE[1:]), _ON_ONE[1:]))),
     ],
 )  # fmt: skip
 
 
 # cached_attention -------------------------------------------------------------------------------
 
-OUTPUT = ("y", "new past[0]", "new past[1]")
-
 
 def _attend(answer: Answer, q: Tensor, k: Tensor, v: Tensor, past: Any, ask: str = RESULT) -> Any:
-    here = _pair(past)
-    if ask == STEPS:
-        found: dict[str, Any] = {}
-        for t in range(q.shape[-2]):
-            returned = answer(*(x[..., t : t + 1, :] for x in (q, k, v)), here)
-            found |= _by_name(returned, OUTPUT_AND_PAIR, OUTPUT, f"step {t + 1}: ")
-            if _form(returned) != OUTPUT_AND_PAIR:
-                break
-            here = returned[1]
-        return found
-    if ask == BRANCHES:
-        here = answer(q, k, v, here)[1]
-        first = answer(q, k + 1, v - 1, here)
-        answer(q, k - 1, v + 1, here)
-        return _by_name(first, OUTPUT_AND_PAIR, OUTPUT)
-    returned = answer(q, k, v, here)
-    if ask == RESULT and returned is not None:
-        return _by_name(returned, OUTPUT_AND_PAIR, OUTPUT)
-    return _as_asked(returned, ask)
+    returned = _asked(lambda new, past: answer(*new, past), OUTPUT_AND_PAIR, (q, k, v), past, ask)
+    plain = ask in (RESULT, BRANCHES) and returned is not None
+    return _by_name(returned, OUTPUT_AND_PAIR) if plain else returned
 
 
 def _qkv(T: int, hs: int, *leading: int, seed: int, P: int = 0, dtype=torch.float32) -> tuple:
@@ -225,8 +211,8 @@ _LATER_IS_LARGE = _by_hand(
     [[-1.0, 1.0]],
     [[3.0, -1.0]],
 )
-_ON_THREE = _qkv(2, 5, 1, 1, P=3, seed=1)
-_ON_TEN = _qkv(30, 2, 1, 1, P=10, seed=19)
+_on_three = partial(_qkv, 2, 5, 1, 1, P=3, seed=1)
+_on_ten = partial(_qkv, 30, 2, 1, 1, P=10, seed=19)
 
 cached_attention = CacheExercise(
     kv_cache.cached_attention,
@@ -235,7 +221,7 @@ cached_attention = CacheExercise(
         Case("one new token on top of one that is kept",
              _by_hand([[1.0, 2.0]], [[0.0, 1.0]], [[5.0, 1.0]], [[2.0, 0.5]], [[1.0, 3.0]])),
         Case("three tokens, nothing kept yet", _qkv(3, 2, 1, 1, seed=3)),
-        Case("two new tokens on top of three", _ON_THREE),
+        Case("two new tokens on top of three", _on_three()),
         Case("one new token on top of four", _qkv(1, 3, 1, 1, P=4, seed=5)),
         Case("three new tokens on top of three", _qkv(3, 2, 1, 1, P=3, seed=7)),
         Case("one token alone", _qkv(1, 3, 1, 1, seed=9)),
@@ -247,7 +233,7 @@ cached_attention = CacheExercise(
         Case("a batch of two with three heads, nothing kept", _qkv(4, 7, 2, 3, seed=13)),
         Case("one new token in a batch of four", _qkv(1, 5, 4, 2, P=6, seed=15)),
         Case("three of everything", _qkv(3, 3, 3, 3, P=3, seed=17)),
-        Case("thirty new tokens on top of ten", _ON_TEN),
+        Case("thirty new tokens on top of ten", _on_ten()),
         Case("two new tokens on top of 1,100", _qkv(2, 2, 1, 1, P=1100, seed=45)),
         Case("the first of two texts that begin with the same tokens",
              (*_qkv(2, 3, 1, 2, seed=61), BRANCHES)),
@@ -268,58 +254,46 @@ cached_attention = CacheExercise(
     ],
     properties=[
         Property("every kept token is read",
-                 lambda f: all(_reads_all_that_is_kept(f, *args) for args in (_ON_THREE, _ON_TEN))),
-        Property("a new token reads itself", lambda f: _new_tokens_read_themselves(f, *_ON_THREE)),
+                 lambda f: all(_moves_y(f, _on_three, 3, i) for i in range(3))
+                 and all(_moves_y(f, _on_ten, 3, i) for i in range(10))),
+        Property("a new token reads itself",
+                 lambda f: all(_moves_y(f, _on_three, 2, t, row=t) for t in range(2))),
         Property("a later new token does not change what an earlier one gets",
-                 lambda f: _future_does_not_matter(f)),
-        Property(
-            "the new past holds what was kept, and then what is new",
-            lambda f: _new_past_is_right(_attend(f, *_ON_THREE), *_ON_THREE),
-            of_result=lambda *args: _new_past_is_right(*args),
-        ),
+                 lambda f: _future_does_not_matter(f, *_on_three())),
+        Property("the new past holds what was kept, and then what is new",
+                 lambda f: _new_past_is_right(_attend(f, *_on_three()), *_on_three()),
+                 of_result=lambda *args: _new_past_is_right(*args)),
         Property("one token at a time gives the same as all at once",
-                 lambda f: _steps_make_no_odds(f, *_ON_THREE)),
+                 lambda f: _steps_make_no_odds(f)),
     ],
 )  # fmt: skip
 
 
-def _moves(f, q, k, v, past, at, rows=slice(None)) -> bool:
-    """Whether y, or some rows of it, moves with the value at `at` of the pair (past[1], v)."""
-    values = [past[1].clone(), v.clone()]
-    values[at[0]][..., at[1], :] += 1000
-    moved = f(q, k, values[1], (past[0], values[0]))[0] - f(q, k, v, past)[0]
-    return bool(moved[..., rows, :].abs().amin() >= 1e-3)  # nan is no sign of reading
+def _moves_y(f, make, part: int, token: int, row: int | None = None) -> bool:
+    """Whether the value of a token, new (2) or kept (3), moves all rows of y, or one of them."""
+    args, others = make(), make()
+    (others[2] if part == 2 else others[3][1])[..., token, :] += 1000
+    moved = (f(*others)[0] - f(*args)[0]).abs()
+    return bool((moved if row is None else moved[..., row, :]).amin() >= 1e-3)  # nan is no sign
 
 
-def _reads_all_that_is_kept(f, *args) -> bool:
-    return all(_moves(f, *args, (0, i)) for i in range(args[3][0].shape[-2]))
-
-
-def _new_tokens_read_themselves(f, *args) -> bool:
-    return all(_moves(f, *args, (1, t), t) for t in range(args[0].shape[-2]))
-
-
-def _future_does_not_matter(f) -> bool:
-    q, k, v, past = _qkv(3, 4, 1, 2, P=2, seed=1)
-    before = f(q, k, v, past)[0][..., :2, :]
-    k[..., 2, :], v[..., 2, :] = k[..., 2, :] + 5, v[..., 2, :] - 3
-    return torch.allclose(before, f(q, k, v, past)[0][..., :2, :], atol=1e-5)
+def _future_does_not_matter(f, q, k, v, past) -> bool:
+    later = [torch.cat((x[..., :1, :], x[..., 1:, :] + 5), dim=-2) for x in (k, v)]
+    first, same = (f(q, *new, past)[0][..., 0, :] for new in ((k, v), later))
+    return torch.allclose(first, same, atol=1e-5)
 
 
 def _new_past_is_right(got, q, k, v, past, ask=RESULT) -> bool | None:
     if ask != RESULT:
         return None
-    kept = zip(_kept(past, k), (k, v), strict=True)
-    want = [torch.cat(pair, dim=-2) for pair in kept]
+    want = [torch.cat(pair, dim=-2) for pair in zip(_kept(past, k), (k, v), strict=True)]
     return all(map(torch.equal, (got["new past[0]"], got["new past[1]"]), want))
 
 
-def _steps_make_no_odds(f, q, k, v, past) -> bool:
-    y, here, rows = f(q, k, v, past)[0], past, []
-    for t in range(q.shape[-2]):
-        row, here = f(*(x[..., t : t + 1, :] for x in (q, k, v)), here)
-        rows.append(row)
-    return torch.allclose(torch.cat(rows, dim=-2), y, atol=1e-5)
+def _steps_make_no_odds(f) -> bool:
+    steps = _attend(f, *_on_three(), STEPS)
+    rows = [steps[f"step {t}: y"] for t in (1, 2)]
+    return torch.allclose(torch.cat(rows, dim=-2), f(*_on_three())[0], atol=1e-5)
 
 
 EXERCISES = [append_to_cache, cached_attention]
