@@ -266,9 +266,9 @@ matrices([("attention, one word at a time", by_loop)], words)
 #
 # In GPT-2 keys and values are tensors (B, nh, T, hs). What is kept is a pair of them, `(keys, values)`,
 # called the **past**: P earlier tokens, (B, nh, P, hs) each. T new tokens come in as `k` and `v`. Return the
-# new pair, (B, nh, P + T, hs) each, **oldest first**. Before the first token nothing is kept, and `past`
-# is `None`. Neither the old pair nor `k` and `v` may be changed: two texts may go on from one beginning, and
-# then the same past is used twice.
+# new pair, (B, nh, P + T, hs) each, **oldest first**, in the dtype of k and v. Before the first token nothing
+# is kept, and `past` is `None`. Neither the old pair nor `k` and `v` may be changed: two texts may go on from one
+# beginning, and then the same past is used twice.
 #
 # The trap: tensors with four axes can be joined in four ways, and where the sizes happen to fit none of
 # them raises an error. Which axis counts tokens?
@@ -334,7 +334,8 @@ matrices(panels, words[2:], words)
 #
 # Attention of T new tokens to everything before them and to each other. `q`, `k` and `v` are those of the
 # new tokens, (B, nh, T, hs); `past` is the pair from before, or `None`. Return two things: y, (B, nh, T, hs),
-# and the new past, for the next call. T may be 1 or any other number, on top of any past.
+# and the new past, for the next call, both in the dtype of q, k and v. T may be 1 or any other number, on top
+# of any past.
 #
 # The trap: two lengths are at work. How many rows has y, and how many tokens does the new past hold?
 #
