@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
+import functools
 import inspect
 import io
 import sysconfig
 import traceback
 import warnings
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ NOT_THEIRS = (
 # --- the lessons' rooms, found as plugins: the engine knows none of them by name ---
 
 
-@cache
+@functools.cache
 def _lessons() -> dict[str, str]:
     """The lesson of every exercise, such as "06_masking", in course order."""
     stems = import_module("gpt2course.lessons").LESSONS
@@ -55,7 +55,7 @@ def _lessons() -> dict[str, str]:
     }
 
 
-@cache
+@functools.cache
 def _exercises_of(lesson: str) -> dict[str, Exercise]:
     found = import_module(f"gpt2course.lessons.{lesson[3:]}.exercises").EXERCISES
     for exercise in found:
@@ -240,18 +240,24 @@ def _probe(exercise: Exercise, answer: Answer, result: Result) -> list[tuple[str
     if result.case.fine or is_gradients(result.expected):
         return []  # the card shows slopes or gradients, of which no property speaks
     held: list[tuple[str, bool]] = []
+    asked = answer if isinstance(answer, type) else _on_copies(answer)
 
     def probe_all() -> None:
         for prop in exercise.properties:
             shown: bool | None = True
             if prop.of_result:
                 shown = _holds(prop.of_result, result.got, *copy.deepcopy(result.case.args))
-            holds = _holds(prop.holds, answer) if shown else shown
+            holds = _holds(prop.holds, asked) if shown else shown
             if holds is not None:
                 held.append((prop.claim, holds))
 
     run_limited(probe_all)
     return held
+
+
+def _on_copies(answer: Answer) -> Answer:
+    """The answer, unable to change what a property calls it with: later checks need that."""
+    return functools.wraps(answer)(lambda *args, **named: answer(*copy.deepcopy(args), **named))
 
 
 def _holds(holds: Callable[..., bool | None], *args: Any) -> bool | None:

@@ -445,3 +445,17 @@ def test_a_notebook_that_switched_gradients_off_gets_right_answers_passed():
     finally:
         torch.set_grad_enabled(True)
         expected_outcomes.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["embed", "attention_scores", "gelu", "apply_temperature"])
+def test_an_answer_that_changes_its_arguments_spoils_no_later_check(name):
+    reference = checks.find(name).reference
+
+    def wipes(*args):
+        for arg in args:
+            if isinstance(arg, torch.Tensor):
+                arg.detach().zero_()
+        return reference(*args)
+
+    assert not checks.run(name, wipes).passed
+    assert checks.run(name, reference).passed
