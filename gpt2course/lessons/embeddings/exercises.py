@@ -43,7 +43,10 @@ def _of_vectors(claim: str, asks) -> Property:
         right_shape = x.shape == (*idx.shape, wte.shape[1])
         return bool(asks(x, idx, wte)) if right_shape else None
 
-    return Property(claim, lambda f: of_result(f(_IDX, _WTE), _IDX, _WTE), of_result)
+    def holds(f) -> bool | None:
+        return of_result(f(_IDX.clone(), _WTE.clone()), _IDX, _WTE)
+
+    return Property(claim, holds, of_result)
 
 
 def _rows_of_the_table(x: Tensor, idx: Tensor, wte: Tensor) -> bool:
@@ -58,8 +61,14 @@ def _equal_ids_equal_vectors(x: Tensor, idx: Tensor, wte: Tensor) -> bool:
 def _places_are_apart(f) -> bool:
     other = _IDX.clone()
     other[1, 0] = 3
-    moved = (f(_IDX, _WTE) - f(other, _WTE)).abs().amax(-1) > 1e-4
+    x, with_other = f(_IDX.clone(), _WTE.clone()), f(other, _WTE.clone())
+    moved = (x - with_other).abs().amax(-1) > 1e-4
     return moved.tolist() == [[False, False, False], [True, False, False]]
+
+
+def _is_linear(f) -> bool:
+    x, of_double = (f(_IDX.clone(), factor * _WTE) for factor in (1, 2))
+    return torch.allclose(2 * x, of_double, atol=1e-4)
 
 
 def _ends_of_a_large_table(f) -> bool:
@@ -100,8 +109,7 @@ embed_tokens = Exercise(
         Property("id 50,256 gets row 50,256, and id 0 row 0", _ends_of_a_large_table),
         Property("another id in one place changes the vector of that place and no other",
                  _places_are_apart),
-        Property("a table twice as large gives vectors twice as large",
-                 lambda f: torch.allclose(f(_IDX, 2 * _WTE), 2 * f(_IDX, _WTE), atol=1e-4)),
+        Property("a table twice as large gives vectors twice as large", _is_linear),
     ],
 )  # fmt: skip
 
