@@ -104,7 +104,12 @@ def _as_it_is_now(value: Any) -> Any:
 
 
 def _moved(value: Any) -> Any:
-    """A float64 tensor one small step away, each entry in a direction of its own."""
+    """Every float64 tensor in it one small step away, each entry in a direction of its own.
+
+    Python's own floats stay, since an answer may make them constants in float32.
+    """
+    if type(value) in (list, tuple):
+        return type(value)(map(_moved, value))
     if not isinstance(value, Tensor) or value.dtype != torch.float64:
         return value
     directions = torch.cos(1 + torch.arange(value.numel(), dtype=value.dtype))
@@ -115,6 +120,8 @@ def _slope(value: Any, moved: Any) -> Any:
     """How far a result moved, in steps; results in other forms stay as they are."""
     if isinstance(value, tuple | list) and type(value) is type(moved):
         return type(value)(map(_slope, value, moved))
+    if isinstance(value, float) and isinstance(moved, float):
+        return 0.0 if value == moved else (moved - value) / STEP
     same_form = isinstance(moved, Tensor) and getattr(value, "shape", None) == moved.shape
     if not isinstance(value, Tensor) or not same_form or not value.is_floating_point():
         return value

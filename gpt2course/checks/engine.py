@@ -8,6 +8,7 @@ import difflib
 import functools
 import inspect
 import io
+import math
 import sysconfig
 import traceback
 import warnings
@@ -59,7 +60,7 @@ def _lessons() -> dict[str, str]:
 def _exercises_of(lesson: str) -> dict[str, Exercise]:
     found = import_module(f"gpt2course.lessons.{lesson[3:]}.exercises").EXERCISES
     for exercise in found:
-        exercise.lesson, exercise.find = lesson, find
+        exercise.lesson, exercise.find = lesson, _known
     return {exercise.name: exercise for exercise in found}
 
 
@@ -68,11 +69,14 @@ def names(lesson: str | None = None) -> list[str]:
     return [name for name, where in _lessons().items() if lesson in (None, where)]
 
 
+def _known(name: str) -> Exercise | None:
+    lesson = _lessons().get(name)
+    return _exercises_of(lesson).get(name) if lesson else None
+
+
 def find(name: str) -> Exercise:
     """The exercise of that name; ValueError with the nearest names where there is none."""
-    lesson = _lessons().get(name)
-    exercise = _exercises_of(lesson).get(name) if lesson else None
-    if exercise:
+    if exercise := _known(name):
         return exercise
     near = difflib.get_close_matches(str(name), names(), n=2) or names()[:3]
     raise ValueError(
@@ -180,8 +184,9 @@ def _try_cases(exercise: Exercise, answer: Answer, outcomes: list[Outcome]) -> N
 
 
 def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: Result) -> None:
+    """Say what is wrong with the outcomes: of all cases, or up to a call that did not end."""
     expected = expected_outcomes(exercise)
-    tried = zip(exercise.cases, expected, outcomes, strict=True)
+    tried = zip(exercise.cases, expected, outcomes, strict=False)
     wrong_by = [how_wrong(exercise, case, want, got) for case, want, got in tried]
     result.distance = max(wrong_by)
     first = next((i for i, far in enumerate(wrong_by) if far > 1), None)
@@ -204,6 +209,8 @@ def _judge(exercise: Exercise, answer: Answer, outcomes: list[Outcome], result: 
         result.throughout = result.throughout or named is by_rule
     if named:
         result.misconception, result.why = named.name, named.why
+    elif len(outcomes) < len(exercise.cases):
+        pass  # properties would call what does not end
     elif not outcome.error and isinstance(result.got, type(result.expected)):
         result.properties = _probe(exercise, answer, result)
 
@@ -273,16 +280,13 @@ def _ended_early(
     exercise: Exercise, answer: Answer, result: Result, ran: Ran, outcomes: list[Outcome]
 ) -> Result:
     """What to say where not all cases were tried: the first that was wrong, or the slow one."""
-    for number, (case, outcome) in enumerate(zip(exercise.cases, outcomes, strict=False)):
-        expected = expected_outcomes(exercise)[number]
-        if how_wrong(exercise, case, expected, outcome) > 1 and not ran.still_running:
-            result.case, result.expected, result.got = case, expected.value, outcome.value
-            result.status = "error" if outcome.error else "failed"
-            result.finding = _finding(exercise, answer, result, outcome)
+    if outcomes and not ran.still_running:
+        _judge(exercise, answer, outcomes, result)
+        if not result.passed:
             result.finding += f" (A later call had not ended after {ran.seconds:.0f} seconds.)"
             return result
     number = min(len(outcomes), len(exercise.cases) - 1)
-    result.case, result.status = exercise.cases[number], "timeout"
+    result.case, result.status, result.distance = exercise.cases[number], "timeout", math.inf
     result.expected = expected_outcomes(exercise)[number].value
     if ran.ending == "slow":
         reason = f"It had not ended after {ran.seconds:.0f} seconds and was stopped."

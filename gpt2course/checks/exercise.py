@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
 import inspect
 import linecache
 import math
@@ -113,7 +112,7 @@ class Exercise:
     tolerance: float = 1.0
     # Set by the engine, which finds the exercise: its lesson ("06_masking"), and the way to others.
     lesson: str = field(default="", init=False)
-    find: Callable[[str], Exercise] | None = field(default=None, init=False)
+    find: Callable[[str], Exercise | None] | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
@@ -150,8 +149,8 @@ class Exercise:
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         code = compile(source, file, "exec", dont_inherit=True)
         for name in set(names_in(code)) - {self.name, *own, *dir(builtins)}:
-            with contextlib.suppress(ValueError):  # no exercise: Python's own NameError says it
-                own[name] = self.find(name).reference
+            if exercise := self.find(name):  # otherwise Python's own NameError says it
+                own[name] = exercise.reference
         exec(code, own)
         if own.get(self.name) is from_module.get(self.name):
             raise NameError(f"the text does not define {self.name}")

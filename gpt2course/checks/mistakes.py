@@ -25,6 +25,7 @@ def known_mistake(
 
     Args:
         first: the number of the smallest failing case.
+        outcomes: of the cases in their order, up to a call that did not end.
     """
     sure, explained, likely = None, 0, {}
     expected = expected_outcomes(exercise)
@@ -33,7 +34,7 @@ def known_mistake(
             theirs = _outcome(exercise, way, first)
             if theirs is None or not _same(theirs, outcomes[first]):
                 continue
-            tried = ((i, _outcome(exercise, way, i)) for i in range(len(exercise.cases)))
+            tried = ((i, _outcome(exercise, way, i)) for i in range(len(outcomes)))
             shows = {i: outcome for i, outcome in tried if outcome}
             agree = [
                 i

@@ -81,6 +81,8 @@ class ModuleExercise(Exercise):
             return {name: tuple(p.shape) for name, p in own_parameters(module).items()}
         dtype = self.dtype_of(x)
         fill(module, built_once(self.reference, sizes), dtype)
+        if getattr(module.forward, "__func__", None) is nn.Module.forward:
+            raise TypeError(f"{type(module).__name__} has no method `forward`")
         if what == BESIDE:
             build(answer, other)
         if what == TRAINING:

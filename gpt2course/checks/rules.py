@@ -24,6 +24,8 @@ from gpt2course.checks.attempt import Outcome, attempt, expected_outcomes, is_gr
 from gpt2course.checks.compare import TOLERANCE, dense, distance
 from gpt2course.checks.exercise import Answer, Exercise, names_in
 
+PYTHONS_OWN = bool | int | float | str
+
 
 class Named(NamedTuple):
     """The name of a mistake, and what to tell whoever makes it."""
@@ -153,13 +155,36 @@ def _changes_argument(seen: Seen) -> Named | None:
 
 
 def _returns_none(seen: Seen) -> Named | None:
-    if seen.got.value is not None or seen.expected.value is None:
-        return None
-    return Named(
-        "returns None",
-        "A function gives back what stands behind `return`. Without that line, or with `return` "
-        "alone, it gives back None.",
-    )
+    expected, got = seen.expected.value, seen.got.value
+    if got is None and expected is not None:
+        return Named(
+            "returns None",
+            "A function gives back what stands behind `return`. Without that line, or with "
+            "`return` alone, it gives back None.",
+        )
+    if any(have is None and want is not None for want, have in _leaves(expected, got)):
+        return Named(
+            "holds None in place of a value",
+            "A part of the result is None. What changes something in place, such as `.append(…)` "
+            "or `.sort()`, gives back None, and so does a function without `return`.",
+        )
+    return None
+
+
+def _leaves(expected: Any, got: Any) -> Iterator[tuple[Any, Any]]:
+    """What two values hold, side by side, as deep as their forms agree."""
+    if isinstance(expected, dict) and isinstance(got, dict) and expected.keys() == got.keys():
+        for key in expected:
+            yield from _leaves(expected[key], got[key])
+    elif (
+        isinstance(expected, list | tuple)
+        and isinstance(got, list | tuple)
+        and len(expected) == len(got)
+    ):
+        for want, have in zip(expected, got, strict=True):
+            yield from _leaves(want, have)
+    else:
+        yield expected, got
 
 
 def _remembers(seen: Seen) -> Named | None:
@@ -196,33 +221,60 @@ def _other_tensors(args: tuple, others: tuple) -> bool:
 
 
 def _other_kind(seen: Seen) -> Named | None:
-    """The right values in another container."""
-    expected, got = seen.expected.value, seen.got.value
-    if isinstance(expected, Tensor):
-        other = _as_tensor(got, expected)
-        if isinstance(got, Tensor) or other is None or distance(expected, other) > 1:
-            return None
-        what = "NumPy" if isinstance(got, np.ndarray | np.generic) else type(got).__name__
+    """The right values in other containers, or in tensors or arrays in place of numbers."""
+    expected, others = seen.expected.value, []
+    same = _in_kind_of(expected, seen.got.value, others)
+    if not others:
+        return None
+    want, have = others[0]
+    alone = want is expected
+    if not (alone and isinstance(want, PYTHONS_OWN)) and distance(expected, same) > 1:
+        return None
+    kind, is_numpy = type(want).__name__, isinstance(have, np.ndarray | np.generic)
+    if isinstance(want, Tensor):
+        what = "NumPy" if is_numpy else type(have).__name__
         return Named(
             f"returns {what} instead of a tensor",
             "The numbers are right, but they are not in a torch tensor, which the next part needs.",
         )
-    if isinstance(expected, bool | int | float | str) and isinstance(got, Tensor | np.generic):
+    one = "a {}" if alone else "{}s"
+    given = "tensor" if isinstance(have, Tensor) else type(have).__name__
+    given = "NumPy" if is_numpy else one.format(given)
+    if isinstance(want, PYTHONS_OWN):
         return Named(
-            f"returns {'a tensor' if isinstance(got, Tensor) else 'NumPy'} instead of a Python "
-            f"{type(expected).__name__}",
-            f"The exercise asks for one of Python's own numbers: `{type(expected).__name__}(…)`, "
-            "or `.item()` of a tensor.",
-        ) if _number_of(got) is not None else None  # fmt: skip
-    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
-        if isinstance(got, type(expected)) or distance(expected, type(expected)(got)) > 1:
-            return None
-        asked, given = type(expected).__name__, type(got).__name__
-        return Named(
-            f"returns a {given} instead of a {asked}",
-            f"What it holds is right; the exercise asks for a {asked}: `{asked}(…)`.",
+            f"returns {given} instead of {one.format(f'Python {kind}')}",
+            f"The exercise asks for {'one of ' if alone else ''}Python's own numbers: "
+            f"`{kind}(…)`, or `.item()` of a tensor, or `.tolist()` of many.",
         )
-    return None
+    remedy = f"`{kind}(…)`" if isinstance(have, list | tuple) else "`.tolist()` makes a list"
+    return Named(
+        f"returns {given} instead of {one.format(kind)}",
+        f"What it holds is right; the exercise asks for {one.format(kind)}: {remedy}.",
+    )
+
+
+def _in_kind_of(expected: Any, got: Any, others: list[tuple[Any, Any]]) -> Any:
+    """`got` in the kinds of `expected`; the pairs whose kinds differ, outer ones first."""
+    if isinstance(expected, dict) and isinstance(got, dict) and expected.keys() == got.keys():
+        return {key: _in_kind_of(want, got[key], others) for key, want in expected.items()}
+    if isinstance(expected, Tensor) and not isinstance(got, Tensor):
+        same = _as_tensor(got, expected)
+    elif isinstance(expected, PYTHONS_OWN) and isinstance(got, Tensor | np.ndarray | np.generic):
+        same = got.item() if np.prod(got.shape) == 1 else None
+    elif isinstance(expected, list | tuple) and (
+        isinstance(got, list | tuple) or isinstance(got, Tensor | np.ndarray) and got.ndim
+    ):
+        if not isinstance(got, type(expected)):
+            others.append((expected, got))
+        pairs = zip(expected, got, strict=False)
+        same = type(expected)(_in_kind_of(want, have, others) for want, have in pairs)
+        return same if len(expected) == len(got) else got
+    else:
+        return got
+    if same is None:
+        return got
+    others.append((expected, got))
+    return same
 
 
 def _as_tensor(got: Any, expected: Tensor) -> Tensor | None:
@@ -236,14 +288,8 @@ def _as_tensor(got: Any, expected: Tensor) -> Tensor | None:
     return None
 
 
-def _number_of(got: Any) -> Any:
-    """The number that a tensor or array of one entry holds; None of any other."""
-    size = got.numel() if isinstance(got, Tensor) else np.size(got)
-    return got.item() if size == 1 else None
-
-
 def _other_dtype(seen: Seen) -> Named | None:
-    pairs = _pairs(seen.expected.value, seen.got.value)
+    pairs = _tensors(seen.expected.value, seen.got.value)
     differ = [(want, have) for want, have in pairs if want.dtype != have.dtype]
     same_shape = all(want.shape == have.shape for want, have in pairs)
     if not differ or not same_shape:
@@ -260,14 +306,13 @@ def _other_dtype(seen: Seen) -> Named | None:
     )
 
 
-def _pairs(expected: Any, got: Any) -> list[tuple[Tensor, Tensor]]:
-    """The tensors of two values of one form, side by side; none where the forms differ."""
-    if isinstance(expected, Tensor) and isinstance(got, Tensor):
-        return [(dense(expected), dense(got))]
-    if isinstance(expected, tuple | list) and isinstance(got, type(expected)):
-        both = zip(expected, got, strict=False)
-        return [pair for want, have in both for pair in _pairs(want, have)]
-    return []
+def _tensors(expected: Any, got: Any) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of two values side by side."""
+    return [
+        (dense(want), dense(have))
+        for want, have in _leaves(expected, got)
+        if isinstance(want, Tensor) and isinstance(have, Tensor)
+    ]
 
 
 def _cuts_gradient(seen: Seen) -> Named | None:
@@ -292,22 +337,32 @@ def _cuts_gradient(seen: Seen) -> Named | None:
 
 
 def _rounds(seen: Seen) -> Named | None:
-    """Right in every case but those that ask for the digits of float64."""
-    if not seen.case.fine and getattr(seen.expected.value, "dtype", None) != torch.float64:
-        return None
-    coarse = TOLERANCE[torch.float32]
+    """Near in every case, except that it does not move with the last digits of float64."""
+    apart, moves = 0.0, []
     for case, want, have in zip(
         seen.exercise.cases, expected_outcomes(seen.exercise), seen.outcomes, strict=False
     ):
-        near = not have.error and distance(want.value, have.value, coarse) <= 1
-        if not (near or case.fine) or (case.fine and have.error):
+        if have.error:
             return None
-    return Named(
-        "rounds float64 on the way",
-        "float64 goes in and float64 comes out, but in between the numbers were rounded, by "
-        "`.float()`, `.half()`, `dtype=torch.float32` or `round`. Compute in the dtype of the "
-        "argument.",
-    )
+        if case.fine:
+            moves += [slope.any().item() for _, slope in _tensors(want.value, have.value)]
+        else:
+            apart = max(apart, distance(want.value, have.value, 1.0))
+    digits_asked = seen.case.fine or getattr(seen.expected.value, "dtype", None) == torch.float64
+    if digits_asked and apart <= TOLERANCE[torch.float32]:
+        return Named(
+            "rounds float64 on the way",
+            "float64 goes in and float64 comes out, but in between the numbers were rounded, by "
+            "`.float()`, `.half()`, `dtype=torch.float32` or `round`. Compute in the dtype of the "
+            "argument.",
+        )
+    if moves and not any(moves) and apart <= TOLERANCE[torch.bfloat16]:
+        return Named(
+            "keeps only a few digits on the way",
+            "In between the numbers were rounded to a few digits, by `.half()`, `.bfloat16()` or "
+            "`round`. Compute in the dtype of the argument.",
+        )
+    return None
 
 
 def _training_mode(seen: Seen) -> Named | None:

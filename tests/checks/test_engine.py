@@ -50,7 +50,8 @@ def test_a_wrong_first_case_is_shown_also_where_a_later_one_does_not_end():
         return torch.ones(n_query, n_key, dtype=torch.bool)
 
     result = checks.run("causal_mask", causal_mask, time_limit=0.5)
-    assert result.status == "failed"
+    assert result.status == "failed" and result.distance == math.inf
+    assert result.misconception == "hides nothing"
     assert "3 of 9 entries differ" in result.message
     assert "A later call had not ended after" in result.message
 
@@ -288,7 +289,7 @@ def loop_with_finally(n_query, n_key):
 def test_endless_loop_is_ended_and_leaves_no_thread(answer):
     started = time.perf_counter()
     result = checks.run("causal_mask", answer, time_limit=0.5)
-    assert result.status == "timeout"
+    assert result.status == "timeout" and result.distance == math.inf
     assert time.perf_counter() - started < 4
     assert "could not be ended" not in result.message
 
@@ -370,6 +371,13 @@ def test_a_check_leaves_no_trace_in_a_known_mistake_with_a_mutable_default():
     first, second = exercise.build(source), exercise.build(source)
     assert first([1]) == {0: 1}
     assert second([1]) == {0: 1}
+
+
+def test_names_that_no_exercise_has_are_not_searched_for_near_ones(monkeypatch):
+    monkeypatch.setattr("difflib.get_close_matches", lambda *args, **kwargs: pytest.fail("called"))
+    answer = checks.find("causal_mask").build("def causal_mask(n, m):\n    return triangel(n)")
+    with pytest.raises(NameError, match="triangel"):
+        answer(2, 3)
 
 
 # Comparing

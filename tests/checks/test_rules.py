@@ -1,5 +1,6 @@
 """Mistakes that the engine names by itself, in whatever exercise they are made."""
 
+import math
 import types
 
 import numpy as np
@@ -36,6 +37,24 @@ SOURCES = {
             if past is None:
                 return [k, v]
             return [torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)]""",
+    "returns a tensor instead of a list": """
+        def nearest_tokens(token_id, wte, k):
+            cosine = F.cosine_similarity(wte, wte[token_id], dim=-1)
+            cosine[token_id] = -math.inf
+            return cosine.topk(k).indices""",
+    "returns tensors instead of Python ints": """
+        def nearest_tokens(token_id, wte, k):
+            cosine = F.cosine_similarity(wte, wte[token_id], dim=-1)
+            cosine[token_id] = -math.inf
+            return list(cosine.topk(k).indices)""",
+    "returns NumPy instead of Python ints": """
+        def count_pairs(ids):
+            import numpy as np
+            pairs = list(zip(ids, ids[1:]))
+            return {pair: np.int64(pairs.count(pair)) for pair in pairs}""",
+    "holds None in place of a value": """
+        def append_to_cache(past, k, v):
+            return (k, v) if past is None else (torch.cat([past[0], k], dim=2), None)""",
     "has another dtype": "def split_heads(x, n_head):\n"
     "    return x.unflatten(-1, (n_head, -1)).transpose(1, 2).double()",
     "cuts the gradient": "def output_logits(x, wte):\n    return x.detach() @ wte.T",
@@ -153,6 +172,51 @@ def test_a_function_that_reads_a_variable_of_the_notebook_is_told_which():
 )  # fmt: skip
 def test_rounding_float64_on_the_way_is_named(name, answer):
     assert checks.run(name, answer).misconception == "rounds float64 on the way"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("perplexity", lambda nll: math.exp(nll.float().mean().item())),
+        ("mean_attention", lambda weights, queries, keys: torch.stack([
+            w.float()[:, :, query, those].sum(-1).to(w.dtype)
+            for w, query, those in zip(weights, queries, keys, strict=True)
+        ]).mean(0)),
+    ],
+)  # fmt: skip
+def test_a_number_and_a_list_of_tensors_are_asked_for_the_digits_of_float64(name, answer):
+    result = checks.run(name, answer)
+    assert result.case.fine and result.misconception == "rounds float64 on the way", result.message
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "compute"),
+    [
+        ("embed_tokens", lambda to, idx, wte: to(wte)[idx]),
+        ("attention_weights", lambda to, scores: to(scores.softmax(-1))),
+        ("blend_values", lambda to, weights, v: to(weights) @ to(v)),
+    ],
+)
+def test_half_precision_on_the_way_is_named(name, compute, dtype):
+    def answer(*args):
+        return compute(lambda x: x.to(dtype), *args).to(args[-1].dtype)
+
+    result = checks.run(name, answer)
+    assert result.misconception == "keeps only a few digits on the way", result.message
+
+
+def test_a_factor_that_is_a_little_off_is_not_taken_for_half_precision():
+    result = checks.run("blend_values", lambda weights, v: 1.01 * (weights @ v))
+    assert not result.passed and result.misconception is None, result.message
+
+
+def test_a_call_is_no_forward():
+    source = SOURCES["has no forward"].replace("foward", "__call__")
+    exercise = checks.find("MLP")
+    result = checks.run("MLP", exercise.build(dedented(source)))
+    assert result.misconception == "has no forward"
+    assert "Yours has `__call__`: call it `forward`." in result.why
 
 
 def test_a_constant_in_float32_is_right():

@@ -77,6 +77,8 @@ def test_every_property_holds_of_right_answers_and_fails_of_some_mistake(name):
                     held = engine._holds(prop.of_result, outcome.value, *case.args)
                     assert held is not False, (prop.claim, case.label)
         assert any(fails(prop, mistake) for mistake in mistakes), f"{prop.claim} never fails"
+    unspoilt = checks.run(name, exercise.reference).passed
+    assert unspoilt, "a property hands a case's own arguments to an answer that changes them"
 
 
 def asked(held):

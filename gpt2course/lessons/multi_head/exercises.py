@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import torch
@@ -38,7 +39,7 @@ def _asked(reference, claim: str, asks, *args) -> Property:
         same_shape = getattr(got, "shape", None) == reference(*args).shape
         return bool(asks(got, *args)) if same_shape else None
 
-    return Property(claim, lambda f: of_result(f(*args), *args), of_result)
+    return Property(claim, lambda f: of_result(f(*copy.deepcopy(args)), *args), of_result)
 
 
 _of_split = partial(_asked, multihead.split_heads)
