@@ -6,7 +6,9 @@ import codecs
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from operator import index
+from typing import Any, Protocol, SupportsIndex, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -29,9 +31,9 @@ def apply_temperature(
     return logits / temperature
 
 
-def keep_top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
+def keep_top_k(logits: Float[Tensor, "B V"], k: SupportsIndex) -> Float[Tensor, "B V"]:
     """The k highest scores of each row; the rest becomes -inf (Fan et al. 2018, section 5.4)."""
-    _check_top_k(k)
+    k = _whole("top_k", k, 1)
     if k >= logits.shape[-1]:
         return logits
     lowest_kept = logits.topk(k, dim=-1).values[..., -1:]
@@ -57,50 +59,94 @@ def keep_top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
     return logits.masked_fill(drop, -math.inf)
 
 
-def sample_next(
-    logits: Float[Tensor, "B V"],
-    temperature: float | int = 1.0,
-    top_k: int | None = None,
-    generator: torch.Generator | None = None,
-    top_p: float | None = None,
-) -> Int[Tensor, "B 1"]:
-    """Draw one id for each row; temperature 0 takes the likeliest ("greedy").
+def _whole(name: str, value: Any, least: int) -> int:
+    """A whole number of any type as an int; ValueError where it is none, or below `least`."""
+    try:
+        number = index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(f"{name} must be an int of at least {least}, got {value!r}")
+    return number
 
-    Args:
-        logits: scores before the softmax.
-        temperature, top_k, top_p: applied in this order; None leaves a filter out.
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn: temperature, top_k and top_p, applied in this order.
+
+    Attributes:
+        temperature: 0 takes the likeliest token ("greedy"), 1 keeps the model's probabilities.
+        top_k, top_p: as in keep_top_k and keep_top_p; None keeps every token.
         generator: makes the draws repeatable; None is torch's global one.
+        seed: of a generator that is made anew for each call that writes a text.
+
+    Raises:
+        ValueError: a setting leaves nothing to draw from, or generator and seed are both given.
     """
-    check_sampling(temperature, top_k, top_p)
-    if temperature == 0:
-        return logits.argmax(dim=-1, keepdim=True)
+
+    temperature: float | int = 1.0
+    top_k: SupportsIndex | None = None
+    top_p: float | int | None = None
+    generator: torch.Generator | None = None
+    seed: SupportsIndex | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(
+                f"temperature must be at least 0 and finite, got {self.temperature}; 0 takes the "
+                f"likeliest token, 1 leaves the model's probabilities as they are"
+            )
+        if self.top_k is not None:
+            _whole("top_k", self.top_k, 1)
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie above 0 and at most at 1, got {self.top_p}; try 0.9")
+        if self.seed is not None and self.generator is not None:
+            raise ValueError(f"generator and seed={self.seed} exclude each other; leave one out")
+
+    def on(self, device: torch.device) -> Sampling:
+        """The same with a generator on `device` in place of the seed."""
+        if self.seed is None:
+            return self
+        generator = torch.Generator(device).manual_seed(index(self.seed))
+        return replace(self, generator=generator, seed=None)
+
+
+def next_scores(logits: Float[Tensor, "B V"], sampling: Sampling) -> Float[Tensor, "B V"]:
+    """The scores whose softmax is drawn from; -inf where a token is cut off."""
     # bfloat16 has too few digits for sums of probabilities.
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     logits = logits - logits.amax(dim=-1, keepdim=True)  # so that a small temperature is no inf
-    logits = apply_temperature(logits, temperature)
-    if top_k is not None:
-        logits = keep_top_k(logits, top_k)
-    if top_p is not None:
-        logits = keep_top_p(logits, top_p)
-    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)
+    if sampling.temperature == 0:
+        likeliest = logits.argmax(dim=-1, keepdim=True)
+        return torch.full_like(logits, -math.inf).scatter(-1, likeliest, 0.0)
+    logits = apply_temperature(logits, sampling.temperature)
+    if sampling.top_k is not None:
+        logits = keep_top_k(logits, sampling.top_k)
+    return logits if sampling.top_p is None else keep_top_p(logits, sampling.top_p)
 
 
-def _check_top_k(k: object) -> None:
-    if type(k) is not int or k < 1:
-        raise ValueError(f"top_k must be an int of at least 1, got {k!r}; None keeps every token")
+def next_probs(logits: Float[Tensor, "B V"], sampling: Sampling) -> Float[Tensor, "B V"]:
+    """The probability with which each token is drawn; temperature 0 gives all of it to one."""
+    return next_scores(logits, sampling).softmax(dim=-1)
 
 
-def check_sampling(temperature: float | int, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError where no distribution is left to draw from."""
-    if not 0 <= temperature < math.inf:
-        raise ValueError(
-            f"temperature must be at least 0 and finite, got {temperature}; 0 takes the likeliest "
-            f"token, 1 leaves the model's probabilities as they are"
-        )
-    if top_k is not None:
-        _check_top_k(top_k)
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie above 0 and at most at 1, got {top_p}; try 0.9")
+def sample_next(
+    logits: Float[Tensor, "B V"],
+    temperature: float | int = 1.0,
+    top_k: SupportsIndex | None = None,
+    generator: torch.Generator | None = None,
+    *,
+    top_p: float | int | None = None,
+) -> Int[Tensor, "B 1"]:
+    """Draw one id for each row from the scores before the softmax; `Sampling` has the settings."""
+    return _draw(logits, Sampling(temperature, top_k, top_p, generator))
+
+
+def _draw(logits: Float[Tensor, "B V"], sampling: Sampling) -> Int[Tensor, "B 1"]:
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1, keepdim=True)
+    probs = next_probs(logits, sampling)
+    return torch.multinomial(probs, num_samples=1, generator=sampling.generator)
 
 
 # A text, token by token -------------------------------------------------------------------------
@@ -146,9 +192,7 @@ class _LogitsAfter:
             return self.model.next_logits(new, self.cache)
 
 
-def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int, max_new_tokens: int) -> None:
-    if type(max_new_tokens) is not int or max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must be an int of at least 0, got {max_new_tokens!r}")
+def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int) -> None:
     if not prompts:
         raise ValueError("prompts must hold at least one prompt, got none")
     for prompt in prompts:
@@ -167,22 +211,21 @@ def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int, max_new_tokens:
 def _continue(
     model: Model,
     prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    settings: tuple[Any, ...],
-    end_of_text: int | None,
+    max_new_tokens: SupportsIndex,
+    sampling: Sampling,
+    end_of_text: SupportsIndex | None,
     slide: bool,
-    device: torch.device | str,
+    device: torch.device,
 ) -> Iterator[list[list[int]]]:
     """The texts so far, after every step; each text ends by its own rule.
 
-    `settings` are sample_next's. All rows stand at the same position: reading begins with as many
-    tokens as the shortest prompt has, and a row whose prompt is longer takes the next token from
-    there until it is used up.
+    All rows stand at the same position: reading begins with as many tokens as the shortest prompt
+    has, and a row whose prompt is longer takes the next token from there until it is used up.
     """
-    n_ctx = model.config.n_ctx
-    _check_prompts(prompts, n_ctx, max_new_tokens)
-    texts = [list(prompt) for prompt in prompts]
-    limits = [len(text) + max_new_tokens for text in texts]
+    n_ctx, n_new = model.config.n_ctx, _whole("max_new_tokens", max_new_tokens, 0)
+    _check_prompts(prompts, n_ctx)
+    texts, sampling = [list(prompt) for prompt in prompts], sampling.on(device)
+    limits = [len(text) + n_new for text in texts]
     if not slide:
         limits = [min(limit, n_ctx) for limit in limits]
     B, longest_prompt = len(texts), max(map(len, texts))
@@ -193,7 +236,7 @@ def _continue(
     open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
     while open_rows:
         with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
-            drawn = sample_next(logits_after(idx), *settings)  # (B, 1)
+            drawn = _draw(logits_after(idx), sampling)  # (B, 1)
         if (position := idx.shape[1]) < longest_prompt:
             column = given[:, position : position + 1]
             drawn = torch.where(column < 0, drawn, column)
@@ -209,15 +252,12 @@ def _continue(
 def generate_batch(
     model: Model,
     prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    temperature: float | int = 1.0,
-    top_k: int | None = None,
-    generator: torch.Generator | None = None,
+    max_new_tokens: SupportsIndex,
     *,
-    top_p: float | None = None,
-    end_of_text: int | None = None,
+    end_of_text: SupportsIndex | None = None,
     slide: bool = True,
-    device: str | torch.device | None = None,
+    device: torch.device | None = None,
+    **settings: Any,
 ) -> list[list[int]]:
     """Continue prompts of any lengths together; each row is its prompt and what was written.
 
@@ -225,22 +265,20 @@ def generate_batch(
         model: the package's GPT2, or anything with `model(idx) -> logits` and `model.config.n_ctx`
             (which is then called with all tokens at every step).
         prompts: ids of at least one token and at most n_ctx, for each row.
-        temperature, top_k, generator, top_p: as in `sample_next`. The draws of a row depend on the
-            rows beside it, as they share the generator.
         end_of_text: a row ends with this id, which is kept; None writes on.
         slide: where a text fills the context, whether the model goes on with its last n_ctx
             tokens in view (each token then costs a whole pass), or the row ends.
         device: where `model` works; known of an nn.Module, by its parameters.
+        settings: those of `Sampling`. The draws of a row depend on the rows beside it, as they
+            share the generator.
 
     Raises:
         ValueError: no prompt, or one that is empty or longer than n_ctx, or a sampling setting
             out of its range.
     """
-    check_sampling(temperature, top_k, top_p)
-    settings = temperature, top_k, generator, top_p
-    device = device or device_of(model)
+    sampling, device = Sampling(**settings), device or device_of(model)
     texts = [list(prompt) for prompt in prompts]
-    steps = _continue(model, prompts, max_new_tokens, settings, end_of_text, slide, device)
+    steps = _continue(model, prompts, max_new_tokens, sampling, end_of_text, slide, device)
     for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
         texts = step
     return texts
@@ -249,13 +287,14 @@ def generate_batch(
 def generate(
     model: Model,
     idx: Int[Tensor, "B T"],
-    max_new_tokens: int,
+    max_new_tokens: SupportsIndex,
     temperature: float | int = 1.0,
-    top_k: int | None = None,
+    top_k: SupportsIndex | None = None,
     generator: torch.Generator | None = None,
     *,
-    top_p: float | None = None,
-    end_of_text: int | None = None,
+    top_p: float | int | None = None,
+    seed: SupportsIndex | None = None,
+    end_of_text: SupportsIndex | None = None,
     slide: bool = True,
 ) -> Int[Tensor, "B S"]:
     """Continue prompts of one length: the prompt, then max_new_tokens ids that were drawn.
@@ -263,18 +302,12 @@ def generate(
     `generate_batch` says what the arguments do. Where all rows end early there are fewer new ids;
     where some do, these are filled up with end_of_text.
     """
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    settings |= {"generator": generator, "seed": seed}
     texts = generate_batch(
-        model,
-        idx.tolist(),
-        max_new_tokens,
-        temperature,
-        top_k,
-        generator,
-        top_p=top_p,
-        end_of_text=end_of_text,
-        slide=slide,
-        device=idx.device,
-    )
+        model, idx.tolist(), max_new_tokens, end_of_text=end_of_text, slide=slide,
+        device=idx.device, **settings,
+    )  # fmt: skip
     longest = max(map(len, texts))
     filler = [] if end_of_text is None else [end_of_text]  # without it no row ends before another
     rows = [text + filler * (longest - len(text)) for text in texts]
@@ -284,20 +317,16 @@ def generate(
 def stream(
     model: Model,
     prompt: Sequence[int],
-    max_new_tokens: int,
-    temperature: float | int = 1.0,
-    top_k: int | None = None,
-    generator: torch.Generator | None = None,
+    max_new_tokens: SupportsIndex,
     *,
-    top_p: float | None = None,
-    end_of_text: int | None = None,
+    end_of_text: SupportsIndex | None = None,
     slide: bool = True,
+    **settings: Any,
 ) -> Iterator[int]:
     """The new ids of one text as they come; arguments as in `generate_batch`."""
-    check_sampling(temperature, top_k, top_p)  # at once, and not when the first id is asked for
-    settings = temperature, top_k, generator, top_p
+    sampling = Sampling(**settings)  # at once, and not when the first id is asked for
     steps = _continue(
-        model, [prompt], max_new_tokens, settings, end_of_text, slide, device_of(model)
+        model, [prompt], max_new_tokens, sampling, end_of_text, slide, device_of(model)
     )
     return (texts[0][-1] for texts in steps)
 

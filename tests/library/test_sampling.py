@@ -3,6 +3,7 @@
 import math
 from inspect import unwrap
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,12 +13,13 @@ from gpt2course import sampling
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.sampling import (
+    Sampling,
     apply_temperature,
-    check_sampling,
     generate,
     generate_batch,
     keep_top_k,
     keep_top_p,
+    next_probs,
     sample_next,
     stream,
     stream_text,
@@ -121,6 +123,7 @@ def test_frequencies_are_the_probabilities():
 )
 def test_settings_change_the_distribution_as_they_say(settings, probs):
     logits = torch.tensor([0.6, 0.3, 0.1]).log().expand(20_000, 3)
+    assert_close(next_probs(logits[:1], Sampling(**settings)), torch.tensor([probs]).float())
     drawn = sample_next(logits, generator=seeded(), **settings)
     share = drawn.flatten().bincount(minlength=3) / 20_000
     assert_close(share, torch.tensor(probs).float(), rtol=0, atol=0.02)
@@ -270,6 +273,20 @@ def test_the_same_seed_writes_the_same_text(model):
         generate(model, torch.tensor([[1]]), 20, generator=seeded(seed)) for seed in (5, 5, 6)
     )
     assert torch.equal(one, same) and not torch.equal(one, other)
+    assert torch.equal(generate(model, torch.tensor([[1]]), 20, seed=5), one)
+    assert [1, *stream(model, [1], 20, seed=5)] == one[0].tolist()
+    with pytest.raises(ValueError, match="generator and seed=5 exclude each other"):
+        generate(model, torch.tensor([[1]]), 20, seed=5, generator=seeded(5))
+
+
+def test_what_no_lesson_teaches_is_given_by_name(model):
+    logits = torch.zeros(1, 3)
+    assert sample_next(logits, 1.0, 1, seeded()).shape == (1, 1)  # as lesson 11 calls it
+    assert generate(model, torch.tensor([[1]]), 2, 1.0, 40, seeded()).shape == (1, 3)
+    with pytest.raises(TypeError, match="positional"):
+        unwrap(sample_next)(logits, 1.0, 1, seeded(), 0.9)
+    with pytest.raises(TypeError, match="positional"):
+        unwrap(generate)(model, torch.tensor([[1]]), 2, 1.0, 40, seeded(), 0.9)
 
 
 def test_generation_leaves_gradients_switched_as_they_were(model):
@@ -298,9 +315,16 @@ def test_a_number_of_tokens_below_zero_is_refused(model):
 
 def test_numbers_of_another_type_are_refused_also_where_types_are_not_checked():
     with pytest.raises(ValueError, match="top_k must be an int of at least 1, got 2.0"):
-        unwrap(check_sampling)(1.0, 2.0, None)
+        unwrap(keep_top_k)(torch.zeros(1, 3), 2.0)
     with pytest.raises(ValueError, match="max_new_tokens must be an int of at least 0, got 2.5"):
-        unwrap(sampling._check_prompts)([[1]], 11, 2.5)
+        unwrap(sampling._whole)("max_new_tokens", 2.5, 0)
+
+
+def test_numpys_whole_numbers_are_as_good_as_pythons(model):
+    settings = {"top_k": np.int64(5), "seed": np.int64(3), "end_of_text": np.int64(60)}
+    texts = generate_batch(model, [[1]], np.int64(4), **settings)
+    assert texts == generate_batch(model, [[1]], 4, top_k=5, seed=3, end_of_text=60)
+    assert len(texts[0]) > 1
 
 
 def test_ids_outside_the_vocabulary_are_refused(model):
@@ -313,7 +337,8 @@ def test_ids_outside_the_vocabulary_are_refused(model):
 
 def test_a_stream_yields_what_generate_writes_while_it_is_written(model, monkeypatch):
     made = []
-    monkeypatch.setattr(sampling, "sample_next", lambda *a: made.append(1) or sample_next(*a))
+    draw = sampling._draw
+    monkeypatch.setattr(sampling, "_draw", lambda *a: made.append(1) or draw(*a))
     tokens = stream(model, [1, 2], 5, temperature=0)
     assert made == []
     assert next(tokens) == greedily(model, [1, 2], 1)[-1]
