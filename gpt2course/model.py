@@ -181,7 +181,7 @@ class GPT2(nn.Module):
         if len(pasts) != len(self.h):
             raise ValueError(
                 f"the cache must have the model's {len(self.h)} layers, got {len(pasts)}; make it "
-                f"with KVCache(model.config)"
+                f"with KVCache.for_model(model)"
             )
         for block, past in zip(self.h, pasts, strict=True):
             x = block(x, past)

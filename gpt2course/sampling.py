@@ -177,9 +177,7 @@ class _LogitsAfter:
         self.model, self.n_ctx = model, model.config.n_ctx
         if isinstance(model, GPT2):
             n_ctx = min(longest, self.n_ctx)
-            self.cache = KVCache(
-                model.config, batch_size, n_ctx=n_ctx, dtype=model.dtype, device=model.device
-            )
+            self.cache = KVCache.for_model(model, batch_size, n_ctx=n_ctx)
             self.is_small = count_parameters(model.config) < SMALL
 
     def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B V"]:
