@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from operator import index
-from typing import Any, Protocol, SupportsIndex, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -190,7 +190,16 @@ class _LogitsAfter:
             return self.model.next_logits(new, self.cache)
 
 
-def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int) -> None:
+def _prompts(idx: Any, n_ctx: int) -> list[list[int]]:
+    """The ids of each prompt; TypeError or ValueError where the model can't go on with them."""
+    try:
+        rows = idx.tolist() if isinstance(idx, Tensor) else idx
+        prompts = [[index(token_id) for token_id in row] for row in rows]
+    except TypeError:
+        raise TypeError(
+            f"prompts must be token ids, a tensor (B, T) or a list of lists, got {idx!r:.60}; "
+            f"encode a text, [tokenizer.encode(text)], or give it to stream_text"
+        ) from None
     if not prompts:
         raise ValueError("prompts must hold at least one prompt, got none")
     for prompt in prompts:
@@ -204,11 +213,12 @@ def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int) -> None:
                 f"a prompt must fit the n_ctx={n_ctx} tokens of the model, got {len(prompt)}; "
                 f"keep its end: prompt[-{n_ctx}:]"
             )
+    return prompts
 
 
 def _continue(
     model: Model,
-    prompts: Sequence[Sequence[int]],
+    prompts: list[list[int]],
     max_new_tokens: SupportsIndex,
     sampling: Sampling,
     end_of_text: SupportsIndex | None,
@@ -221,70 +231,36 @@ def _continue(
     has, and a row whose prompt is longer takes the next token from there until it is used up.
     """
     n_ctx, n_new = model.config.n_ctx, _whole("max_new_tokens", max_new_tokens, 0)
-    _check_prompts(prompts, n_ctx)
     texts, sampling = [list(prompt) for prompt in prompts], sampling.on(device)
-    limits = [len(text) + n_new for text in texts]
-    if not slide:
-        limits = [min(limit, n_ctx) for limit in limits]
-    B, longest_prompt = len(texts), max(map(len, texts))
-    rows = [text + [-1] * (longest_prompt - len(text)) for text in texts]
-    given = torch.tensor(rows, device=device)  # (B, longest prompt); -1 is to be written
-    idx = given[:, : min(map(len, texts))]
-    logits_after = _LogitsAfter(model, B, max(limits))
-    open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
+    lengths = [len(prompt) for prompt in prompts]
+    limits = [T + n_new if slide else min(T + n_new, n_ctx) for T in lengths]
+    padded = [prompt + [0] * (max(lengths) - len(prompt)) for prompt in prompts]
+    given = torch.tensor(padded, device=device)  # (B, longest prompt)
+    ends = torch.tensor(lengths, device=device)[:, None]  # (B, 1)
+    idx = given[:, : min(lengths)]
+    logits_after = _LogitsAfter(model, len(texts), max(limits))
+    open_rows = {row for row, T in enumerate(lengths) if T < limits[row]}
     while open_rows:
+        position = idx.shape[1]
         with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
-            drawn = _draw(logits_after(idx), sampling)  # (B, 1)
-        if (position := idx.shape[1]) < longest_prompt:
-            column = given[:, position : position + 1]
-            drawn = torch.where(column < 0, drawn, column)
-        idx = torch.cat([idx, drawn], dim=1)
-        ids, position = drawn[:, 0].tolist(), position + 1
-        for row in [row for row in open_rows if len(prompts[row]) < position]:
+            new = _draw(logits_after(idx), sampling)  # (B, 1)
+        if position < given.shape[1]:
+            new = torch.where(position < ends, given[:, position : position + 1], new)
+        idx = torch.cat([idx, new], dim=1)
+        ids = new[:, 0].tolist()
+        for row in [row for row in open_rows if lengths[row] <= position]:
             texts[row].append(ids[row])
             if len(texts[row]) == limits[row] or ids[row] == end_of_text:
                 open_rows.remove(row)
         yield texts
 
 
-def generate_batch(
-    model: Model,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: SupportsIndex,
-    *,
-    end_of_text: SupportsIndex | None = None,
-    slide: bool = True,
-    device: torch.device | None = None,
-    **settings: Any,
-) -> list[list[int]]:
-    """Continue prompts of any lengths together; each row is its prompt and what was written.
-
-    Args:
-        model: the package's GPT2, or anything with `model(idx) -> logits` and `model.config.n_ctx`
-            (which is then called with all tokens at every step).
-        prompts: ids of at least one token and at most n_ctx, for each row.
-        end_of_text: a row ends with this id, which is kept; None writes on.
-        slide: where a text fills the context, whether the model goes on with its last n_ctx
-            tokens in view (each token then costs a whole pass), or the row ends.
-        device: where `model` works; known of an nn.Module, by its parameters.
-        settings: those of `Sampling`. The draws of a row depend on the rows beside it, as they
-            share the generator.
-
-    Raises:
-        ValueError: no prompt, or one that is empty or longer than n_ctx, or a sampling setting
-            out of its range.
-    """
-    sampling, device = Sampling(**settings), device or device_of(model)
-    texts = [list(prompt) for prompt in prompts]
-    steps = _continue(model, prompts, max_new_tokens, sampling, end_of_text, slide, device)
-    for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
-        texts = step
-    return texts
+Prompts = TypeVar("Prompts", Tensor, list[list[int]])
 
 
 def generate(
     model: Model,
-    idx: Int[Tensor, "B T"],
+    idx: Prompts,
     max_new_tokens: SupportsIndex,
     temperature: float | int = 1.0,
     top_k: SupportsIndex | None = None,
@@ -294,22 +270,39 @@ def generate(
     seed: SupportsIndex | None = None,
     end_of_text: SupportsIndex | None = None,
     slide: bool = True,
-) -> Int[Tensor, "B S"]:
-    """Continue prompts of one length: the prompt, then max_new_tokens ids that were drawn.
+) -> Prompts:
+    """Continue prompts together: each row is its prompt, then max_new_tokens ids that were drawn.
 
-    `generate_batch` says what the arguments do. Where all rows end early there are fewer new ids;
-    where some do, these are filled up with end_of_text.
+    Args:
+        model: the package's GPT2, or anything with `model(idx) -> logits` and `model.config.n_ctx`
+            (which is then called with all tokens at every step).
+        idx: prompts of 1 to n_ctx ids: a tensor (B, T), or lists of any lengths.
+        temperature, top_k, generator, top_p, seed: as in `Sampling`. The draws of a row depend on
+            the rows beside it, as they share the generator.
+        end_of_text: a row ends with this id, which is kept; None writes on.
+        slide: where a text fills the context, whether the model goes on with its last n_ctx
+            tokens in view (each token then costs a whole pass), or the row ends.
+
+    Returns:
+        A tensor (B, S) for a tensor, in which rows that ended early are filled up with
+        end_of_text; a list of lists for lists.
+
+    Raises:
+        TypeError: the prompts are no token ids.
+        ValueError: there is no prompt, or one is empty or longer than n_ctx, or a setting is out
+            of its range.
     """
-    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    settings |= {"generator": generator, "seed": seed}
-    texts = generate_batch(
-        model, idx.tolist(), max_new_tokens, end_of_text=end_of_text, slide=slide,
-        device=idx.device, **settings,
-    )  # fmt: skip
-    longest = max(map(len, texts))
-    filler = [] if end_of_text is None else [end_of_text]  # without it no row ends before another
-    rows = [text + filler * (longest - len(text)) for text in texts]
-    return torch.tensor(rows, device=idx.device)
+    sampling = Sampling(temperature, top_k, top_p, generator, seed)
+    texts = prompts = _prompts(idx, model.config.n_ctx)
+    device = idx.device if isinstance(idx, Tensor) else device_of(model)
+    steps = _continue(model, prompts, max_new_tokens, sampling, end_of_text, slide, device)
+    for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
+        texts = step
+    if not isinstance(idx, Tensor):
+        return texts
+    longest = max(map(len, texts))  # without end_of_text all are as long
+    rows = [text + [end_of_text] * (longest - len(text)) for text in texts]
+    return torch.tensor(rows, device=device)
 
 
 def stream(
@@ -321,11 +314,11 @@ def stream(
     slide: bool = True,
     **settings: Any,
 ) -> Iterator[int]:
-    """The new ids of one text as they come; arguments as in `generate_batch`."""
+    """The new ids of one text as they come; arguments as in `generate`."""
     sampling = Sampling(**settings)  # at once, and not when the first id is asked for
-    steps = _continue(
-        model, [prompt], max_new_tokens, sampling, end_of_text, slide, device_of(model)
-    )
+    prompts = _prompts([prompt], model.config.n_ctx)
+    device = device_of(model)
+    steps = _continue(model, prompts, max_new_tokens, sampling, end_of_text, slide, device)
     return (texts[0][-1] for texts in steps)
 
 

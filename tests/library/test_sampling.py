@@ -16,7 +16,6 @@ from gpt2course.sampling import (
     Sampling,
     apply_temperature,
     generate,
-    generate_batch,
     keep_top_k,
     keep_top_p,
     next_probs,
@@ -165,7 +164,7 @@ def test_settings_that_leave_nothing_to_draw_are_refused(settings, message, mode
     with pytest.raises(ValueError, match=message):
         stream(model, [1], 3, **settings)  # at once, and not when the first token is asked for
     with pytest.raises(ValueError, match=message):
-        generate_batch(model, [[1]], 3, **settings)
+        generate(model, [[1]], 3, **settings)
 
 
 def test_the_filters_themselves_refuse_too():
@@ -188,7 +187,7 @@ def test_greedy_text_follows_the_definition_past_the_end_of_the_context(model):
 
 def test_prompts_of_different_lengths_are_each_continued_as_if_alone(model):
     prompts = [[1, 2, 3, 4, 5, 6], [9], [60, 0], list(range(11))]
-    texts = generate_batch(model, prompts, 17, temperature=0)
+    texts = generate(model, prompts, 17, temperature=0)
     assert texts == [greedily(model, prompt, 17) for prompt in prompts]
     assert prompts[1] == [9]
 
@@ -232,7 +231,7 @@ def test_samples_follow_the_models_own_distribution(model):
 def test_end_of_text_ends_a_row_and_is_kept(model):
     texts = [greedily(model, [i], 9) for i in range(20)]
     end = texts[0][4]
-    found = generate_batch(model, [[i] for i in range(20)], 9, temperature=0, end_of_text=end)
+    found = generate(model, [[i] for i in range(20)], 9, temperature=0, end_of_text=end)
     for text, expected in zip(found, texts, strict=True):
         rest = expected[1:]
         stop = rest.index(end) + 2 if end in rest else len(expected)
@@ -241,7 +240,7 @@ def test_end_of_text_ends_a_row_and_is_kept(model):
 
 
 def test_end_of_text_in_the_prompt_does_not_end_it(model):
-    text = generate_batch(model, [[7, 7, 3]], 4, temperature=0, end_of_text=7)[0]
+    text = generate(model, [[7, 7, 3]], 4, temperature=0, end_of_text=7)[0]
     assert len(text) > 3
 
 
@@ -256,10 +255,10 @@ def test_rows_that_end_early_are_filled_up(model):
 
 
 def test_without_sliding_a_text_ends_where_the_context_is_full(model):
-    texts = generate_batch(model, [[1, 2, 3], [4]], 50, temperature=0, slide=False)
+    texts = generate(model, [[1, 2, 3], [4]], 50, temperature=0, slide=False)
     assert [len(text) for text in texts] == [11, 11]
     assert texts == [greedily(model, [1, 2, 3], 8), greedily(model, [4], 10)]
-    full = generate_batch(model, [list(range(11))], 5, slide=False)
+    full = generate(model, [list(range(11))], 5, slide=False)
     assert full == [list(range(11))]
 
 
@@ -305,12 +304,32 @@ def test_generation_leaves_gradients_switched_as_they_were(model):
 )
 def test_prompts_that_can_not_be_continued_are_refused(model, prompts, message):
     with pytest.raises(ValueError, match=message):
-        generate_batch(model, prompts, 3)
+        generate(model, prompts, 3)
+
+
+@pytest.mark.parametrize("idx", ["Mina", ["Mina"], [1, 2], torch.tensor([1, 2]), torch.ones(1, 2)])
+def test_a_text_or_a_single_row_is_refused_with_a_remedy(model, idx):
+    with pytest.raises(TypeError, match=r"token ids, .* got .*encode a text, .* to stream_text"):
+        unwrap(generate)(model, idx, 3)
+
+
+def test_an_id_below_zero_is_no_id(model):
+    for prompts in ([[5], [5, -1, 6]], [[5, -1, 6]]):
+        with pytest.raises(IndexError, match="token ids must lie in 0 to 60, got -1"):
+            generate(model, prompts, 3)
+
+
+def test_prompts_may_be_tensors_and_arrays_of_ids(model):
+    expected = generate(model, [[1, 2], [3]], 4, temperature=0)
+    for kind in (torch.tensor, np.array):
+        prompts = [kind([1, 2]), kind([3])]
+        assert unwrap(generate)(model, prompts, 4, temperature=0) == expected
+    assert list(unwrap(stream)(model, torch.tensor([3]), 4, temperature=0)) == expected[1][1:]
 
 
 def test_a_number_of_tokens_below_zero_is_refused(model):
     with pytest.raises(ValueError, match="max_new_tokens must be an int of at least 0, got -1"):
-        generate_batch(model, [[1]], -1)
+        generate(model, [[1]], -1)
 
 
 def test_numbers_of_another_type_are_refused_also_where_types_are_not_checked():
@@ -322,14 +341,14 @@ def test_numbers_of_another_type_are_refused_also_where_types_are_not_checked():
 
 def test_numpys_whole_numbers_are_as_good_as_pythons(model):
     settings = {"top_k": np.int64(5), "seed": np.int64(3), "end_of_text": np.int64(60)}
-    texts = generate_batch(model, [[1]], np.int64(4), **settings)
-    assert texts == generate_batch(model, [[1]], 4, top_k=5, seed=3, end_of_text=60)
+    texts = generate(model, [[1]], np.int64(4), **settings)
+    assert texts == generate(model, [[1]], 4, top_k=5, seed=3, end_of_text=60)
     assert len(texts[0]) > 1
 
 
 def test_ids_outside_the_vocabulary_are_refused(model):
     with pytest.raises(IndexError, match="in 0 to 60, got 61 to 61"):
-        generate_batch(model, [[61]], 3)
+        generate(model, [[61]], 3)
 
 
 # Streams
