@@ -111,15 +111,29 @@ class Sampling:
         return replace(self, generator=generator, seed=None)
 
 
+def _likeliest(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
+    """The id with the highest score in each row, which must be finite; a NaN counts as highest."""
+    ids = logits.argmax(dim=-1, keepdim=True)
+    highest = logits.gather(-1, ids)
+    if (wrong := highest[~highest.isfinite()]).numel():
+        raise ValueError(
+            f"the highest logit of each row must be finite, got {wrong[0]:g}; look for weights that "
+            f"are not: [name for name, p in model.named_parameters() if not p.isfinite().all()]"
+        )
+    return ids
+
+
 def next_scores(logits: Float[Tensor, "B V"], sampling: Sampling) -> Float[Tensor, "B V"]:
     """The scores whose softmax is drawn from; -inf where a token is cut off."""
+    likeliest = _likeliest(logits)
     # bfloat16 has too few digits for sums of probabilities.
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    logits = logits - logits.amax(dim=-1, keepdim=True)  # so that a small temperature is no inf
     if sampling.temperature == 0:
-        likeliest = logits.argmax(dim=-1, keepdim=True)
         return torch.full_like(logits, -math.inf).scatter(-1, likeliest, 0.0)
-    logits = apply_temperature(logits, sampling.temperature)
+    # The highest score is 0, and the temperature rounds to no 0: no quotient is inf or NaN.
+    logits = logits - logits.gather(-1, likeliest)
+    smallest = torch.finfo(logits.dtype).tiny
+    logits = apply_temperature(logits, max(sampling.temperature, smallest))
     if sampling.top_k is not None:
         logits = keep_top_k(logits, sampling.top_k)
     return logits if sampling.top_p is None else keep_top_p(logits, sampling.top_p)
@@ -144,7 +158,7 @@ def sample_next(
 
 def _draw(logits: Float[Tensor, "B V"], sampling: Sampling) -> Int[Tensor, "B 1"]:
     if sampling.temperature == 0:
-        return logits.argmax(dim=-1, keepdim=True)
+        return _likeliest(logits)
     probs = next_probs(logits, sampling)
     return torch.multinomial(probs, num_samples=1, generator=sampling.generator)
 

@@ -117,6 +117,7 @@ def test_frequencies_are_the_probabilities():
         ({"temperature": 0}, [1, 0, 0]),
         ({"temperature": 0.01}, [1, 0, 0]),
         ({"temperature": 1e-30}, [1, 0, 0]),
+        ({"temperature": 1e-300}, [1, 0, 0]),
         ({"temperature": 0.5, "top_p": 0.79}, [0.36 / 0.45, 0.09 / 0.45, 0]),  # 0.783 is not 0.79
     ],
 )
@@ -174,6 +175,16 @@ def test_the_filters_themselves_refuse_too():
         keep_top_k(torch.zeros(1, 3), 0)
     with pytest.raises(ValueError, match="top_p must lie in 0 to 1, got -0.5"):
         keep_top_p(torch.zeros(1, 3), -0.5)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5, 1.0])
+def test_scores_that_are_no_numbers_are_refused_and_not_drawn_from(temperature):
+    for wrong in (math.nan, INF):
+        logits = torch.tensor([[1.0, 2.0, 3.0], [4.0, wrong, 5.0]])
+        with pytest.raises(ValueError, match=rf"must be finite, got {wrong}; .*weights"):
+            sample_next(logits, temperature)
+    with pytest.raises(ValueError, match="got -inf"):
+        sample_next(torch.full((1, 3), -INF), temperature)
 
 
 # Texts
