@@ -147,7 +147,16 @@ def _listening(model: nn.Module, heard: dict[str, tuple[Tensor, Tensor]]) -> Ite
 
 
 def head_weights(model: nn.Module, idx: Int[Tensor, "1 T"]) -> Float[Tensor, "L nh T T"]:
-    """The attention weights of every layer and head for one text; row = query, column = key."""
+    """The attention weights of every layer and head for one text; row = query, column = key.
+
+    Raises:
+        ValueError: idx holds several texts.
+    """
+    if len(idx) != 1:
+        raise ValueError(
+            f"idx must hold one text, (1, T), got {tuple(idx.shape)}; take them one by one: "
+            f"[head_weights(model, row[None]) for row in idx]"
+        )
     with torch.no_grad():
         return torch.stack([block.weights[0] for block in activations(model, idx).blocks])
 
