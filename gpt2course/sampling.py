@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from operator import index
 from typing import Any, Protocol, SupportsIndex, TypeVar, runtime_checkable
 
@@ -117,8 +118,8 @@ def _likeliest(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
     highest = logits.gather(-1, ids)
     if (wrong := highest[~highest.isfinite()]).numel():
         raise ValueError(
-            f"the highest logit of each row must be finite, got {wrong[0]:g}; look for weights that "
-            f"are not: [name for name, p in model.named_parameters() if not p.isfinite().all()]"
+            f"the highest logit of each row must be finite, got {wrong[0]:g}; look for weights "
+            f"that are not: [n for n, p in model.named_parameters() if not p.isfinite().all()]"
         )
     return ids
 
@@ -337,24 +338,52 @@ def stream(
 
 
 def stream_text(
-    model: Model, tokenizer: Tokenizer, prompt: str, max_new_tokens: int, **settings: Any
+    model: Model,
+    tokenizer: Tokenizer,
+    prompt: str,
+    max_new_tokens: SupportsIndex,
+    *,
+    stop: Sequence[str] = (),
+    **settings: Any,
 ) -> Iterator[str]:
     """The new text as it comes, in whole characters, up to the end of the text.
 
-    A character may be spread over several tokens; its bytes wait until they are complete.
-
     Args:
         prompt: the text to go on with; the empty one begins a text of the model's own.
+        stop: texts that end it too, such as ["\\n"]; none of them is part of what comes.
         settings: as in `stream`.
     """
-    ids = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+    if isinstance(stop, str) or "" in stop:
+        raise ValueError(
+            f'stop must be a list of texts, none of them empty, got {stop!r}; try ["\\n"]'
+        )
+    end = tokenizer.end_of_text
+    ids = stream(
+        model, tokenizer.encode(prompt) or [end], max_new_tokens, end_of_text=end, **settings
+    )
+    return _up_to(stop, _characters(tokenizer, takewhile(lambda token_id: token_id != end, ids)))
+
+
+def _characters(tokenizer: Tokenizer, ids: Iterator[int]) -> Iterator[str]:
+    """A character may be spread over several tokens; its bytes wait until they are complete."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for token_id in stream(
-        model, ids, max_new_tokens, end_of_text=tokenizer.end_of_text, **settings
-    ):
-        if token_id == tokenizer.end_of_text:
+    for token_id in ids:
+        yield decoder.decode(tokenizer.token_bytes(token_id))
+    yield decoder.decode(b"", final=True)
+
+
+def _up_to(stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces before the first of the texts `stop`; what may be the beginning of one waits."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        if found := [text.index(end) for end in stop if end in text]:
+            text = text[: min(found)]
             break
-        if text := decoder.decode(tokenizer.token_bytes(token_id)):
-            yield text
-    if rest := decoder.decode(b"", final=True):
-        yield rest
+        begun = (n for end in stop for n in range(1, len(end)) if text.endswith(end[:n]))
+        ready = len(text) - max(begun, default=0)
+        if ready:
+            yield text[:ready]
+        text = text[ready:]
+    if text:
+        yield text

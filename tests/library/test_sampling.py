@@ -405,6 +405,30 @@ def test_a_character_that_stays_incomplete_is_shown_as_replaced():
     assert "".join(pieces) == tokenizer.decode(ids[:-1]) == "ab\ufffd"
 
 
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        (["\n"], ["a", "a", "b", "☕"]),
+        (["zz", "b☕\n"], ["a", "a"]),  # b waits, and so does ☕
+        (["aab"], []),
+        (["ab"], ["a"]),  # after a, the second a may begin "ab"
+        (["☕x", "zz"], ["a", "a", "b", "☕\n", "z"]),  # what waited in vain comes after all
+        ([], ["a", "a", "b", "☕", "\n", "z"]),
+    ],
+)
+def test_streamed_text_ends_before_the_first_stop_text(stop, expected):
+    tokenizer = Tokenizer([])
+    ids = [*tokenizer.encode("aab☕\nz"), tokenizer.end_of_text]
+    pieces = stream_text(Writes(ids, 1), tokenizer, "a", 99, temperature=0, stop=stop)
+    assert list(pieces) == expected
+
+
+@pytest.mark.parametrize("stop", ["\n", [".", ""]])
+def test_a_stop_that_is_no_list_of_texts_is_refused(model, stop):
+    with pytest.raises(ValueError, match="stop must be a list of texts, none of them empty, got"):
+        stream_text(model, Tokenizer([]), "a", 9, stop=stop)
+
+
 def test_an_empty_prompt_begins_after_end_of_text():
     tokenizer = Tokenizer([])
     shown = []
