@@ -284,7 +284,34 @@ def loop_with_finally(n_query, n_key):
             continue  # noqa: B012
 
 
-@pytest.mark.parametrize("answer", [loop_forever, loop_with_bare_except, loop_with_finally])
+def loop_over_a_generator_that_swallows(n_query, n_key):
+    def ones():
+        while True:
+            try:
+                yield 1
+            except sandbox.Ended:
+                pass
+
+    while True:
+        try:
+            for _ in ones():
+                pass
+        except:  # noqa: E722
+            pass
+
+
+since_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="needs sys.monitoring")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        loop_forever,
+        loop_with_bare_except,
+        loop_with_finally,
+        pytest.param(loop_over_a_generator_that_swallows, marks=since_312),
+    ],
+)
 def test_endless_loop_is_ended_and_leaves_no_thread(answer):
     started = time.perf_counter()
     result = checks.run("causal_mask", answer, time_limit=0.5)
