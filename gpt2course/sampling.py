@@ -62,13 +62,9 @@ def keep_top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
 
 def _whole(name: str, value: Any, least: int) -> int:
     """A whole number of any type as an int; ValueError where it is none, or below `least`."""
-    try:
-        number = index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
+    if not isinstance(value, SupportsIndex) or index(value) < least:
         raise ValueError(f"{name} must be an int of at least {least}, got {value!r}")
-    return number
+    return index(value)
 
 
 @dataclass(frozen=True)
@@ -103,13 +99,6 @@ class Sampling:
             raise ValueError(f"top_p must lie above 0 and at most at 1, got {self.top_p}; try 0.9")
         if self.seed is not None and self.generator is not None:
             raise ValueError(f"generator and seed={self.seed} exclude each other; leave one out")
-
-    def on(self, device: torch.device) -> Sampling:
-        """The same with a generator on `device` in place of the seed."""
-        if self.seed is None:
-            return self
-        generator = torch.Generator(device).manual_seed(index(self.seed))
-        return replace(self, generator=generator, seed=None)
 
 
 def _likeliest(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
@@ -246,7 +235,10 @@ def _continue(
     has, and a row whose prompt is longer takes the next token from there until it is used up.
     """
     n_ctx, n_new = model.config.n_ctx, _whole("max_new_tokens", max_new_tokens, 0)
-    texts, sampling = [list(prompt) for prompt in prompts], sampling.on(device)
+    if sampling.seed is not None:
+        generator = torch.Generator(device).manual_seed(index(sampling.seed))
+        sampling = replace(sampling, generator=generator, seed=None)
+    texts = [list(prompt) for prompt in prompts]
     lengths = [len(prompt) for prompt in prompts]
     limits = [T + n_new if slide else min(T + n_new, n_ctx) for T in lengths]
     padded = [prompt + [0] * (max(lengths) - len(prompt)) for prompt in prompts]
