@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from gpt2course.model import GPT2, device_of, output_logits
-from gpt2course.sampling import Model, generate_batch
+from gpt2course.sampling import Model, generate
 from gpt2course.tokenizer import Tokenizer
 
 WORD = 8  # tokens; no word of the course's texts has as many
@@ -88,7 +88,7 @@ def _next_words(model: Model, tokenizer: Tokenizer, texts: Sequence[str]) -> lis
     for start in range(0, len(texts), TOGETHER):
         some = by_length[start : start + TOGETHER]
         rows = [prompts[i] for i in some]
-        longer = generate_batch(model, rows, WORD, temperature=0)
+        longer = generate(model, rows, WORD, temperature=0)
         for i, row in zip(some, longer, strict=True):
             words[i] = _first_word(tokenizer, row[len(prompts[i]) :])
     return words

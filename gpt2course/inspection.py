@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -135,19 +135,26 @@ def _listening(model: nn.Module, heard: dict[str, tuple[Tensor, Tensor]]) -> Ite
 
     parts = ["", ".attn", ".attn.c_attn", ".ln_2", ".mlp", ".mlp.c_fc"]
     names = ["ln_f", *(f"h.{i}{part}" for i in range(config_of(model).n_layer) for part in parts)]
-    handles = [listen(name) for name in names]
-    try:
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.enter_context(listen(name))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 # Attention ------------------------------------------------------------------------------------
 
 
 def head_weights(model: nn.Module, idx: Int[Tensor, "1 T"]) -> Float[Tensor, "L nh T T"]:
-    """The attention weights of every layer and head for one text; row = query, column = key."""
+    """The attention weights of every layer and head for one text; row = query, column = key.
+
+    Raises:
+        ValueError: idx holds several texts.
+    """
+    if len(idx) != 1:
+        raise ValueError(
+            f"idx must hold one text, (1, T), got {tuple(idx.shape)}; take them one by one: "
+            f"[head_weights(model, row[None]) for row in idx]"
+        )
     with torch.no_grad():
         return torch.stack([block.weights[0] for block in activations(model, idx).blocks])
 
@@ -203,12 +210,10 @@ def without_heads(model: nn.Module, heads: Iterable[tuple[int, int]]) -> Iterato
         c_proj = model.get_submodule(f"h.{layer}.attn.c_proj")
         return c_proj.register_forward_pre_hook(zeros)
 
-    handles = [silence(layer) for layer in silent]
-    try:
+    with ExitStack() as hooks:
+        for layer in silent:
+            hooks.enter_context(silence(layer))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @runtime_checkable

@@ -4,12 +4,15 @@ Under the causal mask no token is ever read again in the light of a later one, s
 values stay what they are. Queries are used once, and not kept.
 """
 
+from __future__ import annotations
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpt2course.attention import masked_attention
 from gpt2course.config import GPT2Config
+from gpt2course.model import config_of
 
 Past = tuple[Float[Tensor, "B nh P hs"], Float[Tensor, "B nh P hs"]]  # keys, values
 Pair = tuple[Float[Tensor, "B nh S hs"], Float[Tensor, "B nh S hs"]]
@@ -38,7 +41,7 @@ def cached_attention(
 class LayerCache:
     """One layer's keys and values, each (B, nh, n_ctx, hs), filled up to the cache's length."""
 
-    def __init__(self, cache: "KVCache", keys: Tensor, values: Tensor):
+    def __init__(self, cache: KVCache, keys: Tensor, values: Tensor):
         self._cache, self.keys, self.values = cache, keys, values
 
     def append(self, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]) -> Pair:
@@ -64,12 +67,12 @@ class LayerCache:
         if (k.shape[0], k.shape[1], k.shape[3]) != (B, nh, hs):
             raise ValueError(
                 f"the cache is for batch size {B}, {nh} heads of {hs}, got {k.shape[0]}, "
-                f"{k.shape[1]} of {k.shape[3]}; make one with KVCache(model.config, batch_size)"
+                f"{k.shape[1]} of {k.shape[3]}; make one with KVCache.for_model(model, batch_size)"
             )
         if (k.dtype, k.device) != (self.keys.dtype, self.keys.device):
             raise ValueError(
                 f"the cache holds {self.keys.dtype} on {self.keys.device}, got {k.dtype} on "
-                f"{k.device}; make it with dtype=model.dtype, device=model.device"
+                f"{k.device}; make it with KVCache.for_model(model, batch_size)"
             )
         if k.requires_grad:
             raise ValueError(
@@ -80,7 +83,7 @@ class LayerCache:
 class KVCache:
     """Memory for the keys and values of all layers, taken once.
 
-        cache = KVCache(model.config, dtype=model.dtype, device=model.device)
+        cache = KVCache.for_model(model)
         with torch.no_grad():
             logits = model(prompt, cache)       # any number of tokens ...
             logits = model(new_token, cache)    # ... on top of any past
@@ -118,6 +121,16 @@ class KVCache:
             LayerCache(self, *(torch.empty(shape, dtype=dtype, device=device) for _ in "kv"))
             for _ in range(config.n_layer)
         ]
+
+    @classmethod
+    def for_model(
+        cls, model: nn.Module, batch_size: int = 1, *, n_ctx: int | None = None
+    ) -> KVCache:
+        """A cache with the sizes, dtype and device of a model: the package's, or a learner's."""
+        weight = next(model.parameters())
+        return cls(
+            config_of(model), batch_size, n_ctx=n_ctx, dtype=weight.dtype, device=weight.device
+        )
 
     def clear(self) -> None:
         """Forget all tokens and keep the memory, for another prompt."""

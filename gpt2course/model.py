@@ -114,7 +114,7 @@ class GPT2(nn.Module):
     last, which is all that writing needs. Both take a cache (`kv_cache.KVCache`) of earlier tokens.
 
     Raises, when called:
-        TypeError: idx does not hold int64 (or int32) ids.
+        TypeError: idx does not hold int64 (or int32) ids, or the cache is none.
         ValueError: idx is not (B, T), or T is more than n_ctx.
         IndexError: an id lies outside the vocabulary (on a GPU: a failed device assertion).
     """
@@ -169,7 +169,12 @@ class GPT2(nn.Module):
             cache: keys and values of the tokens before idx; those of idx are added to it.
         """
         check_idx(idx, self.config.n_ctx)
-        start = cache.length if cache else 0
+        if not isinstance(cache, Cache | None):
+            raise TypeError(
+                f"cache must be a KVCache or None, got {type(cache).__name__}; the model takes no "
+                f"targets: next_token_loss(model(idx), targets)"
+            )
+        start = 0 if cache is None else cache.length
         if start + idx.shape[1] > self.config.n_ctx:
             raise ValueError(
                 f"the model has n_ctx={self.config.n_ctx} positions, and the cache already holds "
@@ -177,15 +182,15 @@ class GPT2(nn.Module):
                 f"the last tokens anew, which then stand at other positions"
             )
         x = embed(idx, self.wte.weight, self.wpe.weight, start)  # (B, T, C)
-        pasts = cache.layers if cache else [None] * len(self.h)
+        pasts = [None] * len(self.h) if cache is None else cache.layers
         if len(pasts) != len(self.h):
             raise ValueError(
                 f"the cache must have the model's {len(self.h)} layers, got {len(pasts)}; make it "
-                f"with KVCache(model.config)"
+                f"with KVCache.for_model(model)"
             )
         for block, past in zip(self.h, pasts, strict=True):
             x = block(x, past)
-        if cache:
+        if cache is not None:
             cache.length += idx.shape[1]
         return self.ln_f(x)
 

@@ -6,7 +6,10 @@ import codecs
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from operator import index
+from typing import Any, Protocol, SupportsIndex, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -29,9 +32,9 @@ def apply_temperature(
     return logits / temperature
 
 
-def keep_top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
+def keep_top_k(logits: Float[Tensor, "B V"], k: SupportsIndex) -> Float[Tensor, "B V"]:
     """The k highest scores of each row; the rest becomes -inf (Fan et al. 2018, section 5.4)."""
-    _check_top_k(k)
+    k = _whole("top_k", k, 1)
     if k >= logits.shape[-1]:
         return logits
     lowest_kept = logits.topk(k, dim=-1).values[..., -1:]
@@ -57,50 +60,97 @@ def keep_top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
     return logits.masked_fill(drop, -math.inf)
 
 
+def _whole(name: str, value: Any, least: int) -> int:
+    """A whole number of any type as an int; ValueError where it is none, or below `least`."""
+    if not isinstance(value, SupportsIndex) or index(value) < least:
+        raise ValueError(f"{name} must be an int of at least {least}, got {value!r}")
+    return index(value)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn: temperature, top_k and top_p, applied in this order.
+
+    Attributes:
+        temperature: 0 takes the likeliest token ("greedy"), 1 keeps the model's probabilities.
+        top_k, top_p: as in keep_top_k and keep_top_p; None keeps every token.
+        generator: makes the draws repeatable; None is torch's global one.
+        seed: of a generator that is made anew for each call that writes a text.
+
+    Raises:
+        ValueError: a setting leaves nothing to draw from, or generator and seed are both given.
+    """
+
+    temperature: float | int = 1.0
+    top_k: SupportsIndex | None = None
+    top_p: float | int | None = None
+    generator: torch.Generator | None = None
+    seed: SupportsIndex | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(
+                f"temperature must be at least 0 and finite, got {self.temperature}; 0 takes the "
+                f"likeliest token, 1 leaves the model's probabilities as they are"
+            )
+        if self.top_k is not None:
+            _whole("top_k", self.top_k, 1)
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie above 0 and at most at 1, got {self.top_p}; try 0.9")
+        if self.seed is not None and self.generator is not None:
+            raise ValueError(f"generator and seed={self.seed} exclude each other; leave one out")
+
+
+def _likeliest(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
+    """The id with the highest score in each row, which must be finite; a NaN counts as highest."""
+    ids = logits.argmax(dim=-1, keepdim=True)
+    highest = logits.gather(-1, ids)
+    if (wrong := highest[~highest.isfinite()]).numel():
+        raise ValueError(
+            f"the highest logit of each row must be finite, got {wrong[0]:g}; look for weights "
+            f"that are not: [n for n, p in model.named_parameters() if not p.isfinite().all()]"
+        )
+    return ids
+
+
+def next_scores(logits: Float[Tensor, "B V"], sampling: Sampling) -> Float[Tensor, "B V"]:
+    """The scores whose softmax is drawn from; -inf where a token is cut off."""
+    likeliest = _likeliest(logits)
+    # bfloat16 has too few digits for sums of probabilities.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if sampling.temperature == 0:
+        return torch.full_like(logits, -math.inf).scatter(-1, likeliest, 0.0)
+    # The highest score is 0, and the temperature rounds to no 0: no quotient is inf or NaN.
+    logits = logits - logits.gather(-1, likeliest)
+    smallest = torch.finfo(logits.dtype).tiny
+    logits = apply_temperature(logits, max(sampling.temperature, smallest))
+    if sampling.top_k is not None:
+        logits = keep_top_k(logits, sampling.top_k)
+    return logits if sampling.top_p is None else keep_top_p(logits, sampling.top_p)
+
+
+def next_probs(logits: Float[Tensor, "B V"], sampling: Sampling) -> Float[Tensor, "B V"]:
+    """The probability with which each token is drawn; temperature 0 gives all of it to one."""
+    return next_scores(logits, sampling).softmax(dim=-1)
+
+
 def sample_next(
     logits: Float[Tensor, "B V"],
     temperature: float | int = 1.0,
-    top_k: int | None = None,
+    top_k: SupportsIndex | None = None,
     generator: torch.Generator | None = None,
-    top_p: float | None = None,
+    *,
+    top_p: float | int | None = None,
 ) -> Int[Tensor, "B 1"]:
-    """Draw one id for each row; temperature 0 takes the likeliest ("greedy").
-
-    Args:
-        logits: scores before the softmax.
-        temperature, top_k, top_p: applied in this order; None leaves a filter out.
-        generator: makes the draws repeatable; None is torch's global one.
-    """
-    check_sampling(temperature, top_k, top_p)
-    if temperature == 0:
-        return logits.argmax(dim=-1, keepdim=True)
-    # bfloat16 has too few digits for sums of probabilities.
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    logits = logits - logits.amax(dim=-1, keepdim=True)  # so that a small temperature is no inf
-    logits = apply_temperature(logits, temperature)
-    if top_k is not None:
-        logits = keep_top_k(logits, top_k)
-    if top_p is not None:
-        logits = keep_top_p(logits, top_p)
-    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)
+    """Draw one id for each row from the scores before the softmax; `Sampling` has the settings."""
+    return _draw(logits, Sampling(temperature, top_k, top_p, generator))
 
 
-def _check_top_k(k: object) -> None:
-    if type(k) is not int or k < 1:
-        raise ValueError(f"top_k must be an int of at least 1, got {k!r}; None keeps every token")
-
-
-def check_sampling(temperature: float | int, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError where no distribution is left to draw from."""
-    if not 0 <= temperature < math.inf:
-        raise ValueError(
-            f"temperature must be at least 0 and finite, got {temperature}; 0 takes the likeliest "
-            f"token, 1 leaves the model's probabilities as they are"
-        )
-    if top_k is not None:
-        _check_top_k(top_k)
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie above 0 and at most at 1, got {top_p}; try 0.9")
+def _draw(logits: Float[Tensor, "B V"], sampling: Sampling) -> Int[Tensor, "B 1"]:
+    if sampling.temperature == 0:
+        return _likeliest(logits)
+    probs = next_probs(logits, sampling)
+    return torch.multinomial(probs, num_samples=1, generator=sampling.generator)
 
 
 # A text, token by token -------------------------------------------------------------------------
@@ -131,9 +181,7 @@ class _LogitsAfter:
         self.model, self.n_ctx = model, model.config.n_ctx
         if isinstance(model, GPT2):
             n_ctx = min(longest, self.n_ctx)
-            self.cache = KVCache(
-                model.config, batch_size, n_ctx=n_ctx, dtype=model.dtype, device=model.device
-            )
+            self.cache = KVCache.for_model(model, batch_size, n_ctx=n_ctx)
             self.is_small = count_parameters(model.config) < SMALL
 
     def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B V"]:
@@ -146,9 +194,16 @@ class _LogitsAfter:
             return self.model.next_logits(new, self.cache)
 
 
-def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int, max_new_tokens: int) -> None:
-    if type(max_new_tokens) is not int or max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must be an int of at least 0, got {max_new_tokens!r}")
+def _prompts(idx: Any, n_ctx: int) -> list[list[int]]:
+    """The ids of each prompt; TypeError or ValueError where the model can't go on with them."""
+    try:
+        rows = idx.tolist() if isinstance(idx, Tensor) else idx
+        prompts = [[index(token_id) for token_id in row] for row in rows]
+    except TypeError:
+        raise TypeError(
+            f"prompts must be token ids, a tensor (B, T) or a list of lists, got {idx!r:.60}; "
+            f"encode a text, [tokenizer.encode(text)], or give it to stream_text"
+        ) from None
     if not prompts:
         raise ValueError("prompts must hold at least one prompt, got none")
     for prompt in prompts:
@@ -162,165 +217,165 @@ def _check_prompts(prompts: Sequence[Sequence[int]], n_ctx: int, max_new_tokens:
                 f"a prompt must fit the n_ctx={n_ctx} tokens of the model, got {len(prompt)}; "
                 f"keep its end: prompt[-{n_ctx}:]"
             )
+    return prompts
 
 
 def _continue(
     model: Model,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    settings: tuple[Any, ...],
-    end_of_text: int | None,
+    prompts: list[list[int]],
+    max_new_tokens: SupportsIndex,
+    sampling: Sampling,
+    end_of_text: SupportsIndex | None,
     slide: bool,
-    device: torch.device | str,
+    device: torch.device,
 ) -> Iterator[list[list[int]]]:
     """The texts so far, after every step; each text ends by its own rule.
 
-    `settings` are sample_next's. All rows stand at the same position: reading begins with as many
-    tokens as the shortest prompt has, and a row whose prompt is longer takes the next token from
-    there until it is used up.
+    All rows stand at the same position: reading begins with as many tokens as the shortest prompt
+    has, and a row whose prompt is longer takes the next token from there until it is used up.
     """
-    n_ctx = model.config.n_ctx
-    _check_prompts(prompts, n_ctx, max_new_tokens)
+    n_ctx, n_new = model.config.n_ctx, _whole("max_new_tokens", max_new_tokens, 0)
+    if sampling.seed is not None:
+        generator = torch.Generator(device).manual_seed(index(sampling.seed))
+        sampling = replace(sampling, generator=generator, seed=None)
     texts = [list(prompt) for prompt in prompts]
-    limits = [len(text) + max_new_tokens for text in texts]
-    if not slide:
-        limits = [min(limit, n_ctx) for limit in limits]
-    B, longest_prompt = len(texts), max(map(len, texts))
-    rows = [text + [-1] * (longest_prompt - len(text)) for text in texts]
-    given = torch.tensor(rows, device=device)  # (B, longest prompt); -1 is to be written
-    idx = given[:, : min(map(len, texts))]
-    logits_after = _LogitsAfter(model, B, max(limits))
-    open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
+    lengths = [len(prompt) for prompt in prompts]
+    limits = [T + n_new if slide else min(T + n_new, n_ctx) for T in lengths]
+    padded = [prompt + [0] * (max(lengths) - len(prompt)) for prompt in prompts]
+    given = torch.tensor(padded, device=device)  # (B, longest prompt)
+    ends = torch.tensor(lengths, device=device)[:, None]  # (B, 1)
+    idx = given[:, : min(lengths)]
+    logits_after = _LogitsAfter(model, len(texts), max(limits))
+    open_rows = {row for row, T in enumerate(lengths) if T < limits[row]}
     while open_rows:
+        position = idx.shape[1]
         with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
-            drawn = sample_next(logits_after(idx), *settings)  # (B, 1)
-        if (position := idx.shape[1]) < longest_prompt:
-            column = given[:, position : position + 1]
-            drawn = torch.where(column < 0, drawn, column)
-        idx = torch.cat([idx, drawn], dim=1)
-        ids, position = drawn[:, 0].tolist(), position + 1
-        for row in [row for row in open_rows if len(prompts[row]) < position]:
+            new = _draw(logits_after(idx), sampling)  # (B, 1)
+        if position < given.shape[1]:
+            new = torch.where(position < ends, given[:, position : position + 1], new)
+        idx = torch.cat([idx, new], dim=1)
+        ids = new[:, 0].tolist()
+        for row in [row for row in open_rows if lengths[row] <= position]:
             texts[row].append(ids[row])
             if len(texts[row]) == limits[row] or ids[row] == end_of_text:
                 open_rows.remove(row)
         yield texts
 
 
-def generate_batch(
-    model: Model,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    temperature: float | int = 1.0,
-    top_k: int | None = None,
-    generator: torch.Generator | None = None,
-    *,
-    top_p: float | None = None,
-    end_of_text: int | None = None,
-    slide: bool = True,
-    device: str | torch.device | None = None,
-) -> list[list[int]]:
-    """Continue prompts of any lengths together; each row is its prompt and what was written.
-
-    Args:
-        model: the package's GPT2, or anything with `model(idx) -> logits` and `model.config.n_ctx`
-            (which is then called with all tokens at every step).
-        prompts: ids of at least one token and at most n_ctx, for each row.
-        temperature, top_k, generator, top_p: as in `sample_next`. The draws of a row depend on the
-            rows beside it, as they share the generator.
-        end_of_text: a row ends with this id, which is kept; None writes on.
-        slide: where a text fills the context, whether the model goes on with its last n_ctx
-            tokens in view (each token then costs a whole pass), or the row ends.
-        device: where `model` works; known of an nn.Module, by its parameters.
-
-    Raises:
-        ValueError: no prompt, or one that is empty or longer than n_ctx, or a sampling setting
-            out of its range.
-    """
-    check_sampling(temperature, top_k, top_p)
-    settings = temperature, top_k, generator, top_p
-    device = device or device_of(model)
-    texts = [list(prompt) for prompt in prompts]
-    steps = _continue(model, prompts, max_new_tokens, settings, end_of_text, slide, device)
-    for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
-        texts = step
-    return texts
+Prompts = TypeVar("Prompts", Tensor, list[list[int]])
 
 
 def generate(
     model: Model,
-    idx: Int[Tensor, "B T"],
-    max_new_tokens: int,
+    idx: Prompts,
+    max_new_tokens: SupportsIndex,
     temperature: float | int = 1.0,
-    top_k: int | None = None,
+    top_k: SupportsIndex | None = None,
     generator: torch.Generator | None = None,
     *,
-    top_p: float | None = None,
-    end_of_text: int | None = None,
+    top_p: float | int | None = None,
+    seed: SupportsIndex | None = None,
+    end_of_text: SupportsIndex | None = None,
     slide: bool = True,
-) -> Int[Tensor, "B S"]:
-    """Continue prompts of one length: the prompt, then max_new_tokens ids that were drawn.
+) -> Prompts:
+    """Continue prompts together: each row is its prompt, then max_new_tokens ids that were drawn.
 
-    `generate_batch` says what the arguments do. Where all rows end early there are fewer new ids;
-    where some do, these are filled up with end_of_text.
+    Args:
+        model: the package's GPT2, or anything with `model(idx) -> logits` and `model.config.n_ctx`
+            (which is then called with all tokens at every step).
+        idx: prompts of 1 to n_ctx ids: a tensor (B, T), or lists of any lengths.
+        temperature, top_k, generator, top_p, seed: as in `Sampling`. The draws of a row depend on
+            the rows beside it, as they share the generator.
+        end_of_text: a row ends with this id, which is kept; None writes on.
+        slide: where a text fills the context, whether the model goes on with its last n_ctx
+            tokens in view (each token then costs a whole pass), or the row ends.
+
+    Returns:
+        A tensor (B, S) for a tensor, in which rows that ended early are filled up with
+        end_of_text; a list of lists for lists.
+
+    Raises:
+        TypeError: the prompts are no token ids.
+        ValueError: there is no prompt, or one is empty or longer than n_ctx, or a setting is out
+            of its range.
     """
-    texts = generate_batch(
-        model,
-        idx.tolist(),
-        max_new_tokens,
-        temperature,
-        top_k,
-        generator,
-        top_p=top_p,
-        end_of_text=end_of_text,
-        slide=slide,
-        device=idx.device,
-    )
-    longest = max(map(len, texts))
-    filler = [] if end_of_text is None else [end_of_text]  # without it no row ends before another
-    rows = [text + filler * (longest - len(text)) for text in texts]
-    return torch.tensor(rows, device=idx.device)
+    sampling = Sampling(temperature, top_k, top_p, generator, seed)
+    texts = prompts = _prompts(idx, model.config.n_ctx)
+    device = idx.device if isinstance(idx, Tensor) else device_of(model)
+    steps = _continue(model, prompts, max_new_tokens, sampling, end_of_text, slide, device)
+    for step in tqdm(steps, total=max_new_tokens, unit="token", delay=2, leave=False):
+        texts = step
+    if not isinstance(idx, Tensor):
+        return texts
+    longest = max(map(len, texts))  # without end_of_text all are as long
+    rows = [text + [end_of_text] * (longest - len(text)) for text in texts]
+    return torch.tensor(rows, device=device)
 
 
 def stream(
     model: Model,
     prompt: Sequence[int],
-    max_new_tokens: int,
-    temperature: float | int = 1.0,
-    top_k: int | None = None,
-    generator: torch.Generator | None = None,
+    max_new_tokens: SupportsIndex,
     *,
-    top_p: float | None = None,
-    end_of_text: int | None = None,
+    end_of_text: SupportsIndex | None = None,
     slide: bool = True,
+    **settings: Any,
 ) -> Iterator[int]:
-    """The new ids of one text as they come; arguments as in `generate_batch`."""
-    check_sampling(temperature, top_k, top_p)  # at once, and not when the first id is asked for
-    settings = temperature, top_k, generator, top_p
-    steps = _continue(
-        model, [prompt], max_new_tokens, settings, end_of_text, slide, device_of(model)
-    )
+    """The new ids of one text as they come; arguments as in `generate`."""
+    sampling = Sampling(**settings)  # at once, and not when the first id is asked for
+    prompts = _prompts([prompt], model.config.n_ctx)
+    device = device_of(model)
+    steps = _continue(model, prompts, max_new_tokens, sampling, end_of_text, slide, device)
     return (texts[0][-1] for texts in steps)
 
 
 def stream_text(
-    model: Model, tokenizer: Tokenizer, prompt: str, max_new_tokens: int, **settings: Any
+    model: Model,
+    tokenizer: Tokenizer,
+    prompt: str,
+    max_new_tokens: SupportsIndex,
+    *,
+    stop: Sequence[str] = (),
+    **settings: Any,
 ) -> Iterator[str]:
     """The new text as it comes, in whole characters, up to the end of the text.
 
-    A character may be spread over several tokens; its bytes wait until they are complete.
-
     Args:
         prompt: the text to go on with; the empty one begins a text of the model's own.
+        stop: texts that end it too, such as ["\\n"]; none of them is part of what comes.
         settings: as in `stream`.
     """
-    ids = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+    if isinstance(stop, str) or "" in stop:
+        raise ValueError(
+            f'stop must be a list of texts, none of them empty, got {stop!r}; try ["\\n"]'
+        )
+    end = tokenizer.end_of_text
+    ids = stream(
+        model, tokenizer.encode(prompt) or [end], max_new_tokens, end_of_text=end, **settings
+    )
+    return _up_to(stop, _characters(tokenizer, takewhile(lambda token_id: token_id != end, ids)))
+
+
+def _characters(tokenizer: Tokenizer, ids: Iterator[int]) -> Iterator[str]:
+    """A character may be spread over several tokens; its bytes wait until they are complete."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for token_id in stream(
-        model, ids, max_new_tokens, end_of_text=tokenizer.end_of_text, **settings
-    ):
-        if token_id == tokenizer.end_of_text:
+    for token_id in ids:
+        yield decoder.decode(tokenizer.token_bytes(token_id))
+    yield decoder.decode(b"", final=True)
+
+
+def _up_to(stop: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces before the first of the texts `stop`; what may be the beginning of one waits."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        if found := [text.index(end) for end in stop if end in text]:
+            text = text[: min(found)]
             break
-        if text := decoder.decode(tokenizer.token_bytes(token_id)):
-            yield text
-    if rest := decoder.decode(b"", final=True):
-        yield rest
+        begun = (n for end in stop for n in range(1, len(end)) if text.endswith(end[:n]))
+        ready = len(text) - max(begun, default=0)
+        if ready:
+            yield text[:ready]
+        text = text[ready:]
+    if text:
+        yield text

@@ -282,14 +282,15 @@ assert fitting > 0.98
 print(f"{len(known):,} patterns; of {len(unread):,} unread sentences {fitting:.1%} fit")
 
 # %% [markdown]
-# Now thirty stories of the model, and some of the sentences that do not fit. (`generate_batch` of the
-# package writes the stories side by side, which is quicker than one after the other. As one in a hundred
-# unread sentences does not fit either, one or another of them may be right and rare.)
+# Now thirty stories of the model, and some of the sentences that do not fit. (The package's
+# `generate` takes lists of ids too, and writes the stories side by side, which is quicker than one after the
+# other. As one in a hundred unread sentences does not fit either, one or another of them may be right and
+# rare.)
 
 # %%
 dice.manual_seed(6)
 settings = {"generator": dice, "end_of_text": end}
-thirty = sampling.generate_batch(trained, [[end]] * 30, n_ctx - 1, **settings)
+thirty = sampling.generate(trained, [[end]] * 30, n_ctx - 1, **settings)
 all_sentences = [sentence for ids in thirty for sentence in sentences_of(tokenizer.decode(ids))]
 wrong = [sentence for sentence in all_sentences if not fits(sentence, known)]
 print(f"{len(wrong)} of {len(all_sentences)} sentences do not fit, among them:")
@@ -791,7 +792,7 @@ bars("", k=10)
 
 # %% [markdown]
 # Two rules can end a text: **the model draws the end**, or **the context is full** (1024 tokens in GPT-2,
-# 128 here). The package's `generate_batch` knows both: `end_of_text` is the id that ends a text, and
+# 128 here). The package's `generate` knows both: `end_of_text` is the id that ends a text, and
 # `slide=False` says that a full context ends it too. With `slide=True` the window moves on instead, as in
 # your `generate`. Twelve texts, each begun with the first 80 tokens of a long story, and at most 100 more.
 # What will be the largest length in the first line?
@@ -800,7 +801,7 @@ bars("", k=10)
 long_stories = [ids_of(story) for story in stories if len(ids_of(story)) > 100][:12]
 for slide in (False, True):
     dice.manual_seed(7)
-    twelve = sampling.generate_batch(
+    twelve = sampling.generate(
         trained, [ids[:80] for ids in long_stories], 100, top_k=40, generator=dice,
         end_of_text=end, slide=slide,
     )
@@ -830,7 +831,7 @@ ways = {
 results = {"unread stories": judged(stories[:40], known)}
 for name, way in ways.items():
     dice.manual_seed(9)
-    forty = sampling.generate_batch(trained, [[end]] * 40, n_ctx - 1, **settings, **way)
+    forty = sampling.generate(trained, [[end]] * 40, n_ctx - 1, **settings, **way)
     results[name] = judged([tokenizer.decode(ids) for ids in forty], known)
 assert results["temperature 0"][1] < 0.2 and results["temperature 2"][0] < 0.5
 assert min(*results["temperature 0.7"], *results["top_p = 0.9"]) > 0.9

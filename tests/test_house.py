@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import gpt2course
+
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(
     r"^```\n(.*?)^```$", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
@@ -76,6 +78,8 @@ def imports(source: str, package: str) -> list[str]:
 @cache
 def imports_of(module: str) -> list[str]:
     path = FILES[module]
+    if module == "gpt2course":  # hands on names of any room, and imports none of them by itself
+        return []
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     return imports(path.read_text("utf-8"), package)
 
@@ -184,6 +188,23 @@ def test_importing_stays_light(statement, unwanted):
     code = f"import sys; {statement}; print({unwanted!r} in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_the_package_hands_on_its_names_without_importing_anything_by_itself():
+    code = """if True:
+        import sys, gpt2course
+        loaded = [name for name in sys.modules if name.startswith("gpt2course.")]
+        assert not loaded, loaded
+        from gpt2course import GPT2Config
+        assert "torch" not in sys.modules
+        for name in gpt2course.__all__:
+            assert name in dir(gpt2course)
+            assert getattr(gpt2course, name).__name__ == name
+        assert not hasattr(gpt2course, "GPT3")"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    tree = ast.parse(FILES["gpt2course"].read_text("utf-8"))
+    typed = {alias.asname for node in ast.walk(tree) for alias in getattr(node, "names", ())}
+    assert typed - {None} == set(gpt2course.__all__)
 
 
 def test_every_shape_in_the_library_is_checked_in_the_tests():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import cache
+from threading import current_thread, main_thread
 from typing import Any
 
 import torch
@@ -46,6 +47,8 @@ def attempt(exercise: Exercise, answer: Answer, case: Case) -> Outcome:
             value = _slope(value, moved)
         value = _as_it_is_now(value)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise  # the stop button, and nothing that the answer did: it runs in another thread
         return Outcome(error=error)
     changed = [
         name

@@ -13,11 +13,11 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 import numpy as np
 import psutil
@@ -28,6 +28,8 @@ MEMORY_LIMIT = 2**30  # bytes that the kernel may grow by meanwhile
 PACKAGE = str(Path(__file__).parents[1])
 GRACE = 2.0  # seconds in which code that catches everything is asked again to end
 PRINTS_KEPT = 2_000  # characters
+MONITORED = hasattr(sys, "monitoring")  # since Python 3.12
+TOOL = 4  # sys.monitoring's id; 0, 1, 2 and 5 are for debuggers, coverage, profilers, optimizers
 
 
 class Ended(BaseException):
@@ -88,7 +90,8 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
 
 
 def _quietly(work: Callable[[], None]) -> None:
-    sys.settrace(lambda *event: None)  # so that _end can watch frames that already run
+    if not MONITORED:
+        sys.settrace(lambda *event: None)  # so that _insisting can watch frames that already run
     torch.set_num_threads(1)
     try:
         work()
@@ -104,21 +107,49 @@ def _end(thread: threading.Thread) -> None:
     """Raise Ended in the thread; after that, raise it also inside whatever swallows it."""
     give_up = time.perf_counter() + GRACE
     raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    while thread.is_alive() and time.perf_counter() < give_up:
-        raise_in_thread(ctypes.c_ulong(thread.ident), ctypes.py_object(Ended))
-        thread.join(0.05)
-        frame = sys._current_frames().get(thread.ident)
-        while frame is not None:
-            if not frame.f_code.co_filename.startswith(PACKAGE):
-                frame.f_trace, frame.f_trace_opcodes = _insist, True
-            frame = frame.f_back
+    with _monitoring(thread) if MONITORED else nullcontext(_trace) as insist:
+        while thread.is_alive() and time.perf_counter() < give_up:
+            raise_in_thread(ctypes.c_ulong(thread.ident), ctypes.py_object(Ended))
+            thread.join(0.05)
+            frame = sys._current_frames().get(thread.ident)
+            while frame is not None and frame.f_code is not _quietly.__code__:
+                if not frame.f_code.co_filename.startswith(PACKAGE):
+                    insist(frame)
+                frame = frame.f_back
 
 
-def _insist(frame: FrameType, event: str, arg: object) -> Callable:
-    """A trace function: where an `except` has caught Ended, raise it once more."""
-    if sys.exc_info()[0] is Ended:
-        raise Ended
-    return _insist
+def _trace(frame: FrameType) -> None:
+    """Where an `except` of this frame has caught Ended, raise it once more."""
+
+    def insist(frame: FrameType, event: str, arg: object) -> Callable:
+        if sys.exc_info()[0] is Ended:
+            raise Ended
+        return insist
+
+    frame.f_trace, frame.f_trace_opcodes = insist, True
+
+
+@contextmanager
+def _monitoring(thread: threading.Thread) -> Iterator[Callable[[FrameType], None]]:
+    """Gives what lets every further instruction of a frame raise Ended, in this thread alone."""
+    monitoring, codes = sys.monitoring, set()
+
+    def insist(code: CodeType, offset: int) -> None:
+        if threading.get_ident() == thread.ident:
+            raise Ended
+
+    def watch(frame: FrameType) -> None:
+        codes.add(frame.f_code)
+        monitoring.set_local_events(TOOL, frame.f_code, monitoring.events.INSTRUCTION)
+
+    monitoring.use_tool_id(TOOL, __name__)
+    monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, insist)
+    try:
+        yield watch
+    finally:
+        for code in codes:
+            monitoring.set_local_events(TOOL, code, monitoring.events.NO_EVENTS)
+        monitoring.free_tool_id(TOOL)
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO
 from gpt2course.drawing.tables import table
 from gpt2course.drawing.tokens import boxes, piece_text
-from gpt2course.sampling import apply_temperature, keep_top_k, keep_top_p
+from gpt2course.sampling import Sampling, next_scores
 
 BAR = 260  # pixels of a bar that stands for 100 %
 SHOWN = 128  # tokens of a long text that are drawn, the last ones
@@ -44,16 +44,11 @@ def drawn_with(
 ) -> tuple[Float[Tensor, " V"], Bool[Tensor, " V"]]:  # fmt: skip
     """The probability that every token is drawn with, and which tokens may be drawn.
 
-    Temperature, top_k, top_p, in this order, as `sample_next` has them; temperature 0 is certain.
-    What a small temperature rounds to 0 is not cut off by that.
+    What a small temperature rounds to 0 is not cut off by that. top_p 0 keeps one token.
     """
-    if temperature == 0:
-        kept = torch.zeros_like(logits, dtype=torch.bool).index_fill(0, logits.argmax(), True)
-        return kept.to(logits.dtype), kept
-    scores = apply_temperature((logits - logits.max())[None], temperature)
-    kept = scores if top_k is None else keep_top_k(scores, top_k)
-    kept = keep_top_p(kept, top_p) if top_p < 1 else kept
-    return kept[0].softmax(dim=-1), (kept == scores)[0]
+    sampling = Sampling(temperature, top_k, max(top_p, 1e-9))
+    scores = next_scores(logits[None], sampling)[0]
+    return scores.softmax(dim=-1), scores > -math.inf
 
 
 def percent(prob: float) -> str:

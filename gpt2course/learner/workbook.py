@@ -114,7 +114,10 @@ def kept_names() -> list[str]:
 
 def _usable(name: str, raw: bytes, path: Path, report: Callable[[str], None]) -> Any | None:
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # some editors write a byte-order mark
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")  # and others the characters of Western Europe as a byte each
+    try:
         compile(text, str(path), "exec")
     except (ValueError, SyntaxError) as error:
         return _set_aside(path, f"is not readable Python ({error})", report)

@@ -21,7 +21,7 @@ from gpt2course.evaluation import Evaluation, probe_accuracy, token_nll, top_k_a
 from gpt2course.files import write_whole
 from gpt2course.inspection import find, head_weights, mean_attention
 from gpt2course.model import GPT2, count_parameters
-from gpt2course.sampling import generate_batch
+from gpt2course.sampling import generate
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training import History, Settings
 from gpt2course.training.text_data import TextData
@@ -104,7 +104,7 @@ def own_texts(model: GPT2, tokenizer: Tokenizer, n: int, seed: int = 0) -> list[
     """n texts that the model writes from nothing, without what follows their end."""
     generator = torch.Generator(model.device).manual_seed(seed)
     prompts = [[tokenizer.end_of_text]] * n
-    rows = generate_batch(model, prompts, SAMPLE_TOKENS, generator=generator, **SAMPLING)
+    rows = generate(model, prompts, SAMPLE_TOKENS, generator=generator, **SAMPLING)
     texts = []
     for row in rows:
         ids = list(row)[1:]

@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import torch
 
 from gpt2course import checks
 from gpt2course.checks import engine, sandbox
-from gpt2course.checks.attempt import expected_outcomes
+from gpt2course.checks.attempt import attempt, expected_outcomes
 from gpt2course.checks.card import Card
 from gpt2course.checks.compare import difference
 from gpt2course.checks.sandbox import run_limited
@@ -285,7 +286,34 @@ def loop_with_finally(n_query, n_key):
             continue  # noqa: B012
 
 
-@pytest.mark.parametrize("answer", [loop_forever, loop_with_bare_except, loop_with_finally])
+def loop_over_a_generator_that_swallows(n_query, n_key):
+    def ones():
+        while True:
+            try:
+                yield 1
+            except sandbox.Ended:
+                pass
+
+    while True:
+        try:
+            for _ in ones():
+                pass
+        except:  # noqa: E722
+            pass
+
+
+since_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="needs sys.monitoring")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        loop_forever,
+        loop_with_bare_except,
+        loop_with_finally,
+        pytest.param(loop_over_a_generator_that_swallows, marks=since_312),
+    ],
+)
 def test_endless_loop_is_ended_and_leaves_no_thread(answer):
     started = time.perf_counter()
     result = checks.run("causal_mask", answer, time_limit=0.5)
@@ -363,6 +391,16 @@ def test_interrupt_of_the_kernel_ends_the_answer_and_goes_on_to_the_notebook(mon
     with pytest.raises(KeyboardInterrupt):
         run_limited(work)
     assert ended == [True]
+
+
+def test_interrupt_while_the_references_or_the_known_mistakes_run_is_no_outcome_of_theirs():
+    exercise = engine.find("causal_mask")
+
+    def interrupted(n_query, n_key):
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(exercise, interrupted, exercise.cases[0])
 
 
 def test_a_check_leaves_no_trace_in_a_known_mistake_with_a_mutable_default():

@@ -203,6 +203,18 @@ def test_failing_answer_never_replaces_a_pass(cells, capsys):
     assert "Until yours passes" in said and "is still kept for later lessons" in said
 
 
+@pytest.mark.parametrize(
+    ("encoding", "comment"),
+    [("utf-8-sig", ""), ("utf-8-sig", "# größer\n"), ("latin-1", "# größer\n")],
+)
+def test_a_file_as_other_editors_save_it_is_the_learners(cells, encoding, comment):
+    path = cells.run(RIGHT).keep("causal_mask").path
+    path.write_bytes((path.read_text("utf-8") + comment).encode(encoding))
+    answer, said = reported("causal_mask")
+    assert answer(2, 3).tolist() == [[True, True, False], [True, True, True]]
+    assert not said and path.exists()
+
+
 def test_damaged_file_is_set_aside_and_reported_not_deleted(cells):
     path = cells.run(RIGHT).keep("causal_mask").path
     damaged = path.read_bytes()[:-10]

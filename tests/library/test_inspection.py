@@ -1,5 +1,7 @@
 """Activations: every number on the way, the same that the model computes without being watched."""
 
+from inspect import unwrap
+
 import pytest
 import torch
 from torch import nn
@@ -103,6 +105,11 @@ def test_head_weights_are_those_of_every_layer_and_head(model, idx):
     assert weights.shape == (3, 3, T, T) and not weights.requires_grad
     for layer, seen in enumerate(activations(model, idx).blocks):
         assert_close(weights[layer], seen.weights[0])
+
+
+def test_head_weights_of_several_texts_are_refused(model, idx):
+    with pytest.raises(ValueError, match=r"one text, \(1, T\), got \(2, 7\); take them one by one"):
+        unwrap(head_weights)(model, idx)
 
 
 def test_a_head_that_looks_back_scores_one_and_the_others_by_what_they_give():

@@ -29,7 +29,7 @@ def random_idx(T, seed=0):
 
 
 def cache_for(model, **kwargs):
-    return KVCache(model.config, B, dtype=model.dtype, **kwargs)
+    return KVCache.for_model(model, B, **kwargs)
 
 
 # The two functions of the lesson
@@ -132,6 +132,17 @@ def test_a_full_context_is_told_in_terms_of_the_cache():
     model(idx, cache)
     with pytest.raises(ValueError, match=r"already holds 70 tokens, so 1 more .* cache.clear\(\)"):
         model(idx[:, :1], cache)
+
+
+@torch.no_grad()
+def test_a_cache_for_a_model_has_its_sizes_dtype_and_device():
+    for dtype in (torch.float64, torch.bfloat16):
+        cache = KVCache.for_model(random_model(dtype), B, n_ctx=9)
+        layer = cache.layers[0]
+        assert layer.keys.shape == layer.values.shape == (B, 3, 9, 5)
+        assert (len(cache.layers), layer.keys.dtype) == (3, dtype)
+    assert KVCache.for_model(random_model()).layers[0].keys.shape == (1, 3, 70, 5)
+    assert KVCache.for_model(random_model().to("meta")).layers[0].keys.is_meta
 
 
 # What it refuses

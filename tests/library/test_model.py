@@ -337,6 +337,12 @@ def test_what_is_no_tensor_of_ids_is_refused(idx, kind):
     assert refuses(idx, TypeError, rf"int64 token ids, got {kind}; try torch.tensor\(\[ids\]\)")
 
 
+@pytest.mark.parametrize("targets", [torch.zeros(1, 1), torch.ones(1, 2)])
+def test_targets_are_not_taken_for_a_cache(targets):
+    with pytest.raises(TypeError, match=r"must be a KVCache or None, got Tensor; .* no targets"):
+        unwrap(GPT2.hidden)(GPT2(SMALL), torch.tensor([[5, 6]]), targets.long())
+
+
 @pytest.mark.parametrize("shape", [(), (4,), (1, 2, 3)])
 def test_ids_that_are_no_batch_are_refused_with_a_remedy(shape):
     idx = torch.zeros(shape, dtype=torch.int64)

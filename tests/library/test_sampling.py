@@ -3,6 +3,7 @@
 import math
 from inspect import unwrap
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,12 +13,12 @@ from gpt2course import sampling
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.sampling import (
+    Sampling,
     apply_temperature,
-    check_sampling,
     generate,
-    generate_batch,
     keep_top_k,
     keep_top_p,
+    next_probs,
     sample_next,
     stream,
     stream_text,
@@ -116,11 +117,13 @@ def test_frequencies_are_the_probabilities():
         ({"temperature": 0}, [1, 0, 0]),
         ({"temperature": 0.01}, [1, 0, 0]),
         ({"temperature": 1e-30}, [1, 0, 0]),
+        ({"temperature": 1e-300}, [1, 0, 0]),
         ({"temperature": 0.5, "top_p": 0.79}, [0.36 / 0.45, 0.09 / 0.45, 0]),  # 0.783 is not 0.79
     ],
 )
 def test_settings_change_the_distribution_as_they_say(settings, probs):
     logits = torch.tensor([0.6, 0.3, 0.1]).log().expand(20_000, 3)
+    assert_close(next_probs(logits[:1], Sampling(**settings)), torch.tensor([probs]).float())
     drawn = sample_next(logits, generator=seeded(), **settings)
     share = drawn.flatten().bincount(minlength=3) / 20_000
     assert_close(share, torch.tensor(probs).float(), rtol=0, atol=0.02)
@@ -162,7 +165,7 @@ def test_settings_that_leave_nothing_to_draw_are_refused(settings, message, mode
     with pytest.raises(ValueError, match=message):
         stream(model, [1], 3, **settings)  # at once, and not when the first token is asked for
     with pytest.raises(ValueError, match=message):
-        generate_batch(model, [[1]], 3, **settings)
+        generate(model, [[1]], 3, **settings)
 
 
 def test_the_filters_themselves_refuse_too():
@@ -172,6 +175,16 @@ def test_the_filters_themselves_refuse_too():
         keep_top_k(torch.zeros(1, 3), 0)
     with pytest.raises(ValueError, match="top_p must lie in 0 to 1, got -0.5"):
         keep_top_p(torch.zeros(1, 3), -0.5)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5, 1.0])
+def test_scores_that_are_no_numbers_are_refused_and_not_drawn_from(temperature):
+    for wrong in (math.nan, INF):
+        logits = torch.tensor([[1.0, 2.0, 3.0], [4.0, wrong, 5.0]])
+        with pytest.raises(ValueError, match=rf"must be finite, got {wrong}; .*weights"):
+            sample_next(logits, temperature)
+    with pytest.raises(ValueError, match="got -inf"):
+        sample_next(torch.full((1, 3), -INF), temperature)
 
 
 # Texts
@@ -185,7 +198,7 @@ def test_greedy_text_follows_the_definition_past_the_end_of_the_context(model):
 
 def test_prompts_of_different_lengths_are_each_continued_as_if_alone(model):
     prompts = [[1, 2, 3, 4, 5, 6], [9], [60, 0], list(range(11))]
-    texts = generate_batch(model, prompts, 17, temperature=0)
+    texts = generate(model, prompts, 17, temperature=0)
     assert texts == [greedily(model, prompt, 17) for prompt in prompts]
     assert prompts[1] == [9]
 
@@ -229,7 +242,7 @@ def test_samples_follow_the_models_own_distribution(model):
 def test_end_of_text_ends_a_row_and_is_kept(model):
     texts = [greedily(model, [i], 9) for i in range(20)]
     end = texts[0][4]
-    found = generate_batch(model, [[i] for i in range(20)], 9, temperature=0, end_of_text=end)
+    found = generate(model, [[i] for i in range(20)], 9, temperature=0, end_of_text=end)
     for text, expected in zip(found, texts, strict=True):
         rest = expected[1:]
         stop = rest.index(end) + 2 if end in rest else len(expected)
@@ -238,7 +251,7 @@ def test_end_of_text_ends_a_row_and_is_kept(model):
 
 
 def test_end_of_text_in_the_prompt_does_not_end_it(model):
-    text = generate_batch(model, [[7, 7, 3]], 4, temperature=0, end_of_text=7)[0]
+    text = generate(model, [[7, 7, 3]], 4, temperature=0, end_of_text=7)[0]
     assert len(text) > 3
 
 
@@ -253,10 +266,10 @@ def test_rows_that_end_early_are_filled_up(model):
 
 
 def test_without_sliding_a_text_ends_where_the_context_is_full(model):
-    texts = generate_batch(model, [[1, 2, 3], [4]], 50, temperature=0, slide=False)
+    texts = generate(model, [[1, 2, 3], [4]], 50, temperature=0, slide=False)
     assert [len(text) for text in texts] == [11, 11]
     assert texts == [greedily(model, [1, 2, 3], 8), greedily(model, [4], 10)]
-    full = generate_batch(model, [list(range(11))], 5, slide=False)
+    full = generate(model, [list(range(11))], 5, slide=False)
     assert full == [list(range(11))]
 
 
@@ -270,6 +283,20 @@ def test_the_same_seed_writes_the_same_text(model):
         generate(model, torch.tensor([[1]]), 20, generator=seeded(seed)) for seed in (5, 5, 6)
     )
     assert torch.equal(one, same) and not torch.equal(one, other)
+    assert torch.equal(generate(model, torch.tensor([[1]]), 20, seed=5), one)
+    assert [1, *stream(model, [1], 20, seed=5)] == one[0].tolist()
+    with pytest.raises(ValueError, match="generator and seed=5 exclude each other"):
+        generate(model, torch.tensor([[1]]), 20, seed=5, generator=seeded(5))
+
+
+def test_what_no_lesson_teaches_is_given_by_name(model):
+    logits = torch.zeros(1, 3)
+    assert sample_next(logits, 1.0, 1, seeded()).shape == (1, 1)  # as lesson 11 calls it
+    assert generate(model, torch.tensor([[1]]), 2, 1.0, 40, seeded()).shape == (1, 3)
+    with pytest.raises(TypeError, match="positional"):
+        unwrap(sample_next)(logits, 1.0, 1, seeded(), 0.9)
+    with pytest.raises(TypeError, match="positional"):
+        unwrap(generate)(model, torch.tensor([[1]]), 2, 1.0, 40, seeded(), 0.9)
 
 
 def test_generation_leaves_gradients_switched_as_they_were(model):
@@ -288,24 +315,51 @@ def test_generation_leaves_gradients_switched_as_they_were(model):
 )
 def test_prompts_that_can_not_be_continued_are_refused(model, prompts, message):
     with pytest.raises(ValueError, match=message):
-        generate_batch(model, prompts, 3)
+        generate(model, prompts, 3)
+
+
+@pytest.mark.parametrize("idx", ["Mina", ["Mina"], [1, 2], torch.tensor([1, 2]), torch.ones(1, 2)])
+def test_a_text_or_a_single_row_is_refused_with_a_remedy(model, idx):
+    with pytest.raises(TypeError, match=r"token ids, .* got .*encode a text, .* to stream_text"):
+        unwrap(generate)(model, idx, 3)
+
+
+def test_an_id_below_zero_is_no_id(model):
+    for prompts in ([[5], [5, -1, 6]], [[5, -1, 6]]):
+        with pytest.raises(IndexError, match="token ids must lie in 0 to 60, got -1"):
+            generate(model, prompts, 3)
+
+
+def test_prompts_may_be_tensors_and_arrays_of_ids(model):
+    expected = generate(model, [[1, 2], [3]], 4, temperature=0)
+    for kind in (torch.tensor, np.array):
+        prompts = [kind([1, 2]), kind([3])]
+        assert unwrap(generate)(model, prompts, 4, temperature=0) == expected
+    assert list(unwrap(stream)(model, torch.tensor([3]), 4, temperature=0)) == expected[1][1:]
 
 
 def test_a_number_of_tokens_below_zero_is_refused(model):
     with pytest.raises(ValueError, match="max_new_tokens must be an int of at least 0, got -1"):
-        generate_batch(model, [[1]], -1)
+        generate(model, [[1]], -1)
 
 
 def test_numbers_of_another_type_are_refused_also_where_types_are_not_checked():
     with pytest.raises(ValueError, match="top_k must be an int of at least 1, got 2.0"):
-        unwrap(check_sampling)(1.0, 2.0, None)
+        unwrap(keep_top_k)(torch.zeros(1, 3), 2.0)
     with pytest.raises(ValueError, match="max_new_tokens must be an int of at least 0, got 2.5"):
-        unwrap(sampling._check_prompts)([[1]], 11, 2.5)
+        unwrap(sampling._whole)("max_new_tokens", 2.5, 0)
+
+
+def test_numpys_whole_numbers_are_as_good_as_pythons(model):
+    settings = {"top_k": np.int64(5), "seed": np.int64(3), "end_of_text": np.int64(60)}
+    texts = generate(model, [[1]], np.int64(4), **settings)
+    assert texts == generate(model, [[1]], 4, top_k=5, seed=3, end_of_text=60)
+    assert len(texts[0]) > 1
 
 
 def test_ids_outside_the_vocabulary_are_refused(model):
     with pytest.raises(IndexError, match="in 0 to 60, got 61 to 61"):
-        generate_batch(model, [[61]], 3)
+        generate(model, [[61]], 3)
 
 
 # Streams
@@ -313,7 +367,8 @@ def test_ids_outside_the_vocabulary_are_refused(model):
 
 def test_a_stream_yields_what_generate_writes_while_it_is_written(model, monkeypatch):
     made = []
-    monkeypatch.setattr(sampling, "sample_next", lambda *a: made.append(1) or sample_next(*a))
+    draw = sampling._draw
+    monkeypatch.setattr(sampling, "_draw", lambda *a: made.append(1) or draw(*a))
     tokens = stream(model, [1, 2], 5, temperature=0)
     assert made == []
     assert next(tokens) == greedily(model, [1, 2], 1)[-1]
@@ -348,6 +403,30 @@ def test_a_character_that_stays_incomplete_is_shown_as_replaced():
     ids = [*b"ab", *"🤖".encode()[:3], tokenizer.end_of_text]
     pieces = list(stream_text(Writes(ids, 1), tokenizer, "a", 99, temperature=0))
     assert "".join(pieces) == tokenizer.decode(ids[:-1]) == "ab\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        (["\n"], ["a", "a", "b", "☕"]),
+        (["zz", "b☕\n"], ["a", "a"]),  # b waits, and so does ☕
+        (["aab"], []),
+        (["ab"], ["a"]),  # after a, the second a may begin "ab"
+        (["☕x", "zz"], ["a", "a", "b", "☕\n", "z"]),  # what waited in vain comes after all
+        ([], ["a", "a", "b", "☕", "\n", "z"]),
+    ],
+)
+def test_streamed_text_ends_before_the_first_stop_text(stop, expected):
+    tokenizer = Tokenizer([])
+    ids = [*tokenizer.encode("aab☕\nz"), tokenizer.end_of_text]
+    pieces = stream_text(Writes(ids, 1), tokenizer, "a", 99, temperature=0, stop=stop)
+    assert list(pieces) == expected
+
+
+@pytest.mark.parametrize("stop", ["\n", [".", ""]])
+def test_a_stop_that_is_no_list_of_texts_is_refused(model, stop):
+    with pytest.raises(ValueError, match="stop must be a list of texts, none of them empty, got"):
+        stream_text(model, Tokenizer([]), "a", 9, stop=stop)
 
 
 def test_an_empty_prompt_begins_after_end_of_text():

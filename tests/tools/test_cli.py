@@ -18,7 +18,7 @@ from gpt2course import weights
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.evaluation import evaluate
 from gpt2course.model import GPT2
-from gpt2course.sampling import check_sampling, stream_text
+from gpt2course.sampling import Sampling, stream_text
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.tools import cli
 
@@ -561,7 +561,7 @@ def test_the_rules_of_the_options_are_those_of_sampling():
     for name, tried in values.items():
         for value in tried:
             settings = {"temperature": 1.0, "top_k": None, "top_p": None} | {name: value}
-            allowed = not refuses(lambda s: check_sampling(**s), settings)
+            allowed = not refuses(lambda s: Sampling(**s), settings)
             assert allowed != refuses(types[name], repr(value)), (name, value)
 
 

@@ -377,10 +377,7 @@ _GROUPS = ("ids 0 to 19", "20 to 39", "40 to 99", "100 to 299")
 
 def _chances(logits: Tensor, temperature: float, top_k: int | None) -> Tensor:
     """The right probabilities, (B, V) in float64."""
-    if temperature == 0:
-        return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).double()
-    scores = logits.double() / temperature
-    return (scores if top_k is None else sampling.keep_top_k(scores, top_k)).softmax(dim=-1)
+    return sampling.next_probs(logits.double(), sampling.Sampling(temperature, top_k))
 
 
 # sample_next ------------------------------------------------------------------------------------
