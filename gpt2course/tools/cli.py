@@ -257,6 +257,7 @@ def _train(options: argparse.Namespace, device: torch.device, processes: Process
 
     from gpt2course import training, weights
     from gpt2course.training import checkpoints
+    from gpt2course.training.history import HISTORY
     from gpt2course.training.text_data import TextData
 
     def say(line: str) -> None:
@@ -301,7 +302,7 @@ def _train(options: argparse.Namespace, device: torch.device, processes: Process
         model.save_pretrained(folder)
         with suppress(ValueError):  # GPT-2's own is found without a file
             tokenizer.save(folder / weights.TOKENIZER)
-        history.save(folder / checkpoints.HISTORY)
+        history.save(folder / HISTORY)
     say(f"done       in {history.seconds:.0f} s: {history.heldout[-1].loss:.4f} nats per token")
     if processes.first and options.card:
         from gpt2course.tools import model_card

@@ -3,19 +3,19 @@
 `train` runs it all; the parts beside it are what lesson 13 builds.
 """
 
-from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
+from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.history import Heldout, History, Step
 from gpt2course.training.processes import Processes, join_processes
-from gpt2course.training.run import (
-    COURSE_SETTINGS,
+from gpt2course.training.run import train
+from gpt2course.training.settings import COURSE_SETTINGS, Settings
+from gpt2course.training.step import (
     adamw,
     heldout_loss,
     learning_rate,
     next_token_batch,
     next_token_loss,
     parameter_groups,
-    train,
 )
-from gpt2course.training.settings import Settings
 from gpt2course.training.text_data import TextData
 
 __all__ = [

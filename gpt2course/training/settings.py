@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gpt2course.config import GPT2Config
+from gpt2course.training.text_data import TextData
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -108,3 +111,35 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     ),
     "compile": (lambda x: x in (None, True, False), "True, False or None", "None is on a GPU"),
 }
+
+
+# What the course model is trained with: some minutes on two cores.
+COURSE_SETTINGS = Settings(max_steps=6000, batch_size=16, max_lr=3e-3, min_lr=3e-4)
+
+
+def check_fit(settings: Settings, config: GPT2Config, data: TextData, n_processes: int) -> None:
+    """Raise ValueError where settings, model, text and processes do not go together."""
+    n_ctx = settings.n_ctx or config.n_ctx
+    if n_ctx > config.n_ctx:
+        raise ValueError(
+            f"n_ctx of the rows must be at most the model's {config.n_ctx}, got {n_ctx}; "
+            f"leave it out for rows as long as the model reads"
+        )
+    if len(data.train) <= n_ctx or len(data.heldout) < 2:
+        raise ValueError(
+            f"the text must hold more than n_ctx={n_ctx} tokens to learn from and 2 held out, got "
+            f"{len(data.train)} and {len(data.heldout)}; give more text, or shorter rows"
+        )
+    largest = max(int(data.train.max()), int(data.heldout.max()))
+    if largest >= config.vocab_size:
+        raise ValueError(
+            f"ids must lie below the model's vocab_size={config.vocab_size}, got {largest}; "
+            f"make the model with vocab_size=tokenizer.vocab_size"
+        )
+    shares = n_processes * settings.accumulate
+    if settings.batch_size % shares:
+        raise ValueError(
+            f"batch_size must be divisible by processes × accumulate, got {settings.batch_size} "
+            f"and {n_processes} × {settings.accumulate}; "
+            f"try batch_size={max(1, settings.batch_size // shares) * shares}"
+        )

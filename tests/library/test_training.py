@@ -30,7 +30,8 @@ from gpt2course.training import (
     processes,
     train,
 )
-from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
+from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.history import Heldout, History, Step, history_of, history_tensors
 from gpt2course.training.processes import ALONE, Processes, own_device
 from gpt2course.training.run import Run
 from gpt2course.training.settings import Settings
@@ -423,7 +424,7 @@ def test_accumulated_gradients_are_those_of_one_large_batch(data, accumulate):
     for n_pieces in (1, accumulate):
         settings = replace(QUICK, batch_size=6, accumulate=n_pieces)
         run = Run(made(), data, settings, ALONE)
-        loss = run.leave_gradients()
+        loss = run.forward_backward()
         found.append([loss, *(p.grad for p in run.model.parameters())])
     assert_close(found[1], found[0], rtol=0, atol=1e-6)
 
@@ -743,8 +744,8 @@ def test_a_history_reads_back_as_it_was(tmp_path):
     found = History.load(tmp_path / "history.json")
     assert found == history
     assert found.steps[0].learning_rate == 1e-5 and found.heldout[0].loss == 7.7
-    assert checkpoints.history_of(checkpoints.history_tensors(history)) == history
-    assert checkpoints.history_of(checkpoints.history_tensors(History())) == History()
+    assert history_of(history_tensors(history)) == history
+    assert history_of(history_tensors(History())) == History()
     (tmp_path / "history.json").write_text('{"steps": 3}')
     with pytest.raises(ValueError, match=r"history\.json must be as History\.save wrote it"):
         History.load(tmp_path / "history.json")

@@ -19,7 +19,8 @@ from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.tools import cli
 from gpt2course.training import COURSE_SETTINGS
-from gpt2course.training.checkpoints import CHECKPOINT, HISTORY, History
+from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.history import HISTORY, History
 from gpt2course.training.text_data import split_documents
 
 ROOT = Path(__file__).resolve().parents[2]
