@@ -345,9 +345,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     }
     asked = {name: value for name, value in asked.items() if value is not None}
     if "max_lr" in asked:
-        asked["min_lr"] = asked["max_lr"] / 10
-    if "max_steps" in asked:
-        asked["warmup_steps"] = min(course.warmup_steps, asked["max_steps"] // 10)
+        asked["min_lr"] = None
     return replace(course, **asked)
 
 

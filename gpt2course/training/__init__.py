@@ -3,10 +3,10 @@
 `train` runs it all; the parts beside it are what lesson 13 builds.
 """
 
-from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.checkpoints import CHECKPOINT, AnotherRun
 from gpt2course.training.history import Heldout, History, Step
+from gpt2course.training.loop import train
 from gpt2course.training.processes import Processes, join_processes
-from gpt2course.training.run import train
 from gpt2course.training.settings import COURSE_SETTINGS, Settings
 from gpt2course.training.step import (
     adamw,
@@ -19,6 +19,7 @@ from gpt2course.training.step import (
 from gpt2course.training.text_data import TextData
 
 __all__ = [
+    "AnotherRun",
     "CHECKPOINT",
     "COURSE_SETTINGS",
     "Heldout",

@@ -1,24 +1,63 @@
-"""A training run on disk: the one file from which it goes on.
+"""A training run on disk: the one file from which it goes on, in a folder of its own.
 
 A checkpoint is a safetensors file: every tensor of the run under a name that says whose it is
-(`model.wte.weight`, `exp_avg.wte.weight`), and in the header what the run was made with.
+(`model.wte.weight`, `exp_avg.wte.weight`), and in the header what the run was made with, and the
+SHA-256 of the tensors.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 CHECKPOINT = "checkpoint.safetensors"
-_FORMAT = "gpt2course checkpoint 1"
+LOCK = ".lock"  # stays in the folder; the lock itself ends with the process that holds it
+_FORMAT = "gpt2course checkpoint 2"
+
+
+class AnotherRun(ValueError):
+    """The checkpoint in the folder is of a run that was made with something else."""
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Within, the folder is there and belongs to this run alone; it may be claimed again.
+
+    Raises:
+        OSError: it is a file, can't be written, or another run is at work there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"{folder} must be free, but another run is training in it; wait until that has "
+            f"ended, or name another folder"
+        ) from None
+    except FileExistsError:
+        raise NotADirectoryError(f"{folder} must be a folder, not a file; name another") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{folder} must be a folder to write to ({reason}); name another") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 # Weights and optimiser --------------------------------------------------------------------------
@@ -64,9 +103,14 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], made_with: dict[str
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     new = folder / path.name
-    metadata = {"format": _FORMAT, "made_with": json.dumps(made_with)}
+    tensors = _apart(tensors)
+    metadata = {
+        "format": _FORMAT,
+        "made_with": json.dumps(made_with),
+        "tensors_sha256": _digest(tensors),
+    }
     try:
-        safetensors.torch.save_file(_apart(tensors), new, metadata)
+        safetensors.torch.save_file(tensors, new, metadata)
         with open(new, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(new, 0o644)  # safetensors lets nobody else read it
@@ -88,32 +132,51 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of all tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A checkpoint's safetensors file; within, what it lacks is a ValueError."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("format")
+            if found != _FORMAT:
+                raise ValueError(
+                    f"{path} must be a {_FORMAT}, got format {found!r}; train in another folder"
+                )
+            yield file
+    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} must be a whole checkpoint, but is damaged ({error}); delete it to begin "
+            f"anew, or put back a copy"
+        ) from None
+
+
 def read_checkpoint(path: Path, made_with: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors of a run that was made with the same.
 
     Raises:
-        ValueError: the file is damaged, or the run was made with something else, which is named.
+        AnotherRun: the run was made with something else, which is named.
+        ValueError: the file is damaged.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise ValueError(
-                    f"{path} must be a {_FORMAT}, got format {metadata.get('format')!r}; "
-                    f"train in another folder"
-                )
-            _check_made_with(path, json.loads(metadata["made_with"]), made_with)
-            return {name: file.get_tensor(name) for name in file.keys()}
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{path} must be a whole checkpoint, but is not ({error}); delete it to begin anew, "
-            f"or put back a copy"
-        ) from None
+    with _opened(path) as file:
+        _check_made_with(path, json.loads(file.metadata()["made_with"]), made_with)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if file.metadata()["tensors_sha256"] != _digest(tensors):
+            raise safetensors.SafetensorError("its tensors are not those that were written")
+    return tensors
 
 
 def n_steps(path: Path) -> int:
     """How many steps the run of a checkpoint had taken."""
-    with safetensors.safe_open(path, framework="pt") as file:
+    with _opened(path) as file:
         return file.get_slice("history.steps").get_shape()[0]
 
 
@@ -123,7 +186,7 @@ def _check_made_with(path: Path, old: dict[str, Any], new: dict[str, Any]) -> No
     if names:
         was = ", ".join(f"{name}={old.get(name)!r}" for name in names)
         now = ", ".join(f"{name}={new.get(name)!r}" for name in names)
-        raise ValueError(
+        raise AnotherRun(
             f"{path} is of a run with {was}, got {now}; give what it was made with to go on with "
             f"it, or train in another folder"
         )

@@ -1,11 +1,9 @@
-"""The training loop. It does the same on one core or on many GPUs, and goes on where it ended."""
+"""The state of a training run: what changes from step to step, and how it is kept."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from hashlib import sha256
@@ -15,117 +13,14 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from gpt2course.model import config_of, device_of
 from gpt2course.training import checkpoints
-from gpt2course.training.checkpoints import CHECKPOINT
 from gpt2course.training.history import Heldout, History, Step, history_of, history_tensors
-from gpt2course.training.interruption import asked_to_stop
-from gpt2course.training.processes import Processes, join_processes
+from gpt2course.training.processes import Processes
 from gpt2course.training.settings import Settings, check_fit
-from gpt2course.training.step import (
-    BatchLoss,
-    adamw,
-    heldout_loss,
-    learning_rate,
-    next_token_batch,
-)
+from gpt2course.training.step import BatchLoss, adamw, heldout_loss, next_token_batch
 from gpt2course.training.text_data import TextData
-
-Callback = Callable[[int, nn.Module, History], object]
-
-
-def train(
-    model: nn.Module,
-    data: TextData,
-    settings: Settings,
-    folder: str | os.PathLike[str] | None = None,
-    on_step: Callback | None = None,
-    on_eval: Callback | None = None,
-    progress: bool = True,
-) -> History:
-    """Train a model where it lies (CPU or GPU), and return what was measured.
-
-    Args:
-        model: maps ids (B, T) to logits (B, T, V), and has `config` with n_ctx and vocab_size.
-        folder: where checkpoints go. If one lies there, the run goes on from it, and ends with
-            the weights that it would have had without a pause (to the bit on the same machine
-            with as many threads).
-        on_step: called as on_step(step, model, history) after every step; on a GPU the history may
-            lag some steps behind.
-        on_eval: the same, whenever the held-out text was looked at: at step 0, every eval_every
-            steps, and at the end.
-        progress: whether a bar shows loss, tokens per second and time left.
-
-    Under `torchrun`, each process calls it with the same arguments and learns from its share of
-    every batch; the first alone writes, and calls what is to be called.
-
-    Raises:
-        ValueError: text, model, settings and processes do not go together, or the checkpoint in
-            the folder is of another run; the message names what differs.
-        FloatingPointError: loss or gradient became infinite or NaN. The checkpoint is from before.
-        KeyboardInterrupt: Ctrl-C. The step under way is finished and a checkpoint written first; a
-            second Ctrl-C does not wait.
-    """
-    path = None if folder is None else Path(folder, CHECKPOINT)
-    was_training = model.training
-    with join_processes(device_of(model)) as processes:
-        run = Run(model, data, settings, processes)
-        if path and path.exists():
-            run.go_on_from(path)
-        processes.check_same(run.step, "the step of the checkpoint in the folder")
-        if not processes.first:
-            on_step = on_eval = None
-        try:
-            with _bar(run, progress) as bar, asked_to_stop() as asked:
-                _loop(run, path, on_step, on_eval, bar, asked)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error}; {_how_to_mend(path)}") from None
-        finally:
-            model.train(was_training)
-    return run.history
-
-
-def _loop(
-    run: Run,
-    path: Path | None,
-    on_step: Callback | None,
-    on_eval: Callback | None,
-    bar: tqdm,
-    asked: list[int],
-) -> None:
-    s, saved = run.settings, run.step
-    while True:
-        # Measure the held-out text and write a checkpoint where they are due.
-        if run.heldout_is_due:
-            run.measure_heldout()
-            if on_eval:
-                on_eval(run.step, run.model, run.history)
-        due = run.step % s.checkpoint_every == 0 or run.at_end or run.stopping
-        if path and due and run.step != saved:
-            run.save(path)
-            saved = run.step
-        if run.at_end:
-            return
-        if run.stopping:
-            raise KeyboardInterrupt(_how_to_go_on(run, path))
-
-        # One step: forward, backward, and the weights move.
-        run.model.train()
-        rate = learning_rate(run.step, s.max_lr, s.min_lr, s.warmup_steps, s.max_steps)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
-        loss = run.forward_backward()
-        norm = nn.utils.clip_grad_norm_(run.model.parameters(), s.clip_norm)
-        run.optimizer.step()
-        run.optimizer.zero_grad(set_to_none=True)
-        run.record(rate, loss, norm, stop=bool(asked))
-
-        if not run.unread:
-            _show(run, bar)
-        if on_step:
-            on_step(run.step, run.model, run.history)
 
 
 class Run:
@@ -244,9 +139,11 @@ class Run:
 
     def made_with(self) -> dict[str, Any]:
         """What a checkpoint must agree with, so that going on with it is the same run."""
+        _, min_lr, warmup_steps, _ = self.settings.schedule
         settings = asdict(self.settings) | {"n_ctx": self.n_ctx}
+        settings |= {"min_lr": min_lr, "warmup_steps": warmup_steps}
         del settings["checkpoint_every"]  # changes nothing that is learned
-        shapes = {name: list(p.shape) for name, p in self.model.named_parameters()}
+        shapes = {name: list(p.shape) for name, p in self.model.state_dict().items()}
         digest = sha256(repr(shapes).encode()).hexdigest()
         sizes = {f"model's {name}": size for name, size in vars(self.config).items()}
         return settings | sizes | {"parameters": digest[:16], "text": self.data.fingerprint[:16]}
@@ -271,39 +168,3 @@ class Run:
             torch.set_rng_state(tensors["random.torch"])
             if self.device.type == "cuda" and "random.cuda" in tensors:
                 torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-
-
-# What is told -----------------------------------------------------------------------------------
-
-
-def _bar(run: Run, progress: bool) -> tqdm:
-    steps, hidden = run.settings.max_steps, not (progress and run.processes.first)
-    return tqdm(total=steps, initial=run.step, desc="training", unit="step", disable=hidden)
-
-
-def _show(run: Run, bar: tqdm) -> None:
-    """The newest loss, and how quick the last steps were."""
-    if bar.disable:
-        return
-    rate = (bar.format_dict["rate"] or math.nan) * run.settings.batch_size * run.n_ctx
-    speed = "" if math.isnan(rate) else f", {rate:,.0f} tokens/s"  # none before the second step
-    bar.set_postfix_str(f"loss {run.history.steps[-1].loss:.3f}{speed}", refresh=False)
-    bar.update(run.step - bar.n)
-
-
-def _how_to_go_on(run: Run, path: Path | None) -> str:
-    stopped = f"stopped after {run.step} of {run.settings.max_steps} steps"
-    if path is None:
-        return f"{stopped}; nothing was written, since no folder was given"
-    return f"{stopped}; {path} holds them, and training in that folder again goes on from there"
-
-
-def _how_to_mend(path: Path | None) -> str:
-    mend = "try a smaller max_lr or more warmup_steps"
-    if path is None:
-        return f"no checkpoint was written, since no folder was given; {mend}"
-    if not path.exists():
-        return f"there is no checkpoint yet; {mend}"
-    steps = checkpoints.n_steps(path)
-    good = f"the last good checkpoint, {path}, holds the first {steps} steps"
-    return f"{good}; {mend}, in another folder"

@@ -19,7 +19,7 @@ from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.tools import cli
 from gpt2course.training import COURSE_SETTINGS
-from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.checkpoints import CHECKPOINT, LOCK
 from gpt2course.training.history import HISTORY, History
 from gpt2course.training.text_data import split_documents
 
@@ -79,7 +79,7 @@ settings = Settings(max_steps=80, batch_size=4, warmup_steps=9, eval_every=10, c
 def run(folder):
     torch.manual_seed(0)
     config = GPT2Config(n_layer=1, n_head=2, n_embd=8, n_ctx=8, vocab_size=23)
-    history = train(GPT2(config), data, settings, folder, progress=False)
+    history = train(GPT2(config), data, settings, folder)
 
 def child(folder, kill_at=None):
     pid = os.fork()
@@ -140,7 +140,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(tmp_pat
     assert killed.keys() == expected.keys()
     for name in expected.keys() - {"history.totals"}:  # which holds seconds
         assert torch.equal(killed[name], expected[name]), name
-    assert [file.name for file in folder.iterdir()] == [CHECKPOINT]
+    assert {file.name for file in folder.iterdir()} == {CHECKPOINT, LOCK}
 
 
 # The command ------------------------------------------------------------------------------------
