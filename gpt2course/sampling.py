@@ -17,6 +17,7 @@ from gpt2course.config import GPT2Config
 from gpt2course.kv_cache import KVCache
 from gpt2course.linear import one_torch_thread
 from gpt2course.model import GPT2, count_parameters, device_of
+from gpt2course.threads import threads_for
 from gpt2course.tokenizer import Tokenizer
 
 
@@ -192,7 +193,8 @@ def _continue(
     logits_after = _LogitsAfter(model, B, max(limits))
     open_rows = {row for row in range(B) if len(texts[row]) < limits[row]}
     while open_rows:
-        with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
+        # inside the loop: who reads a stream keeps their own setting
+        with torch.no_grad(), threads_for(model.config):
             drawn = sample_next(logits_after(idx), *settings)  # (B, 1)
         if (position := idx.shape[1]) < longest_prompt:
             column = given[:, position : position + 1]

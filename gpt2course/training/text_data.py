@@ -54,10 +54,15 @@ class TextData:
 
     @classmethod
     def from_split(
-        cls, train: Sequence[str], heldout: Sequence[str], tokenizer: Tokenizer
+        cls,
+        train: Sequence[str],
+        heldout: Sequence[str],
+        tokenizer: Tokenizer,
+        progress: bool = False,
     ) -> TextData:
-        """From documents that are held apart already."""
-        return cls(_join(train, tokenizer, "train"), _join(heldout, tokenizer, "heldout"))
+        """From documents that are held apart already; a bar shows how far it is, where asked for."""
+        sides = {"train": train, "heldout": heldout}
+        return cls(**{side: _join(texts, tokenizer, side, progress) for side, texts in sides.items()})
 
     @property
     def fingerprint(self) -> str:
@@ -97,11 +102,14 @@ def _lot(document: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}:{document}".encode()).digest()
 
 
-def _join(documents: Sequence[str], tokenizer: Tokenizer, what: str) -> Int[Tensor, " N"]:
+def _join(
+    documents: Sequence[str], tokenizer: Tokenizer, what: str, progress: bool
+) -> Int[Tensor, " N"]:
     if not any(documents):
         raise ValueError(f"{what} must hold at least one document that is not empty, got none")
     ids = array("i", [tokenizer.end_of_text])
-    for document in tqdm(documents, desc="text to ids", unit="document", delay=2, leave=False):
+    bar = {"desc": "text to ids", "unit": "document", "delay": 2, "leave": False}
+    for document in tqdm(documents, **bar, disable=not progress):
         if document:
             ids.extend(tokenizer.encode(document))
             ids.append(tokenizer.end_of_text)
