@@ -6,6 +6,7 @@
 from gpt2course.training.checkpoints import CHECKPOINT, AnotherRun
 from gpt2course.training.history import Heldout, History, Step
 from gpt2course.training.loop import train
+from gpt2course.training.on_texts import train_on_texts
 from gpt2course.training.processes import Processes, join_processes
 from gpt2course.training.settings import COURSE_SETTINGS, Settings
 from gpt2course.training.step import (
@@ -36,4 +37,5 @@ __all__ = [
     "next_token_loss",
     "parameter_groups",
     "train",
+    "train_on_texts",
 ]

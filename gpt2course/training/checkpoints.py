@@ -1,4 +1,4 @@
-"""A training run on disk: the one file from which it goes on, in a folder of its own.
+"""A training run on disk: the one file from which it goes on.
 
 A checkpoint is a safetensors file: every tensor of the run under a name that says whose it is
 (`model.wte.weight`, `exp_avg.wte.weight`), and in the header what the run was made with, and the
@@ -19,45 +19,14 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 CHECKPOINT = "checkpoint.safetensors"
-LOCK = ".lock"  # stays in the folder; the lock itself ends with the process that holds it
 _FORMAT = "gpt2course checkpoint 2"
 
 
 class AnotherRun(ValueError):
     """The checkpoint in the folder is of a run that was made with something else."""
-
-
-@contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Within, the folder is there and belongs to this run alone; it may be claimed again.
-
-    Raises:
-        OSError: it is a file, can't be written, or another run is at work there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-        lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
-        lock.acquire()
-    except Timeout:
-        raise BlockingIOError(
-            f"{folder} must be free, but another run is training in it; wait until that has "
-            f"ended, or name another folder"
-        ) from None
-    except FileExistsError:
-        raise NotADirectoryError(f"{folder} must be a folder, not a file; name another") from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"{folder} must be a folder to write to ({reason}); name another") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 # Weights and optimiser --------------------------------------------------------------------------
@@ -178,6 +147,12 @@ def n_steps(path: Path) -> int:
     """How many steps the run of a checkpoint had taken."""
     with _opened(path) as file:
         return file.get_slice("history.steps").get_shape()[0]
+
+
+def made_with(path: Path) -> dict[str, Any]:
+    """What the run of a checkpoint was made with."""
+    with _opened(path) as file:
+        return json.loads(file.metadata()["made_with"])
 
 
 def _check_made_with(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 from torch import nn
 from tqdm.auto import tqdm
 
 from gpt2course.model import device_of
-from gpt2course.training.checkpoints import CHECKPOINT, claim, n_steps
+from gpt2course.training.checkpoints import CHECKPOINT, n_steps
+from gpt2course.training.folder import claim_first
 from gpt2course.training.history import History
 from gpt2course.training.interruption import asked_to_stop
 from gpt2course.training.processes import join_processes
@@ -64,10 +64,8 @@ def train(
     """
     path = None if folder is None else Path(folder, CHECKPOINT)
     was_training = model.training
-    with (
-        join_processes(device_of(model)) as processes,
-        claim(path.parent) if path and processes.first else nullcontext(),
-    ):
+    claimed = path and path.parent
+    with join_processes(device_of(model)) as processes, claim_first(claimed, processes):
         run = Run(model, data, settings, processes)
         if path and path.exists():
             run.go_on_from(path)

@@ -104,17 +104,17 @@ _COUNT = "a whole number of at least 1"
 RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "max_steps": (_count, _COUNT, "try 1000"),
     "batch_size": (_count, _COUNT, "try 32"),
-    "n_ctx": (_count_or_none, f"{_COUNT}, or None", "None is the model's own"),
+    "n_ctx": (_count_or_none, _COUNT, "leave it out for as many as the model reads"),
     "max_lr": (lambda lr: 0 < lr < math.inf, "above 0", "try 1e-3"),
     "min_lr": (
         lambda lr: lr is None or 0 <= lr < math.inf,
-        "at least 0, or None",
-        "None is a tenth of max_lr",
+        "at least 0",
+        "leave it out for a tenth of max_lr",
     ),
     "warmup_steps": (
         lambda n: n == 0 or _count_or_none(n),
-        "a whole number of at least 0, or None",
-        "None is a tenth of max_steps",
+        "a whole number of at least 0",
+        "leave it out for a tenth of max_steps",
     ),
     "weight_decay": (lambda d: 0 <= d < math.inf, "at least 0", "try 0.1"),
     "betas": (
@@ -125,12 +125,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "clip_norm": (lambda n: n > 0, "above 0", "try 1.0; math.inf does not clip"),
     "accumulate": (_count, _COUNT, "1 is the step in one piece"),
     "eval_every": (_count, _COUNT, "try 250"),
-    "eval_tokens": (_count_or_none, f"{_COUNT}, or None", "None is all"),
-    "checkpoint_every": (
-        _count_or_none,
-        f"{_COUNT}, or None",
-        "None is a tenth of max_steps",
-    ),
+    "eval_tokens": (_count_or_none, _COUNT, "leave it out for all"),
+    "checkpoint_every": (_count_or_none, _COUNT, "leave it out for a tenth of max_steps"),
     "seed": (
         lambda n: n == 0 or _count(n) and n < 2**63,
         "a whole number of at least 0 and below 2^63",

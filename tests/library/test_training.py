@@ -33,7 +33,8 @@ from gpt2course.training import (
     processes,
     train,
 )
-from gpt2course.training.checkpoints import CHECKPOINT, LOCK, claim
+from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.folder import LOCK, claim
 from gpt2course.training.history import Heldout, History, Step, history_of, history_tensors
 from gpt2course.training.processes import ALONE, Processes, own_device
 from gpt2course.training.run import Run
