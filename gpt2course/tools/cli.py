@@ -256,10 +256,10 @@ def _train(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from gpt2course import training, weights
-    from gpt2course.training.folder import claim_first, steps_so_far
+    from gpt2course.training.folder import claim, steps_so_far
 
     folder, device = Path(options.out), _place(options)
-    with training.join_processes(device) as processes, claim_first(folder, processes):
+    with training.join_processes(device) as processes, claim(folder if processes.first else None):
 
         def say(line: str) -> None:
             if processes.first:
@@ -385,7 +385,7 @@ def _setting(name: str, convert: Callable[[str], Any] = int) -> Callable[[str], 
     def parse(text: str) -> Any:
         from gpt2course.training.settings import RULES
 
-        return _number(convert, *RULES[name])(text)
+        return _number(convert, *RULES[name], "leave it out for the usual")(text)
 
     return parse
 

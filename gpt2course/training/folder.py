@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,24 +13,25 @@ from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training.checkpoints import CHECKPOINT, n_steps
 from gpt2course.training.history import HISTORY, History
-from gpt2course.training.processes import Processes
 from gpt2course.weights import TOKENIZER, WEIGHTS
 
 LOCK = ".lock"  # stays in the folder; the lock itself ends with the process that holds it
 
 
-def claim_first(folder: Path | None, processes: Processes) -> AbstractContextManager[None]:
-    """`claim` for the one process that writes; the others learn alongside it."""
-    return claim(folder) if folder and processes.first else nullcontext()
-
-
 @contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Within, the folder is there and belongs to this run alone; it may be claimed again.
+def claim(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Within, the folder is there and belongs to this run alone, which may claim it again.
+
+    Args:
+        folder: None where a run keeps nothing, or another of its processes does.
 
     Raises:
         OSError: it is a file, can't be written, or another run is at work there.
     """
+    if folder is None:
+        yield
+        return
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):

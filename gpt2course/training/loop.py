@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from gpt2course.model import device_of
 from gpt2course.training.checkpoints import CHECKPOINT, n_steps
-from gpt2course.training.folder import claim_first
+from gpt2course.training.folder import claim
 from gpt2course.training.history import History
 from gpt2course.training.interruption import asked_to_stop
 from gpt2course.training.processes import join_processes
@@ -64,8 +64,7 @@ def train(
     """
     path = None if folder is None else Path(folder, CHECKPOINT)
     was_training = model.training
-    claimed = path and path.parent
-    with join_processes(device_of(model)) as processes, claim_first(claimed, processes):
+    with join_processes(device_of(model)) as processes, claim(folder if processes.first else None):
         run = Run(model, data, settings, processes)
         if path and path.exists():
             run.go_on_from(path)

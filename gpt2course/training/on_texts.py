@@ -14,7 +14,7 @@ from gpt2course.config import COURSE, GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training.checkpoints import CHECKPOINT
-from gpt2course.training.folder import claim_first, save_run, steps_so_far
+from gpt2course.training.folder import claim, save_run, steps_so_far
 from gpt2course.training.history import History
 from gpt2course.training.loop import train
 from gpt2course.training.processes import Processes, join_processes
@@ -47,7 +47,7 @@ def train_on_texts(
             tokenizer is not that of the model.
     """
     folder, device = Path(folder), torch.device(device)
-    with join_processes(device) as processes, claim_first(folder, processes):
+    with join_processes(device) as processes, claim(folder if processes.first else None):
         done = steps_so_far(folder)
         report(f"text       {len(documents):,} documents to learn from, {len(heldout):,} held out")
         if tokenizer is None:

@@ -57,14 +57,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name, (holds, rule, remedy) in RULES.items():
-            value = getattr(self, name)
+        for name, (holds, rule) in RULES.items():
+            value, usual = getattr(self, name), getattr(type(self), name, 1000)
             try:
                 fine = holds(value)
             except TypeError:  # a number was wanted
                 fine = False
             if not fine:
-                raise ValueError(f"{name} must be {rule}, got {value!r}; {remedy}")
+                raise ValueError(f"{name} must be {rule}, got {value!r}; {usual} is usual")
         if (self.min_lr or 0) > self.max_lr:
             raise ValueError(
                 f"min_lr must be at most max_lr={self.max_lr:g}, got {self.min_lr:g}; "
@@ -95,49 +95,31 @@ def _count_or_none(value: Any) -> bool:
     return value is None or _count(value)
 
 
-def _share(value: float) -> bool:
-    return 0 <= value < 1
-
-
 _COUNT = "a whole number of at least 1"
-# For each setting: whether a value is possible, the rule in words, and what to try instead.
-RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
-    "max_steps": (_count, _COUNT, "try 1000"),
-    "batch_size": (_count, _COUNT, "try 32"),
-    "n_ctx": (_count_or_none, _COUNT, "leave it out for as many as the model reads"),
-    "max_lr": (lambda lr: 0 < lr < math.inf, "above 0", "try 1e-3"),
-    "min_lr": (
-        lambda lr: lr is None or 0 <= lr < math.inf,
-        "at least 0",
-        "leave it out for a tenth of max_lr",
-    ),
-    "warmup_steps": (
-        lambda n: n == 0 or _count_or_none(n),
-        "a whole number of at least 0",
-        "leave it out for a tenth of max_steps",
-    ),
-    "weight_decay": (lambda d: 0 <= d < math.inf, "at least 0", "try 0.1"),
+# For each setting: whether a value is possible, and the rule in words.
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_steps": (_count, _COUNT),
+    "batch_size": (_count, _COUNT),
+    "n_ctx": (_count_or_none, _COUNT),
+    "max_lr": (lambda lr: 0 < lr < math.inf, "above 0"),
+    "min_lr": (lambda lr: lr is None or 0 <= lr < math.inf, "at least 0"),
+    "warmup_steps": (lambda n: n == 0 or _count_or_none(n), "a whole number of at least 0"),
+    "weight_decay": (lambda d: 0 <= d < math.inf, "at least 0"),
     "betas": (
-        lambda betas: len(betas) == 2 and all(map(_share, betas)),
+        lambda betas: len(betas) == 2 and all(0 <= beta < 1 for beta in betas),
         "two numbers of at least 0 and below 1",
-        "try (0.9, 0.95)",
     ),
-    "clip_norm": (lambda n: n > 0, "above 0", "try 1.0; math.inf does not clip"),
-    "accumulate": (_count, _COUNT, "1 is the step in one piece"),
-    "eval_every": (_count, _COUNT, "try 250"),
-    "eval_tokens": (_count_or_none, _COUNT, "leave it out for all"),
-    "checkpoint_every": (_count_or_none, _COUNT, "leave it out for a tenth of max_steps"),
+    "clip_norm": (lambda n: n > 0, "above 0, and math.inf to clip nothing"),
+    "accumulate": (_count, _COUNT),
+    "eval_every": (_count, _COUNT),
+    "eval_tokens": (_count_or_none, _COUNT),
+    "checkpoint_every": (_count_or_none, _COUNT),
     "seed": (
         lambda n: n == 0 or _count(n) and n < 2**63,
         "a whole number of at least 0 and below 2^63",
-        "try 0",
     ),
-    "dtype": (
-        lambda name: name in (None, "float32", "bfloat16"),
-        "'float32', 'bfloat16' or None",
-        "None is what suits the device",
-    ),
-    "compile": (lambda x: x in (None, True, False), "True, False or None", "None is on a GPU"),
+    "dtype": (lambda name: name in (None, "float32", "bfloat16"), "'float32' or 'bfloat16'"),
+    "compile": (lambda x: x in (None, True, False), "True or False"),
 }
 
 
