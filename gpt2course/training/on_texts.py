@@ -16,7 +16,7 @@ from gpt2course.tokenizer import Tokenizer
 from gpt2course.training.checkpoints import CHECKPOINT
 from gpt2course.training.folder import claim, save_run, steps_so_far
 from gpt2course.training.history import History
-from gpt2course.training.loop import train
+from gpt2course.training.loop import Callback, train
 from gpt2course.training.processes import Processes, join_processes
 from gpt2course.training.settings import Settings
 from gpt2course.training.text_data import TextData
@@ -31,6 +31,7 @@ def train_on_texts(
     tokenizer: Tokenizer | None = None,
     *,
     device: str | torch.device = "cpu",
+    on_step: Callback | None = None,
     report: Callable[[str], object] = lambda line: None,
     progress: bool = False,
 ) -> History:
@@ -40,6 +41,7 @@ def train_on_texts(
         folder: as in `train`; of the processes of torchrun the first one writes.
         start: the sizes of a new model, or a trained one, which is changed.
         tokenizer: None trains one on the documents, of as many tokens as the model has.
+        on_step, progress: as in `train`.
         report: called with a line of text when something was done.
 
     Raises:
@@ -69,7 +71,7 @@ def train_on_texts(
         def on_eval(step: int, _: object, past: History) -> None:
             report(f"step {step:<5} held-out loss {past.heldout[-1].loss:.4f} nats per token")
 
-        history = train(model, data, settings, folder, on_eval=on_eval, progress=progress)
+        history = train(model, data, settings, folder, on_step, on_eval, progress)
         if processes.first:
             save_run(folder, model, tokenizer, history)
         report(

@@ -642,6 +642,16 @@ def test_commands_compute_at_the_same_place(monkeypatch):
             assert cli._place(options) == torch.device(place)
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_leave_their_core_unless_the_user_wants_it_otherwise(before, after):
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    code = "import os; from gpt2course.tools.cli import main; main(['--version']);"
+    code += "print(os.environ['OMP_WAIT_POLICY'])"
+    env |= {"OMP_WAIT_POLICY": before} if before else {}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1] == after
+
+
 def test_bars_are_for_terminals(run, stdin, untrained, monkeypatch):
     asked = []
     monkeypatch.setattr(
