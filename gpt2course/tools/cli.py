@@ -262,14 +262,13 @@ def _train(options: argparse.Namespace) -> None:
     with training.join_processes(device) as processes, claim(folder if processes.first else None):
 
         def say(line: str) -> None:
-            if processes.first:
-                tqdm.write(line)  # past the bar
-                sys.stdout.flush()
+            tqdm.write(line)  # past the bar
+            sys.stdout.flush()
 
         # What is impossible shows before the text is read and a tokenizer trained on it.
         steps_so_far(folder)
         settings, (start, tokenizer) = _settings(options), _start(options)
-        how = {"device": device, "report": say, "progress": _bars() and processes.first}
+        how = {"device": device, "report": say, "progress": _bars()}
         try:
             texts = _documents(options.data)
             training.train_on_texts(*texts, folder, settings, start, tokenizer, **how)
@@ -280,7 +279,8 @@ def _train(options: argparse.Namespace) -> None:
                 f"{error}; that run is finished: to train its model further, give "
                 f"--model {folder} and another --out"
             ) from None
-        say(f"written    {folder}; let it write: {_program()} generate --model {folder}")
+        if processes.first:
+            say(f"written    {folder}; let it write: {_program()} generate --model {folder}")
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -22,6 +22,10 @@ from gpt2course.training.settings import Settings
 from gpt2course.training.text_data import TextData
 
 
+def _say_nothing(line: str) -> None:
+    pass
+
+
 def train_on_texts(
     documents: Sequence[str],
     heldout: Sequence[str],
@@ -32,13 +36,13 @@ def train_on_texts(
     *,
     device: str | torch.device = "cpu",
     on_step: Callback | None = None,
-    report: Callable[[str], object] = lambda line: None,
+    report: Callable[[str], object] = _say_nothing,
     progress: bool = False,
 ) -> History:
     """Train a model on documents, and write model, tokenizer and history to a folder.
 
     Args:
-        folder: as in `train`; of the processes of torchrun the first one writes.
+        folder: as in `train`; of the processes of torchrun the first one writes, and reports.
         start: the sizes of a new model, or a trained one, which is changed.
         tokenizer: None trains one on the documents, of as many tokens as the model has.
         on_step, progress: as in `train`.
@@ -51,6 +55,8 @@ def train_on_texts(
     folder, device = Path(folder), torch.device(device)
     with join_processes(device) as processes, claim(folder if processes.first else None):
         done = steps_so_far(folder)
+        if not processes.first:
+            report, progress = _say_nothing, False
         report(f"text       {len(documents):,} documents to learn from, {len(heldout):,} held out")
         if tokenizer is None:
             report("tokenizer  is being trained on the text")
