@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, fields
 
+# Far above every GPT that was published; a size beyond is a slip or a damaged file.
+LARGEST = {"n_layer": 1_000, "n_head": 10_000, "n_embd": 100_000}
+LARGEST |= {"n_ctx": 1_000_000, "vocab_size": 10_000_000}
+
 
 def check_heads(n_embd: int, n_head: int) -> None:
     """Raise ValueError unless n_head heads share n_embd columns evenly."""
     if n_head < 1 or n_embd % n_head:
-        divisors = (d for d in range(1, n_embd + 1) if n_embd % d == 0)
+        divisors = (d for d in range(1, min(n_embd, LARGEST["n_embd"]) + 1) if n_embd % d == 0)
         nearest = min(divisors, key=lambda d: (abs(d - n_head), -d), default=1)
         raise ValueError(
             f"n_embd must be divisible by n_head, got {n_embd} and {n_head}; try n_head={nearest}"
@@ -18,7 +22,8 @@ class GPT2Config:
     """Sizes of one model; the defaults are the smallest GPT-2 (124M parameters).
 
     Raises:
-        ValueError: a size is not an int of at least 1, or n_head does not divide n_embd.
+        ValueError: a size is not an int of at least 1, or beyond `LARGEST`, or n_head does not
+            divide n_embd.
 
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", table 2.
     """
@@ -35,6 +40,11 @@ class GPT2Config:
             if type(value) is not int or value < 1:
                 raise ValueError(
                     f"{field.name} must be an int of at least 1, got {value!r}; "
+                    f"the smallest GPT-2 has {field.name}={field.default}"
+                )
+            if value > LARGEST[field.name]:
+                raise ValueError(
+                    f"{field.name} must be at most {LARGEST[field.name]:,}, got {value:,}; "
                     f"the smallest GPT-2 has {field.name}={field.default}"
                 )
         check_heads(self.n_embd, self.n_head)

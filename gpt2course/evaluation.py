@@ -16,11 +16,13 @@ from tqdm.auto import tqdm
 
 from gpt2course.model import GPT2, device_of, output_logits
 from gpt2course.sampling import Model, generate
+from gpt2course.threads import threads_for
 from gpt2course.tokenizer import Tokenizer
 
 WORD = 8  # tokens; no word of the course's texts has as many
 TOGETHER = 40  # texts of about one length that are continued in one batch
 ROWS = 128  # logits held at once; of GPT-2's vocabulary 26 MB in float32
+BATCH = 2048  # tokens that are read at once
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,18 @@ class Evaluation:
         return self.nats / math.log(2) / self.n_bytes
 
 
-def evaluate(model: GPT2, tokenizer: Tokenizer, text: str, stride: int | None = None) -> Evaluation:
+def evaluate(
+    model: GPT2,
+    tokenizer: Tokenizer,
+    text: str,
+    stride: int | None = None,
+    *,
+    progress: bool = False,
+) -> Evaluation:
     """Perplexity and bits per byte of a text, which the model reads as after <|endoftext|>.
 
     Args:
-        stride: as in `token_nll`.
+        stride, progress: as in `token_nll`.
 
     Raises:
         ValueError: the text is empty.
@@ -64,7 +73,7 @@ def evaluate(model: GPT2, tokenizer: Tokenizer, text: str, stride: int | None = 
     if not text:
         raise ValueError("text must hold at least one character, got none")
     ids = [tokenizer.end_of_text, *tokenizer.encode(text)]
-    nll = token_nll(model, ids, stride)
+    nll = token_nll(model, ids, stride, progress=progress)
     return Evaluation(nll.double().sum().item(), len(nll), len(text.encode()))
 
 
@@ -133,13 +142,16 @@ def top_k_accuracy(model: Model, ids: Sequence[int], k: int = 10) -> float:
     found = 0
     for start in range(0, len(ids) - 1, n_ctx):
         row = idx[start : start + n_ctx + 1]
-        likeliest = model(row[None, :-1])[0].topk(k, dim=-1).indices  # (T, k)
+        with threads_for(model.config):
+            likeliest = model(row[None, :-1])[0].topk(k, dim=-1).indices  # (T, k)
         found += int((likeliest == row[1:, None]).any(dim=-1).sum())
     return found / (len(ids) - 1)
 
 
 @torch.no_grad()
-def token_nll(model: GPT2, ids: Sequence[int], stride: int | None = None) -> Float[Tensor, " N"]:
+def token_nll(
+    model: GPT2, ids: Sequence[int], stride: int | None = None, *, progress: bool = False
+) -> Float[Tensor, " N"]:
     """Nats of surprise at every token after the first: -ln of the probability it was given.
 
     A window of n_ctx tokens moves over the text by `stride`. Every token is predicted once, in the
@@ -150,6 +162,7 @@ def token_nll(model: GPT2, ids: Sequence[int], stride: int | None = None) -> Flo
         ids: at least two.
         stride: 1 to n_ctx; half of n_ctx if None. Smaller sees more of what came before and costs
             more: 1 is a pass for every token, n_ctx the fewest passes there can be.
+        progress: whether a bar shows how far it is.
 
     Source: Baevski and Auli 2018, "Adaptive Input Representations", section 5.4 (context window).
     """
@@ -161,18 +174,21 @@ def token_nll(model: GPT2, ids: Sequence[int], stride: int | None = None) -> Flo
         raise ValueError(f"ids must hold at least two tokens, one to predict, got {len(ids)}")
     idx = torch.as_tensor(ids, device=model.device)
     n_targets = len(ids) - 1
-    parts, done = [], 0
-    bar = tqdm(total=n_targets, unit="token", delay=2, leave=False)
-    while done < n_targets:
-        end = min(done + (stride if done else n_ctx), n_targets)
-        start = max(0, end - n_ctx)
-        x = model.hidden(idx[None, start:end])[0, done - start :]
-        targets = idx[done + 1 : end + 1]
-        for rows, at in zip(x.split(ROWS), targets.split(ROWS), strict=True):
-            logits = output_logits(rows[None], model.wte.weight)[0]
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            parts.append(F.cross_entropy(logits, at, reduction="none"))
-        bar.update(end - done)
-        done = end
-    bar.close()
+    T = min(n_ctx, n_targets)
+    ends = torch.tensor([0, *range(T, n_targets, stride), n_targets])  # how far each window gets
+    windows = torch.stack([ends[:-1], ends[1:]], dim=1)
+    parts = []
+    with tqdm(total=n_targets, unit="token", delay=2, leave=False, disable=not progress) as bar:
+        for some in windows.split(max(1, BATCH // T)):
+            done, end = some[:, :1], some[:, 1:]  # (W, 1)
+            position = end - T + torch.arange(T)  # (W, T)
+            row, column = torch.where(position >= done)  # what no window before has predicted
+            with threads_for(model.config):
+                x = model.hidden(idx[position])[row, column]  # (N, C)
+                targets = idx[position[row, column] + 1]  # (N,)
+                for rows, at in zip(x.split(ROWS), targets.split(ROWS), strict=True):
+                    logits = output_logits(rows[None], model.wte.weight)[0]
+                    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+                    parts.append(F.cross_entropy(logits, at, reduction="none"))
+            bar.update(len(row))
     return torch.cat(parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from operator import index
@@ -18,8 +17,8 @@ from tqdm.auto import tqdm
 
 from gpt2course.config import GPT2Config
 from gpt2course.kv_cache import KVCache
-from gpt2course.linear import one_torch_thread
-from gpt2course.model import GPT2, count_parameters, device_of
+from gpt2course.model import GPT2, device_of
+from gpt2course.threads import threads_for
 from gpt2course.tokenizer import Tokenizer
 
 
@@ -166,9 +165,6 @@ class Model(Protocol):
     def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]: ...
 
 
-SMALL = 8_000_000  # parameters of a model whose single token is less work than waking a thread
-
-
 class _LogitsAfter:
     """The logits after the last of a growing batch of tokens, of which n_ctx are in view.
 
@@ -182,16 +178,13 @@ class _LogitsAfter:
         if isinstance(model, GPT2):
             n_ctx = min(longest, self.n_ctx)
             self.cache = KVCache.for_model(model, batch_size, n_ctx=n_ctx)
-            self.is_small = count_parameters(model.config) < SMALL
 
     def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B V"]:
         if not isinstance(self.model, GPT2):
             return self.model(idx[:, -self.n_ctx :])[:, -1]
         if idx.shape[1] > self.n_ctx:
             return self.model.next_logits(idx[:, -self.n_ctx :])
-        new = idx[:, self.cache.length :]
-        with one_torch_thread() if self.is_small and new.numel() == 1 else nullcontext():
-            return self.model.next_logits(new, self.cache)
+        return self.model.next_logits(idx[:, self.cache.length :], self.cache)
 
 
 def _prompts(idx: Any, n_ctx: int) -> list[list[int]]:
@@ -247,9 +240,12 @@ def _continue(
     idx = given[:, : min(lengths)]
     logits_after = _LogitsAfter(model, len(texts), max(limits))
     open_rows = {row for row, T in enumerate(lengths) if T < limits[row]}
+    # The tensors of the package's model leave no trace outside, so it saves their bookkeeping.
+    no_gradients = torch.inference_mode if isinstance(model, GPT2) else torch.no_grad
     while open_rows:
         position = idx.shape[1]
-        with torch.no_grad():  # inside the loop: who reads a stream keeps their own setting
+        # inside the loop: whoever reads a stream keeps their own settings
+        with no_gradients(), threads_for(model.config):
             new = _draw(logits_after(idx), sampling)  # (B, 1)
         if position < given.shape[1]:
             new = torch.where(position < ends, given[:, position : position + 1], new)

@@ -1,4 +1,4 @@
-"""The command line: `python -m gpt2course generate | info | perplexity | train | doctor`.
+"""The command line: `gpt2course generate | info | perplexity | train | doctor`.
 
 torch is imported inside the commands, so that `--help` answers at once.
 """
@@ -25,16 +25,38 @@ if TYPE_CHECKING:
 
     from gpt2course.model import GPT2
     from gpt2course.tokenizer import Tokenizer
-    from gpt2course.training.processes import Processes
     from gpt2course.training.settings import Settings
 
-PROGRAM = "python -m gpt2course"
+SIZES = ("n_layer", "n_head", "n_embd", "n_ctx", "vocab_size")
+SETTINGS = ("max_steps", "batch_size", "max_lr", "accumulate", "eval_every", "checkpoint_every")
+SETTINGS += ("seed", "dtype", "compile")
 FAILED, MISUSED = 1, 2  # exit codes, as other programs have them
 INTERRUPTED, PIPE_CLOSED = 128 + 2, 128 + 13  # 128 + the number of SIGINT, of SIGPIPE
 DTYPES = ["float32", "bfloat16", "float16"]
 
 
 # What the commands read -------------------------------------------------------------------------
+
+
+def _program() -> str:
+    """How this program was started: as the installed script, or as a module."""
+    name = Path(sys.argv[0]).stem
+    return name if name == "gpt2course" else "python -m gpt2course"
+
+
+def _bars() -> bool:
+    """Whether somebody watches: a bar in a pipe or a file is a thousand lines."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _place(options: argparse.Namespace) -> torch.device:
+    """The device that was asked for; each process of torchrun takes a GPU of its own."""
+    import torch
+
+    from gpt2course.training.processes import own_device
+
+    own = options.device in (None, "cuda")
+    return own_device() if own else torch.device(options.device)
 
 
 def _load(options: argparse.Namespace) -> tuple[GPT2, Tokenizer]:
@@ -44,7 +66,7 @@ def _load(options: argparse.Namespace) -> tuple[GPT2, Tokenizer]:
     from gpt2course.weights import load_tokenizer
 
     tokenizer = load_tokenizer(options.model)  # what it may lack shows sooner than the weights load
-    kind = {"dtype": getattr(torch, options.dtype), "device": options.device}
+    kind = {"dtype": getattr(torch, options.dtype), "device": _place(options)}
     model = GPT2.from_pretrained(options.model, **kind)
     return model, tokenizer
 
@@ -61,27 +83,11 @@ def _prompt(given: str | None) -> str:
     return text
 
 
-def _called(path: str) -> str:
-    return "standard input" if path == "-" else path
-
-
 def _read_text(path: str) -> str:
-    """All of a file, or of standard input for "-"; errors that say what is wrong with it."""
-    try:
-        content = _standard_input() if path == "-" else Path(path).read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"there is no file {path}; name one, or give - to read standard input"
-        ) from None
-    except IsADirectoryError:
-        raise IsADirectoryError(f"{path} is a folder; name one file of text") from None
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{_called(path)} must be text in UTF-8, but byte {error.start} (0x"
-            f"{content[error.start]:02x}) is not; save it as UTF-8, if it is a text at all"
-        ) from None
+    """All of a file, or of standard input for "-"."""
+    from gpt2course.training.text_data import as_text, read_text
+
+    return as_text(_standard_input(), "standard input") if path == "-" else read_text(path)
 
 
 def _standard_input() -> bytes:
@@ -219,9 +225,10 @@ def perplexity(options: argparse.Namespace) -> int:
 
     text = _read_text(options.file)
     if not text:
-        raise ValueError(f"{_called(options.file)} must hold a text to predict, but is empty")
+        name = "standard input" if options.file == "-" else options.file
+        raise ValueError(f"{name} must hold a text to predict, but is empty")
     model, tokenizer = _load(options)
-    found = evaluate(model, tokenizer, text, options.stride)
+    found = evaluate(model, tokenizer, text, options.stride, progress=_bars())
     print(f"loss           {found.loss:.4f} nats per token")
     print(f"perplexity     {found.perplexity:,.2f}")
     print(f"bits per byte  {found.bits_per_byte:.4f}")
@@ -232,15 +239,8 @@ def perplexity(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train a model on the course's text or the user's, and write all that it is to a folder."""
-    import torch
-
-    from gpt2course.training import processes
-
-    own = options.device in (None, "cuda")  # of several GPUs, each process takes one
     try:
-        device = processes.own_device() if own else torch.device(options.device)
-        with processes.join_processes(device) as joined:
-            _train(options, device, joined)
+        _train(options)
     except (KeyboardInterrupt, FloatingPointError, ValueError, OSError) as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             time.sleep(2)  # the first one says why, before torchrun ends it because of this one
@@ -252,102 +252,70 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(options: argparse.Namespace, device: torch.device, processes: Processes) -> None:
+def _train(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from gpt2course import training, weights
-    from gpt2course.training import checkpoints
-    from gpt2course.training.text_data import TextData
+    from gpt2course.training.folder import claim, steps_so_far
 
-    def say(line: str) -> None:
-        if processes.first:
+    folder, device = Path(options.out), _place(options)
+    with training.join_processes(device) as processes, claim(folder if processes.first else None):
+
+        def say(line: str) -> None:
             tqdm.write(line)  # past the bar
             sys.stdout.flush()
 
-    if options.card and (options.data or options.model):
-        raise ValueError(
-            "--card must stand without --data and --model: it measures what a model has learned "
-            "from the course's own stories alone; leave it out"
-        )
-    folder, settings = Path(options.out), _settings(options)
-    path = folder / checkpoints.CHECKPOINT
-    if (folder / weights.WEIGHTS).exists() and not path.exists():
-        raise ValueError(
-            f"{folder} must be a new folder, or that of a run, but holds a {weights.WEIGHTS} that "
-            f"no run here has made; name another folder"
-        )
-    documents, heldout = _documents(options.data)
-    say(f"text       {len(documents):,} documents to learn from, {len(heldout):,} held out")
-    tokenizer = _tokenizer(options, documents, say)
-    data = TextData.from_split(documents, heldout, tokenizer)
-    say(f"           {len(data.train):,} tokens to learn from, {len(data.heldout):,} held out")
-    model = _model(options, tokenizer).to(device)
-    sizes = ", ".join(f"{name} {size}" for name, size in vars(model.config).items())
-    say(f"model      {sum(p.numel() for p in model.parameters()):,} parameters: {sizes}")
-    say(f"run        {_plan(settings, model.config.n_ctx, device, processes)}")
-    if path.exists():
-        say(f"going on   from step {checkpoints.n_steps(path)}, with {path}")
-    history = training.train(
-        model,
-        data,
-        settings,
-        folder,
-        on_eval=lambda step, _, past: say(
-            f"step {step:<5} held-out loss {past.heldout[-1].loss:.4f} nats per token"
-        ),
-        progress=sys.stderr.isatty(),
-    )
-    if processes.first:
-        model.save_pretrained(folder)
-        with suppress(ValueError):  # GPT-2's own is found without a file
-            tokenizer.save(folder / weights.TOKENIZER)
-        history.save(folder / checkpoints.HISTORY)
-    say(f"done       in {history.seconds:.0f} s: {history.heldout[-1].loss:.4f} nats per token")
-    if processes.first and options.card:
-        from gpt2course.tools import model_card
-
-        say("card       is being measured")
-        made = model_card.made_by(_command(options), settings, model.config.n_ctx, data, history)
-        measured = model_card.measure(model.cpu().eval(), tokenizer)
-        model_card.write_card(folder, model, measured, made)
-    say(f"written    {folder}; let it write: {PROGRAM} generate --model {folder}")
-
-
-def _command(options: argparse.Namespace) -> str:
-    """The command that was given, without where its result goes."""
-    said = [f"{PROGRAM} train --out FOLDER --card"]
-    for name, value in vars(options).items():
-        if name in ("command", "out", "card") or value is None:
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            said.append(option if value else option.replace("--", "--no-", 1))
-        else:
-            said.append(f"{option} {value}")
-    return " ".join(said)
+        # What is impossible shows before the text is read and a tokenizer trained on it.
+        steps_so_far(folder)
+        settings, (start, tokenizer) = _settings(options), _start(options)
+        how = {"device": device, "report": say, "progress": _bars()}
+        try:
+            texts = _documents(options.data)
+            training.train_on_texts(*texts, folder, settings, start, tokenizer, **how)
+        except training.AnotherRun as error:
+            if not (folder / weights.WEIGHTS).exists():
+                raise
+            raise ValueError(
+                f"{error}; that run is finished: to train its model further, give "
+                f"--model {folder} and another --out"
+            ) from None
+        if processes.first:
+            say(f"written    {folder}; let it write: {_program()} generate --model {folder}")
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Those of the course model, but for what was asked; the rest in proportion."""
-    from gpt2course.training import COURSE_SETTINGS as course
+    """Those of the course model, but for what was asked."""
+    from gpt2course.training import COURSE_SETTINGS
 
-    asked = {
-        "max_steps": options.steps,
-        "batch_size": options.batch_size,
-        "max_lr": options.lr,
-        "accumulate": options.accumulate,
-        "eval_every": options.eval_every,
-        "checkpoint_every": options.checkpoint_every,
-        "seed": options.seed,
-        "dtype": options.dtype,
-        "compile": options.compile,
-    }
+    asked = {name: getattr(options, name) for name in SETTINGS}
     asked = {name: value for name, value in asked.items() if value is not None}
     if "max_lr" in asked:
-        asked["min_lr"] = asked["max_lr"] / 10
-    if "max_steps" in asked:
-        asked["warmup_steps"] = min(course.warmup_steps, asked["max_steps"] // 10)
-    return replace(course, **asked)
+        asked["min_lr"] = None
+    return replace(COURSE_SETTINGS, **asked)
+
+
+def _start(options: argparse.Namespace) -> tuple[GPT2Config | GPT2, Tokenizer | None]:
+    """What the run begins with: sizes or a trained model, and its tokenizer if there is one."""
+    from gpt2course import weights
+    from gpt2course.model import GPT2
+    from gpt2course.tokenizer import Tokenizer
+
+    sizes = {name: value for name in SIZES if (value := getattr(options, name)) is not None}
+    fixed = SIZES if options.model else ("vocab_size",) if options.tokenizer else ()
+    clash = [f"--{n.replace('_', '-')} {sizes[n]}" for n in fixed if n in sizes]
+    if clash:
+        giver = "--model" if options.model else "--tokenizer"
+        raise ValueError(
+            f"the sizes must be left out where {giver} gives them, got {', '.join(clash)}; "
+            f"leave out one of the two"
+        )
+    tokenizer = None
+    if options.tokenizer:
+        path = Path(options.tokenizer)
+        tokenizer = Tokenizer.load(path / weights.TOKENIZER if path.is_dir() else path)
+    if not options.model:
+        return replace(COURSE, **sizes), tokenizer
+    return GPT2.from_pretrained(options.model), tokenizer or weights.load_tokenizer(options.model)
 
 
 def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
@@ -359,69 +327,6 @@ def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
     from gpt2course.corpus import heldout_documents, training_documents
 
     return training_documents(), heldout_documents()
-
-
-def _tokenizer(
-    options: argparse.Namespace, documents: list[str], say: Callable[[str], object]
-) -> Tokenizer:
-    from gpt2course import weights
-    from gpt2course.tokenizer import Tokenizer
-
-    given = "--tokenizer" if options.tokenizer else "--model" if options.model else None
-    if given and options.vocab_size:
-        raise ValueError(
-            f"--vocab-size must be left out where {given} gives the tokens, got "
-            f"{options.vocab_size}; leave out one of the two"
-        )
-    if options.tokenizer:
-        path = Path(options.tokenizer)
-        tokenizer = Tokenizer.load(path / weights.TOKENIZER if path.is_dir() else path)
-    elif options.model:
-        tokenizer = weights.load_tokenizer(options.model)
-    else:
-        say("tokenizer  is being trained on the text")
-        tokenizer = Tokenizer.train(documents, options.vocab_size or COURSE.vocab_size)
-    say(f"tokenizer  {tokenizer.vocab_size:,} tokens")
-    return tokenizer
-
-
-def _model(options: argparse.Namespace, tokenizer: Tokenizer) -> GPT2:
-    import torch
-
-    from gpt2course.model import GPT2
-
-    names = ("n_layer", "n_head", "n_embd", "n_ctx")
-    sizes = {name: value for name in names if (value := getattr(options, name)) is not None}
-    if not options.model:
-        torch.manual_seed(options.seed or 0)
-        model = GPT2(replace(COURSE, **sizes, vocab_size=tokenizer.vocab_size))
-        model.initialise(std=0.02 * math.sqrt(GPT2Config.n_embd / model.config.n_embd))
-        return model
-    if sizes:
-        asked = ", ".join(f"--{name.replace('_', '-')} {size}" for name, size in sizes.items())
-        raise ValueError(
-            f"the sizes must be left out where --model gives them, got {asked}; leave out one of "
-            f"the two"
-        )
-    model = GPT2.from_pretrained(options.model)
-    if tokenizer.vocab_size != model.config.vocab_size:
-        raise ValueError(
-            f"--tokenizer must have the {model.config.vocab_size} tokens of --model, got "
-            f"{tokenizer.vocab_size}; leave it out for the tokenizer that lies beside the model"
-        )
-    return model.train()
-
-
-def _plan(settings: Settings, n_ctx: int, device: torch.device, processes: Processes) -> str:
-    import torch
-
-    n_threads = torch.get_num_threads()
-    who = f"{processes.size} processes" if processes.size > 1 else "1 process"
-    threads = f" of {n_threads} thread{'s' * (n_threads > 1)}" if device.type == "cpu" else ""
-    return (
-        f"{settings.max_steps:,} steps of {settings.batch_size} × {settings.n_ctx or n_ctx} "
-        f"tokens, learning rate {settings.max_lr:g}; {device.type}, {who}{threads}"
-    )
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -440,6 +345,9 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any):
         kind = argparse.RawDescriptionHelpFormatter
         super().__init__(formatter_class=kind, allow_abbrev=False, **settings)
+
+    def option(self, name: str, kind: Callable, metavar: str, about: str, **more: Any) -> None:
+        self.add_argument(name, type=kind, metavar=metavar, help=about, **more)
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -467,14 +375,19 @@ _TEMPERATURE = _number(
 )
 _NEW_TOKENS = _number(int, lambda n: n >= 1, "a whole number of at least 1", "try 100")
 _STRIDE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for half")
-_COUNT = _number(
-    int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for the usual"
-)
-_RATE = _number(float, lambda lr: 0 < lr < math.inf, "a number above 0", "1e-3 is common")
+_SIZE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for the usual")
 _VOCAB_SIZE = _number(int, lambda n: n >= 257, "a whole number of at least 257", "try 2048")
-_SEED = _number(
-    int, lambda n: 0 <= n < 2**63, "a whole number of at least 0 and below 2^63", "try 1"
-)
+
+
+def _setting(name: str, convert: Callable[[str], Any] = int) -> Callable[[str], Any]:
+    """A type for argparse: a training setting, with the bounds that the library gives it."""
+
+    def parse(text: str) -> Any:
+        from gpt2course.training.settings import RULES
+
+        return _number(convert, *RULES[name], "leave it out for the usual")(text)
+
+    return parse
 
 
 def _text(text: str) -> str:
@@ -508,80 +421,95 @@ def _device(name: str) -> str:
 
 
 DESCRIPTION = """\
-Let GPT-2 write, look at its sizes, measure how well it predicts a text, train one, and
-test whether this computer has what the course needs.
+Let GPT-2 write, look at its sizes, measure how well it predicts a text, train
+one, and test whether this computer has what the course needs.
 """
-EXAMPLES = f"""\
+EXAMPLES = """\
 examples:
-  {PROGRAM} doctor
-  {PROGRAM} generate "The robot must" --top-k 40
-  {PROGRAM} info gpt2-xl
-  {PROGRAM} perplexity novel.txt
-  {PROGRAM} train --out my_model
+  %(prog)s doctor
+  %(prog)s generate "The robot must" --top-k 40
+  %(prog)s info gpt2-xl
+  %(prog)s perplexity novel.txt
+  %(prog)s train --out my_model
 
-{PROGRAM} COMMAND --help says more about a command.
+%(prog)s COMMAND --help says more about a command.
 """
 GENERATE = """\
-Continue a text. The model reads it as tokens (words and pieces of words), gives every
-token of its vocabulary a probability of coming next, one is drawn, joins the text, and
-all begins again. The text appears as it is written; Ctrl-C ends it.
+Continue a text. The model reads it as tokens (words and pieces of words), gives
+every token of its vocabulary a probability of coming next, one is drawn, joins
+the text, and all begins again. The text appears as it is written; Ctrl-C ends
+it.
 """
-GENERATE_EXAMPLES = f"""\
+GENERATE_EXAMPLES = """\
 examples:
-  {PROGRAM} generate "The robot must" --top-k 40 --seed 1
-  {PROGRAM} generate "The robot must" --temperature 0     the likeliest token each time
-  {PROGRAM} generate                                      a text of its own, from nothing
-  {PROGRAM} generate --model my_model "Once"              a folder that save_pretrained wrote
-  {PROGRAM} generate - < letter.txt                       the prompt is what a file holds
+  %(prog)s "The robot must" --top-k 40
+  # the likeliest token each time
+  %(prog)s "The robot must" --temperature 0
+  # a text of its own, from nothing
+  %(prog)s
+  # a folder that save_pretrained wrote
+  %(prog)s --model my_model "Once"
+  # the prompt is what a file holds
+  %(prog)s - < letter.txt
 
-The same seed gives the same text on the same computer and device. A prompt that begins
-with a minus goes behind --, as in: generate -- "-1 is less than".
+The same seed gives the same text on the same computer and device. A prompt that
+begins with a minus goes behind --, as in: generate -- "-1 is less than".
 """
 INFO = """\
-Show what a model is made of: every parameter tensor (the numbers that training found)
-with its shape, sums for each part, and the bytes it takes. Of the four released models
-(gpt2, gpt2-medium, gpt2-large, gpt2-xl) the sizes are known without a network.
+Show what a model is made of: every parameter tensor (the numbers that training
+found) with its shape, sums for each part, and the bytes it takes. Of the four
+released models (gpt2, gpt2-medium, gpt2-large, gpt2-xl) the sizes are known
+without a network.
 """
-INFO_EXAMPLES = f"""\
+INFO_EXAMPLES = """\
 examples:
-  {PROGRAM} info gpt2
-  {PROGRAM} info my_model                   a folder with config.json and model.safetensors
-  {PROGRAM} info my_model/model.safetensors
-  {PROGRAM} info somebody/their-gpt2        a GPT-2 on the Hugging Face hub; is fetched
+  %(prog)s gpt2
+  # a folder with config.json and model.safetensors
+  %(prog)s my_model
+  %(prog)s my_model/model.safetensors
+  # a GPT-2 on the Hugging Face hub; is fetched
+  %(prog)s somebody/their-gpt2
 """
 PERPLEXITY = """\
-Measure how well a model predicts a text. It guesses each token from those before it:
+Measure how well a model predicts a text. It guesses each token from those
+before it:
 
-  loss           how surprised it was, on average, in nats per token: less is better
-  perplexity     exp(loss): among how many equally likely tokens it might as well have
-                 guessed; 1 would be certainty
-  bits per byte  the same surprise for each byte of the text, which lets you compare
-                 models that cut text into different tokens
+  loss           how surprised it was, on average, in nats per token: less is
+                 better
+  perplexity     exp(loss): among how many equally likely tokens it might as
+                 well have guessed; 1 would be certainty
+  bits per byte  the same surprise for each byte of the text, which lets you
+                 compare models that cut text into different tokens
 """
-PERPLEXITY_EXAMPLES = f"""\
+PERPLEXITY_EXAMPLES = """\
 examples:
-  {PROGRAM} perplexity novel.txt
-  {PROGRAM} perplexity novel.txt --model gpt2-medium --stride 256
-  echo "A robot must obey." | {PROGRAM} perplexity -
+  %(prog)s novel.txt
+  %(prog)s novel.txt --model gpt2-medium --stride 256
+  echo "A robot must obey." | %(prog)s -
 """
 TRAIN = """\
-Train a model from nothing, on the stories of the course or on files of your own, and
-write it to a folder that `generate` and `perplexity` read. It learns to predict each
-token from those before it; some of the text is held out, and measured only.
+Train a model from nothing, on the stories of the course or on files of your
+own, and write it to a folder that `generate` and `perplexity` read. It learns
+to predict each token from those before it; some of the text is held out, and
+measured only.
 
-A run that was ended, by Ctrl-C or a power cut, goes on from its last checkpoint when the
-same command is given again.
+A run that was ended, by Ctrl-C or a power cut, goes on from its last checkpoint
+when the same command is given again.
 """
-TRAIN_EXAMPLES = f"""\
+TRAIN_EXAMPLES = """\
 examples:
-  {PROGRAM} train --out my_model                      the course model, on the course's text
-  {PROGRAM} train --out my_model --steps 300          the same, not as long
-  {PROGRAM} train --out novels --data a.txt b.txt     on your own files
-  {PROGRAM} train --out more --model my_model --lr 2e-4 --data a.txt
+  # the course model, on the course's text
+  %(prog)s --out my_model
+  # the same, not as long
+  %(prog)s --out my_model --steps 300
+  # on your own files
+  %(prog)s --out novels --data a.txt b.txt
+  # a trained model further, on another text
+  %(prog)s --out more --model my_model --lr 2e-4 --data a.txt
   torchrun --nproc-per-node 2 -m gpt2course train --out my_model
 
-torchrun starts several processes that share the work: each with a GPU of its own where
-there are some, else each with its share of the cores.
+torchrun starts several processes that share the work: each with a GPU of its
+own where there are some, else each with its share of the cores.
 """
 DOCTOR = """\
 Test whether this computer has what the course needs. Each check is a line:
@@ -590,21 +518,23 @@ Test whether this computer has what the course needs. Each check is a line:
   ✗  a fault; the line below, after the arrow, mends it
   –  worth knowing, and no fault
 """
-DOCTOR_EXAMPLES = f"""\
+DOCTOR_EXAMPLES = """\
 example:
-  {PROGRAM} doctor
+  %(prog)s
 
 The exit code is 0 where nothing is at fault, and 1 otherwise.
 """
+ABOUT_DEVICE = """where to compute: cpu, cuda (an NVIDIA card; cuda:1 is the second) or mps (a Mac's
+graphics) (cuda where there is one, else cpu)"""
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
+    parser = _Parser(prog=_program(), description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"gpt2course {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
 
-    def add(command, summary: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    def add(command, summary: str, description: str, epilog: str) -> _Parser:
         about = {"help": summary, "description": description, "epilog": epilog}
         added = commands.add_parser(command.__name__, **about)
         added.set_defaults(command=command)
@@ -616,155 +546,92 @@ def _parser() -> argparse.ArgumentParser:
     summary = "measure how well a model predicts a text"
     added = add(perplexity, summary, PERPLEXITY, PERPLEXITY_EXAMPLES)
     added.add_argument("file", metavar="FILE", help="a text in UTF-8; - reads standard input")
-    added.add_argument(
-        "--stride",
-        type=_STRIDE,
-        metavar="N",
-        help="by how many tokens the model's window moves over a long text; fewer show it more of "
-        "what came before, and take longer (half of its window)",
-    )
+    about = """by how many tokens the model's window moves over a long text; fewer show it more of
+    what came before, and take longer (half of its window)"""
+    added.add_argument("--stride", type=_STRIDE, metavar="N", help=about)
     _add_model_options(added)
     _add_train_options(add(train, "train a model", TRAIN, TRAIN_EXAMPLES))
     add(doctor, "test this computer", DOCTOR, DOCTOR_EXAMPLES)
     return parser
 
 
-def _add_generate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "prompt",
-        nargs="?",
-        type=_text,
-        metavar="PROMPT",
-        help="the text to go on with, in quotes; - reads standard input, less its last line end; "
-        "without it the model begins by itself, from the token <|endoftext|>",
-    )
-    parser.add_argument(
-        "--max-new-tokens",
-        type=_NEW_TOKENS,
-        default=100,
-        metavar="N",
-        help="stop after so many tokens, three quarters of a word each in English (100); the model "
-        "may end its text sooner",
-    )
-    parser.add_argument(
-        "--temperature",
-        type=_TEMPERATURE,
-        default=1.0,
-        metavar="T",
-        help="how daring: below 1 the likely tokens grow likelier, above 1 all grow more alike, "
-        "0 always takes the likeliest (1)",
-    )
-    parser.add_argument(
-        "--top-k",
-        type=_TOP_K,
-        metavar="K",
-        help="draw only from the K likeliest tokens; 1 is the likeliest alone (from all)",
-    )
-    parser.add_argument(
-        "--top-p",
-        type=_TOP_P,
-        metavar="P",
-        help="draw only from the fewest tokens that together have probability P, say 0.9 (from "
-        "all); after --top-k, where both are given",
-    )
-    parser.add_argument(
-        "--seed",
-        type=_SEED,
-        metavar="N",
-        help="a number that fixes the draws, so that the text can be repeated (a new one each "
-        "time)",
-    )
+# argparse breaks the lines of an option's help anew.
+
+
+def _add_generate_options(parser: _Parser) -> None:
+    about = """the text to go on with, in quotes; - reads standard input, less its last line end;
+    without it the model begins by itself, from the token <|endoftext|>"""
+    parser.add_argument("prompt", nargs="?", type=_text, metavar="PROMPT", help=about)
+    about = """stop after so many tokens, three quarters of a word each in English (100); the model
+    may end its text sooner"""
+    parser.option("--max-new-tokens", _NEW_TOKENS, "N", about, default=100)
+    about = """how daring: below 1 the likely tokens grow likelier, above 1 all grow more alike, 0
+    always takes the likeliest (1)"""
+    parser.option("--temperature", _TEMPERATURE, "T", about, default=1.0)
+    about = "draw only from the K likeliest tokens; 1 is the likeliest alone (from all)"
+    parser.option("--top-k", _TOP_K, "K", about)
+    about = """draw only from the fewest tokens that together have probability P, say 0.9 (from
+    all); after --top-k, where both are given"""
+    parser.option("--top-p", _TOP_P, "P", about)
+    about = "a number that fixes the draws, so that the text can be repeated (a new one each time)"
+    parser.option("--seed", _setting("seed"), "N", about)
     _add_model_options(parser)
 
 
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model",
-        default="course",
-        help=f"course, the small one inside the package; {', '.join(RELEASED)}, fetched once from "
-        "the Hugging Face hub; any GPT-2 there as OWNER/NAME; or a folder or .safetensors file of "
-        "your own (course)",
-    )
-    parser.add_argument(
-        "--device",
-        type=_device,
-        default="cpu",
-        help="where to compute: cpu, cuda (an NVIDIA card; cuda:1 is the second) or mps (a Mac's "
-        "graphics) (cpu)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default="float32",
-        help="how finely numbers are kept: float32, or bfloat16 or float16, which take half the "
-        "memory and are coarser (float32)",
-    )
+def _add_model_options(parser: _Parser) -> None:
+    about = f"""course, the small one inside the package; {", ".join(RELEASED)}, fetched once from
+    the Hugging Face hub; any GPT-2 there as OWNER/NAME; or a folder or .safetensors file of your
+    own (course)"""
+    parser.add_argument("--model", default="course", help=about)
+    parser.option("--device", _device, "DEVICE", ABOUT_DEVICE)
+    about = """how finely numbers are kept: float32, or bfloat16 or float16, which take half the
+    memory and are coarser (float32)"""
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help=about)
 
 
-def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    def add(name: str, kind: Callable[[str], Any], metavar: str, text: str) -> None:
-        parser.add_argument(name, type=kind, metavar=metavar, help=text)
+def _add_train_options(parser: _Parser) -> None:
+    def size(name: str, text: str) -> None:
+        kind = _VOCAB_SIZE if name == "vocab_size" else _SIZE
+        parser.option(f"--{name.replace('_', '-')}", kind, "N", f"{text} ({getattr(COURSE, name)})")
 
-    parser.add_argument(
-        "--out",
-        required=True,
-        metavar="FOLDER",
-        help="where the model goes, and the checkpoints meanwhile; a new folder, or that of a run "
-        "to go on with",
-    )
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        metavar="FILE",
-        help="texts in UTF-8 to learn from, a twentieth of which is held out; documents end at "
-        "<|endoftext|>, or else the text is cut into pieces of about two pages (the stories of the "
-        "course)",
-    )
-    parser.add_argument(
-        "--tokenizer",
-        metavar="PATH",
-        help="a file that Tokenizer.save wrote, or a folder that holds one (one is trained on the "
-        "text)",
-    )
-    parser.add_argument(
-        "--model",
-        help="begin with the weights of this one, a name, a folder or a .safetensors file, and "
-        "with its tokenizer (random weights)",
-    )
-    course = " (as for the course model)"
-    add("--n-layer", _COUNT, "N", f"blocks ({COURSE.n_layer})")
-    add("--n-head", _COUNT, "N", f"heads of each block ({COURSE.n_head})")
-    add("--n-embd", _COUNT, "N", f"width, which the heads share ({COURSE.n_embd})")
-    add("--n-ctx", _COUNT, "N", f"tokens that the model reads ({COURSE.n_ctx})")
-    add("--vocab-size", _VOCAB_SIZE, "N", f"tokens that there are ({COURSE.vocab_size})")
-    add("--steps", _COUNT, "N", f"how often the weights are moved{course}")
-    add("--batch-size", _COUNT, "N", f"rows of a step, over all processes{course}")
-    add("--lr", _RATE, "RATE", f"the highest learning rate; it falls to a tenth{course}")
-    add("--accumulate", _COUNT, "N", "cut each step into N pieces, to take less memory (1)")
-    add("--eval-every", _COUNT, "N", f"look at the held-out text after so many steps{course}")
-    add("--checkpoint-every", _COUNT, "N", f"write a checkpoint after so many steps{course}")
-    add("--seed", _SEED, "N", "a number that fixes the first weights and the rows drawn (0)")
-    parser.add_argument(
-        "--device",
-        type=_device,
-        help="where to compute: cpu, cuda (an NVIDIA card) or mps (a Mac's graphics) (cuda where "
-        "there is one, else cpu)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=["float32", "bfloat16"],
-        help="of the products; the weights are float32 (bfloat16 on cuda, else float32)",
-    )
-    parser.add_argument(
-        "--card",
-        action="store_true",
-        help="measure it on the course's held-out stories and probes, and write a page of that",
-    )
-    parser.add_argument(
-        "--compile",
-        action=argparse.BooleanOptionalAction,
-        help="let torch.compile make kernels first, which takes a minute (on cuda alone)",
-    )
+    about = """where the model goes, and the checkpoints meanwhile; a new folder, or that of a run
+    to go on with"""
+    parser.add_argument("--out", required=True, metavar="FOLDER", help=about)
+    about = """texts in UTF-8 to learn from, a twentieth of which is held out; documents end at
+    <|endoftext|>, or else the text is cut into pieces of about two pages (the stories of the
+    course)"""
+    parser.add_argument("--data", nargs="+", metavar="FILE", help=about)
+    about = """a file that Tokenizer.save wrote, or a folder that holds one (one is trained on the
+    text)"""
+    parser.add_argument("--tokenizer", metavar="PATH", help=about)
+    about = """begin with the weights of this one, a name, a folder or a .safetensors file, and
+    with its tokenizer (random weights)"""
+    parser.add_argument("--model", help=about)
+    size("n_layer", "blocks")
+    size("n_head", "heads of each block")
+    size("n_embd", "width, which the heads share")
+    size("n_ctx", "tokens that the model reads")
+    size("vocab_size", "tokens that there are")
+    course = "(as for the course model)"
+    about = f"how often the weights are moved {course}"
+    parser.option("--steps", _setting("max_steps"), "N", about, dest="max_steps")
+    about = f"rows of a step, over all processes {course}"
+    parser.option("--batch-size", _setting("batch_size"), "N", about)
+    about = f"the highest learning rate; it falls to a tenth {course}"
+    parser.option("--lr", _setting("max_lr", float), "RATE", about, dest="max_lr")
+    about = "cut each step into N pieces, to take less memory (1)"
+    parser.option("--accumulate", _setting("accumulate"), "N", about)
+    about = f"look at the held-out text after so many steps {course}"
+    parser.option("--eval-every", _setting("eval_every"), "N", about)
+    about = "write a checkpoint after so many steps (a tenth of them, at most 250)"
+    parser.option("--checkpoint-every", _setting("checkpoint_every"), "N", about)
+    about = "a number that fixes the first weights and the rows drawn (0)"
+    parser.option("--seed", _setting("seed"), "N", about)
+    parser.option("--device", _device, "DEVICE", ABOUT_DEVICE)
+    about = "of the products; the weights are float32 (bfloat16 on cuda, else float32)"
+    parser.add_argument("--dtype", choices=DTYPES[:2], help=about)
+    about = "let torch.compile make kernels first, which takes a minute (on cuda alone)"
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help=about)
 
 
 # The program ------------------------------------------------------------------------------------
@@ -802,6 +669,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     What a user can mend (a wrong name, a missing file, no network) becomes one line on stderr.
     Any other exception is a bug, and is raised.
     """
+    # Read when torch is loaded: threads that wait then leave their core to whoever else needs it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # the locale may know fewer characters than a text has
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

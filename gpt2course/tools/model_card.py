@@ -1,4 +1,7 @@
-"""What a model of the course's text can do, measured, and told on a page beside its weights."""
+"""What a model of the course's text can do, measured, and told on a page beside its weights.
+
+For a model that `train --out FOLDER` has made: python -m gpt2course.tools.model_card FOLDER
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import json
 import math
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,14 +22,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from gpt2course import corpus
+from gpt2course.config import COURSE
 from gpt2course.evaluation import Evaluation, probe_accuracy, token_nll, top_k_accuracy
 from gpt2course.files import write_whole
 from gpt2course.inspection import find, head_weights, mean_attention
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.sampling import generate
 from gpt2course.tokenizer import Tokenizer
-from gpt2course.training import History, Settings
-from gpt2course.training.text_data import TextData
+from gpt2course.training import CHECKPOINT, COURSE_SETTINGS, History, TextData
+from gpt2course.training.checkpoints import made_with
+from gpt2course.training.history import HISTORY
+from gpt2course.weights import load_tokenizer
 
 CARD, FIGURES = "README.md", "card.json"
 PROBES = 200  # of each kind
@@ -141,18 +149,32 @@ KIND_SAID = {
 }
 
 
-def made_by(
-    command: str, settings: Settings, n_ctx: int, data: TextData, history: History
-) -> dict[str, object]:
-    """How a model was made, in the words of its card."""
-    rows = f"{settings.batch_size} × {settings.n_ctx or n_ctx}"
-    rate = f"{settings.max_lr:g} to {settings.min_lr:g}"
+def made_by(made: dict[str, Any], data: TextData, history: History) -> dict[str, object]:
+    """How a model was made, in the words of its card.
+
+    Args:
+        made: what the checkpoint says that the run was made with.
+
+    Raises:
+        ValueError: it has learned from another text than `data`.
+    """
+    if made["text"] != data.fingerprint[:16]:
+        raise ValueError(
+            "a card is of a model that has learned from the stories of the course alone, got one "
+            "of another text; train it without --data"
+        )
+    usual = asdict(COURSE_SETTINGS) | {f"model's {name}": n for name, n in vars(COURSE).items()}
+    names = ["max_lr", "min_lr", "warmup_steps", "max_steps"]
+    usual |= {"n_ctx": COURSE.n_ctx} | dict(zip(names, COURSE_SETTINGS.schedule, strict=True))
+    other = [f"{n}={made[n]}" for n in usual if n in made and made[n] != usual[n] and n != "betas"]
+    command = "`python -m gpt2course train --out FOLDER`" + ", with " * bool(other)
     return {
-        "command": f"`{command}`",
+        "command": command + ", ".join(other),
         "text": f"{corpus.TRAINING_STORIES:,} stories of `gpt2course.corpus`, "
         f"{len(data.train):,} tokens; {corpus.HELDOUT_STORIES:,} held out",
-        "steps": f"{settings.max_steps:,} of {rows} tokens, AdamW, learning rate {rate}",
-        "seconds": f"{history.seconds:.0f}, {torch.get_num_threads()} threads",
+        "steps": f"{made['max_steps']:,} of {made['batch_size']} × {made['n_ctx']} tokens, AdamW, "
+        f"learning rate {made['max_lr']:g} to {made['min_lr']:g}",
+        "seconds": f"{history.seconds:.0f}",
         "torch": torch.__version__,
     }
 
@@ -212,3 +234,19 @@ other language; text of another kind is taken apart into small pieces and contin
 It reads {config.n_ctx} tokens, about {config.n_ctx * 3 // 4} words, and forgets what stood before.
 Its stories hold together from sentence to sentence, and not from beginning to end.
 """
+
+
+def main(folder: str | os.PathLike[str]) -> None:
+    """Measure the model that `train` has left in a folder, and write its card there."""
+    folder = Path(folder)
+    made, history = made_with(folder / CHECKPOINT), History.load(folder / HISTORY)
+    model, tokenizer = GPT2.from_pretrained(folder), load_tokenizer(folder)
+    texts = corpus.training_documents(), corpus.heldout_documents()
+    made_so = made_by(made, TextData.from_split(*texts, tokenizer), history)
+    write_card(folder, model, measure(model, tokenizer), made_so)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m gpt2course.tools.model_card FOLDER")
+    main(sys.argv[1])

@@ -1,93 +1,32 @@
-"""A training run on disk: its history, and the one file from which it goes on.
+"""A training run on disk: the one file from which it goes on.
 
 A checkpoint is a safetensors file: every tensor of the run under a name that says whose it is
-(`model.wte.weight`, `exp_avg.wte.weight`), and in the header what the run was made with.
+(`model.wte.weight`, `exp_avg.wte.weight`), and in the header what the run was made with, and the
+SHA-256 of the tensors.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from gpt2course.files import write_whole
-
 CHECKPOINT = "checkpoint.safetensors"
-HISTORY = "history.json"
-_FORMAT = "gpt2course checkpoint 1"
+_FORMAT = "gpt2course checkpoint 2"
 
 
-class Step(NamedTuple):
-    """One step: its number, from 0, and the loss of its batch, before the weights were moved."""
-
-    step: int
-    loss: float
-    learning_rate: float
-    grad_norm: float  # before clipping
-
-
-class Heldout(NamedTuple):
-    """The loss on the held-out text after so many steps."""
-
-    step: int
-    loss: float
-
-
-@dataclass
-class History:
-    """What was measured while a model was trained; losses in nats per token.
-
-    Attributes:
-        steps, heldout: in their order.
-        seconds: of all sessions that led here, evaluation included.
-        tokens: how many were learned from, each row's again where it came again.
-    """
-
-    steps: list[Step] = field(default_factory=list)
-    heldout: list[Heldout] = field(default_factory=list)
-    seconds: float = 0.0
-    tokens: int = 0
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write JSON, which `load` reads back as it was."""
-        write_whole(Path(path), (json.dumps(asdict(self)) + "\n").encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote."""
-        try:
-            fields = json.loads(Path(path).read_bytes())
-            steps = [Step(*row) for row in fields["steps"]]
-            heldout = [Heldout(*row) for row in fields["heldout"]]
-            return cls(steps, heldout, fields["seconds"], fields["tokens"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(
-                f"{os.fspath(path)} must be as History.save wrote it, but is not ({error!r})"
-            ) from None
-
-
-def history_tensors(history: History) -> dict[str, Tensor]:
-    """The history in float64, which holds its numbers exactly."""
-    return {
-        "history.steps": torch.tensor(history.steps, dtype=torch.float64).view(-1, 4),
-        "history.heldout": torch.tensor(history.heldout, dtype=torch.float64).view(-1, 2),
-        "history.totals": torch.tensor([history.seconds, history.tokens], dtype=torch.float64),
-    }
-
-
-def history_of(tensors: dict[str, Tensor]) -> History:
-    seconds, tokens = tensors["history.totals"].tolist()
-    steps = [Step(int(step), *rest) for step, *rest in tensors["history.steps"].tolist()]
-    heldout = [Heldout(int(step), loss) for step, loss in tensors["history.heldout"].tolist()]
-    return History(steps, heldout, seconds, int(tokens))
+class AnotherRun(ValueError):
+    """The checkpoint in the folder is of a run that was made with something else."""
 
 
 # Weights and optimiser --------------------------------------------------------------------------
@@ -133,9 +72,14 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], made_with: dict[str
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     new = folder / path.name
-    metadata = {"format": _FORMAT, "made_with": json.dumps(made_with)}
+    tensors = _apart(tensors)
+    metadata = {
+        "format": _FORMAT,
+        "made_with": json.dumps(made_with),
+        "tensors_sha256": _digest(tensors),
+    }
     try:
-        safetensors.torch.save_file(_apart(tensors), new, metadata)
+        safetensors.torch.save_file(tensors, new, metadata)
         with open(new, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(new, 0o644)  # safetensors lets nobody else read it
@@ -157,33 +101,58 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of all tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A checkpoint's safetensors file; within, what it lacks is a ValueError."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("format")
+            if found != _FORMAT:
+                raise ValueError(
+                    f"{path} must be a {_FORMAT}, got format {found!r}; train in another folder"
+                )
+            yield file
+    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} must be a whole checkpoint, but is damaged ({error}); delete it to begin "
+            f"anew, or put back a copy"
+        ) from None
+
+
 def read_checkpoint(path: Path, made_with: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors of a run that was made with the same.
 
     Raises:
-        ValueError: the file is damaged, or the run was made with something else, which is named.
+        AnotherRun: the run was made with something else, which is named.
+        ValueError: the file is damaged.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise ValueError(
-                    f"{path} must be a {_FORMAT}, got format {metadata.get('format')!r}; "
-                    f"train in another folder"
-                )
-            _check_made_with(path, json.loads(metadata["made_with"]), made_with)
-            return {name: file.get_tensor(name) for name in file.keys()}
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{path} must be a whole checkpoint, but is not ({error}); delete it to begin anew, "
-            f"or put back a copy"
-        ) from None
+    with _opened(path) as file:
+        _check_made_with(path, json.loads(file.metadata()["made_with"]), made_with)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if file.metadata()["tensors_sha256"] != _digest(tensors):
+            raise safetensors.SafetensorError("its tensors are not those that were written")
+    return tensors
 
 
 def n_steps(path: Path) -> int:
     """How many steps the run of a checkpoint had taken."""
-    with safetensors.safe_open(path, framework="pt") as file:
+    with _opened(path) as file:
         return file.get_slice("history.steps").get_shape()[0]
+
+
+def made_with(path: Path) -> dict[str, Any]:
+    """What the run of a checkpoint was made with."""
+    with _opened(path) as file:
+        return json.loads(file.metadata()["made_with"])
 
 
 def _check_made_with(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -192,7 +161,7 @@ def _check_made_with(path: Path, old: dict[str, Any], new: dict[str, Any]) -> No
     if names:
         was = ", ".join(f"{name}={old.get(name)!r}" for name in names)
         now = ", ".join(f"{name}={new.get(name)!r}" for name in names)
-        raise ValueError(
+        raise AnotherRun(
             f"{path} is of a run with {was}, got {now}; give what it was made with to go on with "
             f"it, or train in another folder"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -105,24 +104,3 @@ def _share_of_cores() -> int:
     known = getattr(os, "sched_getaffinity", None)  # the cores that this process may use
     n_cores = len(known(0)) if known else os.cpu_count() or 1
     return max(1, n_cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
-    """A list that Ctrl-C makes longer, instead of breaking off in the middle of a step."""
-    asked: list[int] = []
-
-    def ask(signum: int, frame: object) -> None:
-        asked.append(signum)
-        if len(asked) > 1 and not started_by_torchrun():  # which passes Ctrl-C on a second time
-            raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGINT, ask)
-    except ValueError:  # only the main thread hears of signals
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -54,10 +54,15 @@ class TextData:
 
     @classmethod
     def from_split(
-        cls, train: Sequence[str], heldout: Sequence[str], tokenizer: Tokenizer
+        cls,
+        train: Sequence[str],
+        heldout: Sequence[str],
+        tokenizer: Tokenizer,
+        progress: bool = False,
     ) -> TextData:
-        """From documents that are held apart already."""
-        return cls(_join(train, tokenizer, "train"), _join(heldout, tokenizer, "heldout"))
+        """From documents that are held apart already, with a bar where `progress` asks for it."""
+        learned = _join(train, tokenizer, "train", progress)
+        return cls(learned, _join(heldout, tokenizer, "heldout", progress))
 
     @property
     def fingerprint(self) -> str:
@@ -97,11 +102,14 @@ def _lot(document: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}:{document}".encode()).digest()
 
 
-def _join(documents: Sequence[str], tokenizer: Tokenizer, what: str) -> Int[Tensor, " N"]:
+def _join(
+    documents: Sequence[str], tokenizer: Tokenizer, what: str, progress: bool
+) -> Int[Tensor, " N"]:
     if not any(documents):
         raise ValueError(f"{what} must hold at least one document that is not empty, got none")
     ids = array("i", [tokenizer.end_of_text])
-    for document in tqdm(documents, desc="text to ids", unit="document", delay=2, leave=False):
+    bar = {"desc": "text to ids", "unit": "document", "delay": 2, "leave": False}
+    for document in tqdm(documents, **bar, disable=not progress):
         if document:
             ids.extend(tokenizer.encode(document))
             ids.append(tokenizer.end_of_text)
@@ -131,7 +139,7 @@ def read_texts(
 
 
 def _documents(path: Path) -> list[str]:
-    text = _read(path)
+    text = read_text(path)
     parts = text.split(END_OF_TEXT) if END_OF_TEXT in text else _pieces(text)
     documents = [part.strip("\r\n") for part in parts if not part.isspace() and part]
     if not documents:
@@ -139,23 +147,32 @@ def _documents(path: Path) -> list[str]:
     return documents
 
 
-def _read(path: Path) -> str:
+def read_text(path: str | os.PathLike[str]) -> str:
+    """All of a file in UTF-8; errors as in `read_texts`."""
     try:
-        content = path.read_bytes()
+        return as_text(Path(path).read_bytes(), os.fspath(path))
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}; name a file of text") from None
     except IsADirectoryError:
         raise IsADirectoryError(f"{path} is a folder; name the files of text in it") from None
+
+
+def as_text(content: bytes, name: str) -> str:
+    """Bytes of UTF-8, with or without a mark at their beginning, as text.
+
+    Args:
+        name: where they come from, for the error's message.
+    """
     if 0 in content:
         raise ValueError(
-            f"{path} must be text in UTF-8, but byte {content.index(0)} is 0, which no text has; "
+            f"{name} must be text in UTF-8, but byte {content.index(0)} is 0, which no text has; "
             f"it is another kind of file, or UTF-16: save it as UTF-8, if it is a text at all"
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} must be text in UTF-8, but byte {error.start} "
+            f"{name} must be text in UTF-8, but byte {error.start} "
             f"(0x{error.object[error.start]:02x}) is not; save it as UTF-8, if it is a text at all"
         ) from None
 

@@ -1,10 +1,11 @@
 """Sizes: the released ones are the published ones, and impossible ones are refused."""
 
+import time
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from gpt2course.config import COURSE, RELEASED, GPT2Config, check_heads
+from gpt2course.config import COURSE, LARGEST, RELEASED, GPT2Config, check_heads
 
 
 def test_released_sizes_are_those_of_the_paper():
@@ -43,6 +44,22 @@ def test_config_cannot_be_changed_after_it_was_checked():
 def test_sizes_below_one_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} must be an int of at least 1, got {value}; the"):
         GPT2Config(**{name: value})
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_sizes_beyond_every_model_are_refused_before_anything_is_built(name):
+    sizes = {"n_head": LARGEST["n_head"], "n_embd": LARGEST["n_embd"]}
+    assert GPT2Config(**sizes | {name: LARGEST[name]})
+    for value in (LARGEST[name] + 1, 10**12 + 39, 2**40):
+        with pytest.raises(ValueError, match=f"{name} must be at most {LARGEST[name]:,}, got"):
+            GPT2Config(**sizes | {name: value})
+
+
+def test_heads_of_an_enormous_width_are_refused_at_once():
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="got 1000000000039 and 12; try n_head=1$"):
+        check_heads(10**12 + 39, 12)
+    assert time.perf_counter() - start < 1  # a loop over all divisors takes half a day
 
 
 # "Type-check" is how the message begins where jaxtyping's import hook refuses first.

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from gpt2course import evaluation
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import Probe
 from gpt2course.evaluation import (
@@ -18,6 +19,7 @@ from gpt2course.evaluation import (
     top_k_accuracy,
 )
 from gpt2course.model import GPT2
+from gpt2course.sampling import generate
 from gpt2course.tokenizer import Tokenizer
 
 SMALL = GPT2Config(n_layer=2, n_head=3, n_embd=15, n_ctx=11, vocab_size=257)
@@ -67,6 +69,34 @@ def test_every_token_is_predicted_once_from_the_context_that_is_promised(model, 
 def test_stride_one_gives_every_token_the_fullest_context(model, ids):
     expected = [surprise(model, ids[max(0, t - 10) : t + 1], ids[t + 1]) for t in range(59)]
     assert_close(token_nll(model, ids, 1), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_windows_are_read_in_batches(model, ids, monkeypatch):
+    read = []
+    hidden = model.hidden
+    monkeypatch.setattr(model, "hidden", lambda idx: read.append(tuple(idx.shape)) or hidden(idx))
+    monkeypatch.setattr(evaluation, "BATCH", 4 * 11)
+    token_nll(model, ids, stride=5)
+    assert read == [(4, 11), (4, 11), (3, 11)]
+
+
+@pytest.mark.parametrize(("small", "threads"), [(True, 1), (False, 3)])
+def test_a_small_model_computes_on_one_thread_everywhere(model, ids, monkeypatch, small, threads):
+    monkeypatch.setattr("gpt2course.threads.SMALL", 10**9 if small else 1)
+    before, seen = torch.get_num_threads(), []
+    # whatever of it runs: the hook is called in the middle of every pass
+    hook = model.h[0].register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(3)
+    try:
+        token_nll(model, ids)
+        top_k_accuracy(model, ids)
+        next_word(model, Tokenizer([]), "ab")
+        generate(model, [ids[:11]], 2)  # a prompt, and past n_ctx
+        assert max(seen) == threads
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+        hook.remove()
 
 
 @pytest.mark.parametrize("n", [2, 3, 11, 12, 13])

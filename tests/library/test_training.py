@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 from torch import nn
@@ -20,17 +21,21 @@ from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training import (
+    AnotherRun,
     checkpoints,
     chunked_loss,
     heldout_loss,
     learning_rate,
+    loop,
     next_token_batch,
     next_token_loss,
     parameter_groups,
     processes,
     train,
 )
-from gpt2course.training.checkpoints import CHECKPOINT, Heldout, History, Step
+from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.folder import LOCK, claim
+from gpt2course.training.history import Heldout, History, Step, history_of, history_tensors
 from gpt2course.training.processes import ALONE, Processes, own_device
 from gpt2course.training.run import Run
 from gpt2course.training.settings import Settings
@@ -155,6 +160,14 @@ def test_settings_must_fit_each_other():
         Settings(max_steps=10, max_lr=1e-3, min_lr=1e-2)
     with pytest.raises(ValueError, match=r"divisible by accumulate, got 10 and 4; .*batch_size=8"):
         Settings(max_steps=10, batch_size=10, accumulate=4)
+
+
+def test_what_is_left_out_is_a_tenth():
+    short = Settings(max_steps=10, max_lr=1e-4)
+    assert short.schedule == (1e-4, pytest.approx(1e-5), 1, 10)
+    assert replace(short, max_steps=300, max_lr=1.0).schedule == (1.0, 0.1, 30, 300)
+    assert replace(short, max_steps=10**6).schedule[2] == 100
+    assert replace(short, warmup_steps=0, min_lr=0.0).schedule == (1e-4, 0.0, 0, 10)
 
 
 # The text ---------------------------------------------------------------------------------------
@@ -399,9 +412,7 @@ def plain_training(model, data, settings):
         for parameter in model.parameters():
             parameter.grad *= min(1, settings.clip_norm / (length + 1e-6))  # torch's own guard
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(
-                step, settings.max_lr, settings.min_lr, settings.warmup_steps, settings.max_steps
-            )
+            group["lr"] = learning_rate(step, *settings.schedule)
         optimizer.step()
     return losses
 
@@ -410,7 +421,7 @@ def plain_training(model, data, settings):
 def test_training_equals_a_plain_loop(data, accumulate):
     settings = replace(QUICK, max_lr=1e-2, clip_norm=0.7)
     ours, theirs = made().double(), made().double()
-    history = train(ours, data, replace(settings, accumulate=accumulate), progress=False)
+    history = train(ours, data, replace(settings, accumulate=accumulate))
     losses = plain_training(theirs, data, settings)
     assert [step.loss for step in history.steps] == pytest.approx(losses, abs=1e-10)
     assert max(step.grad_norm for step in history.steps) > 0.7  # some were clipped
@@ -423,21 +434,21 @@ def test_accumulated_gradients_are_those_of_one_large_batch(data, accumulate):
     for n_pieces in (1, accumulate):
         settings = replace(QUICK, batch_size=6, accumulate=n_pieces)
         run = Run(made(), data, settings, ALONE)
-        loss = run.leave_gradients()
+        loss = run.forward_backward()
         found.append([loss, *(p.grad for p in run.model.parameters())])
     assert_close(found[1], found[0], rtol=0, atol=1e-6)
 
 
 def test_the_loss_falls_from_ln_v_to_what_the_text_leaves_open(data):
     settings = Settings(max_steps=150, batch_size=16, max_lr=1e-2, min_lr=1e-3, eval_every=50)
-    history = train(made(), data, settings, progress=False)
+    history = train(made(), data, settings)
     first, *_, last = history.heldout
     assert first == (0, pytest.approx(math.log(23), abs=0.1))
     assert last.step == 150 and last.loss < 0.1  # every token tells the next
 
 
 def test_the_history_has_every_step_and_every_look(data):
-    history = train(made(), data, replace(QUICK, max_steps=7), progress=False)
+    history = train(made(), data, replace(QUICK, max_steps=7))
     assert [step.step for step in history.steps] == list(range(7))
     assert [look.step for look in history.heldout] == [0, 3, 6, 7]
     rates = [learning_rate(step, 2e-3, 2e-4, 2, 7) for step in range(7)]
@@ -450,19 +461,19 @@ def test_the_seed_decides_and_the_global_generator_is_left_alone(data):
     torch.manual_seed(5)
     before = torch.get_rng_state()
     first, again, other = made(), made(), made()
-    train(first, data, QUICK, progress=False)
+    train(first, data, QUICK)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(6)
-    train(again, data, QUICK, progress=False)
-    train(other, data, replace(QUICK, seed=1), progress=False)
+    train(again, data, QUICK)
+    train(other, data, replace(QUICK, seed=1))
     assert torch.equal(first.wte.weight, again.wte.weight)
     assert not torch.equal(first.wte.weight, other.wte.weight)
 
 
 def test_a_model_with_forward_alone_is_trained_the_same(data):
     ours, theirs = made().double(), made(kind=OnlyForward).double()
-    history = train(ours, data, QUICK, progress=False)
-    also = train(theirs, data, QUICK, progress=False)
+    history = train(ours, data, QUICK)
+    also = train(theirs, data, QUICK)
     assert [s.loss for s in also.steps] == pytest.approx([s.loss for s in history.steps], abs=1e-10)
     assert_close(theirs.inner.wte.weight, ours.wte.weight, rtol=0, atol=1e-8)
 
@@ -475,7 +486,7 @@ def test_a_forward_of_its_own_is_what_is_trained(data):
     model = made(kind=Louder)
     idx, targets = next_token_batch(data.train, 4, 7, torch.Generator().manual_seed(0))
     expected = next_token_loss(model(idx), targets).item()
-    assert train(model, data, QUICK, progress=False).steps[0].loss == pytest.approx(expected)
+    assert train(model, data, QUICK).steps[0].loss == pytest.approx(expected)
 
 
 def test_the_held_out_text_is_looked_at_in_eval_mode_and_training_goes_on_in_train_mode(data):
@@ -487,7 +498,7 @@ def test_the_held_out_text_is_looked_at_in_eval_mode_and_training_goes_on_in_tra
             return super().hidden(idx, cache)
 
     model = made(kind=Watched).eval()
-    train(model, data, replace(QUICK, max_steps=2), progress=False)
+    train(model, data, replace(QUICK, max_steps=2))
     assert Counter(seen).keys() == {(False, False), (True, True)}
     assert seen[-1] == (False, False)
     assert not model.training  # as it was given
@@ -513,8 +524,8 @@ def test_a_short_held_out_text_is_one_row(n):
 def test_bfloat16_trains_weights_of_float32(data):
     half, full = made(), made()
     settings = replace(QUICK, max_steps=20, max_lr=1e-2)
-    found = train(half, data, replace(settings, dtype="bfloat16"), progress=False)
-    exact = train(full, data, settings, progress=False)
+    found = train(half, data, replace(settings, dtype="bfloat16"))
+    exact = train(full, data, settings)
     assert half.wte.weight.dtype == torch.float32
     assert found.steps[-1].loss != exact.steps[-1].loss
     assert found.steps[-1].loss == pytest.approx(exact.steps[-1].loss, abs=0.05)
@@ -529,17 +540,17 @@ def test_without_a_compiler_training_says_so_and_goes_on(data, monkeypatch, caps
 
     monkeypatch.setattr(torch, "compile", fail)
     model, plain = made(), made()
-    train(model, data, replace(QUICK, compile=True), progress=False)
+    train(model, data, replace(QUICK, compile=True))
     said = capsys.readouterr().err
     assert said == "training without torch.compile, which failed: no C++ compiler was found\n"
-    train(plain, data, QUICK, progress=False)
+    train(plain, data, QUICK)
     assert torch.equal(model.wte.weight, plain.wte.weight)
 
 
 def test_what_is_compiled_is_what_is_trained(data, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda f: lambda idx: compiled.append(1) or f(idx))
-    train(made(), data, replace(QUICK, compile=True), progress=False)
+    train(made(), data, replace(QUICK, compile=True))
     assert len(compiled) == 1 + QUICK.max_steps  # once to see whether it works
 
 
@@ -579,7 +590,7 @@ def test_training_stops_where_the_loss_is_no_number(data, tmp_path, where):
             model.ln_f.weight.register_hook(lambda grad: grad * math.inf)
 
     with pytest.raises(FloatingPointError) as error:
-        train(model, data, QUICK, tmp_path, on_step=break_it, progress=False)
+        train(model, data, QUICK, tmp_path, on_step=break_it)
     message = str(error.value)
     rate = learning_rate(5, 2e-3, 2e-4, 2, 6)
     assert f"at step 5, with a learning rate of {rate:.3g}" in message
@@ -596,7 +607,7 @@ def test_a_held_out_loss_that_is_no_number_stops_too(data, tmp_path):
             model.wte.weight.data[3] = math.nan
 
     with pytest.raises(FloatingPointError, match="held-out loss must be finite, got nan at step 6"):
-        train(made(), data, QUICK, tmp_path, on_step=break_it, progress=False)
+        train(made(), data, QUICK, tmp_path, on_step=break_it)
     assert checkpoints.n_steps(tmp_path / CHECKPOINT) == 4
 
 
@@ -604,7 +615,7 @@ def test_without_a_folder_the_error_says_that_nothing_was_kept(data):
     model = made()
     model.wte.weight.data[0] = math.inf
     with pytest.raises(FloatingPointError, match="no checkpoint was written"):
-        train(model, data, QUICK, progress=False)
+        train(model, data, QUICK)
 
 
 # Checkpoints ------------------------------------------------------------------------------------
@@ -640,7 +651,7 @@ def test_a_run_that_was_cut_ends_with_the_weights_of_one_that_was_not(data, tmp_
     settings = replace(QUICK, max_steps=20, checkpoint_every=3, accumulate=2)
     torch.manual_seed(9)
     whole = made(kind=kind)
-    history = train(whole, data, settings, progress=False)
+    history = train(whole, data, settings)
     torch.manual_seed(9)
     for cut in (2, 4, 8, 9, 19, None):
         model = made(kind=kind, seed=0 if cut == 2 else 77)  # what it was is in the checkpoint
@@ -648,7 +659,7 @@ def test_a_run_that_was_cut_ends_with_the_weights_of_one_that_was_not(data, tmp_
             torch.manual_seed(9)
             model = made(kind=kind)
         try:
-            found = train(model, data, settings, tmp_path, cut_at(cut), progress=False)
+            found = train(model, data, settings, tmp_path, cut_at(cut))
         except Cut:
             torch.rand(3)  # another process has a generator in another state
     state, expected = model.state_dict(), whole.state_dict()
@@ -659,8 +670,8 @@ def test_a_run_that_was_cut_ends_with_the_weights_of_one_that_was_not(data, tmp_
 
 def test_a_run_that_is_done_gives_its_model_and_history_again(data, tmp_path):
     first, again = made(), made(seed=1)
-    history = train(first, data, QUICK, tmp_path, progress=False)
-    found = train(again, data, QUICK, tmp_path, cut_at(*range(9)), progress=False)
+    history = train(first, data, QUICK, tmp_path)
+    found = train(again, data, QUICK, tmp_path, cut_at(*range(9)))
     assert found == replace(history, seconds=found.seconds)
     assert torch.equal(first.wte.weight, again.wte.weight)
 
@@ -668,7 +679,7 @@ def test_a_run_that_is_done_gives_its_model_and_history_again(data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"max_lr": 1e-2}, r"run with max_lr=0.002, got max_lr=0.01; "),
+        ({"max_lr": 1e-2}, r"with max_lr=0.002, min_lr=0.0002, got max_lr=0.01, min_lr=0.001; "),
         ({"max_steps": 9}, r"run with max_steps=6, got max_steps=9; "),
         ({"seed": 3, "batch_size": 8}, r"with batch_size=4, seed=0, got batch_size=8, seed=3; "),
         ({"model": replace(TINY, n_layer=3)}, r"model's n_layer=2, .*, got model's n_layer=3"),
@@ -677,39 +688,132 @@ def test_a_run_that_is_done_gives_its_model_and_history_again(data, tmp_path):
     ],
 )
 def test_the_checkpoint_of_another_run_is_refused_and_kept(data, tmp_path, change, message):
-    train(made(), data, QUICK, tmp_path, progress=False)
+    train(made(), data, QUICK, tmp_path)
     before = (tmp_path / CHECKPOINT).read_bytes()
     settings = {name: value for name, value in change.items() if hasattr(QUICK, name)}
     model = made(change.get("model", TINY), change.get("kind", GPT2))
     text = TextData(data.train[: change.get("text")], data.heldout)
     with pytest.raises(ValueError, match=message) as error:
-        train(model, text, replace(QUICK, **settings), tmp_path, progress=False)
+        train(model, text, replace(QUICK, **settings), tmp_path)
     assert "or train in another folder" in str(error.value)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
 def test_how_often_checkpoints_are_written_may_change(data, tmp_path):
     with pytest.raises(Cut):
-        train(made(), data, QUICK, tmp_path, cut_at(5), progress=False)
-    train(made(), data, replace(QUICK, checkpoint_every=5), tmp_path, progress=False)
+        train(made(), data, QUICK, tmp_path, cut_at(5))
+    train(made(), data, replace(QUICK, checkpoint_every=5), tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "no checkpoint"])
 def test_a_damaged_checkpoint_is_refused_by_name(data, tmp_path, damage):
     path = tmp_path / CHECKPOINT
-    train(made(), data, QUICK, tmp_path, progress=False)
+    train(made(), data, QUICK, tmp_path)
     whole = path.read_bytes()
     content = {"cut": whole[:-100], "empty": b"", "other": b"\0" * 500}
     content["no checkpoint"] = safetensors.torch.save({"wte.weight": torch.zeros(2, 3)})
     path.write_bytes(content[damage])
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors must be a "):
-        train(made(), data, QUICK, tmp_path, progress=False)
+        train(made(), data, QUICK, tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["random.rows", "model.wte.weight", "history.steps"])
+def test_a_checkpoint_without_one_of_its_tensors_is_damaged(data, tmp_path, gone):
+    path = tmp_path / CHECKPOINT
+    train(made(), data, QUICK, tmp_path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys() if name != gone}
+        metadata = file.metadata()
+    safetensors.torch.save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match="must be a whole checkpoint, but is damaged"):
+        train(made(), data, QUICK, tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["made_with", "tensors_sha256"])
+def test_a_checkpoint_that_does_not_say_what_it_is_of_is_damaged(data, tmp_path, gone):
+    path = tmp_path / CHECKPOINT
+    train(made(), data, QUICK, tmp_path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        metadata = {name: text for name, text in file.metadata().items() if name != gone}
+    safetensors.torch.save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match=f"must be a whole checkpoint, but is damaged .*{gone}"):
+        train(made(), data, QUICK, tmp_path)
+
+
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.8, 0.999])
+def test_a_bit_that_was_flipped_is_found(data, tmp_path, where):
+    path = tmp_path / CHECKPOINT
+    train(made(), data, QUICK, tmp_path)
+    content = bytearray(path.read_bytes())
+    begin = 8 + int.from_bytes(content[:8], "little")
+    content[begin + int(where * (len(content) - begin))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged .its tensors are not those that were written"):
+        train(made(), data, QUICK, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 500])
+def test_to_ask_a_damaged_checkpoint_for_its_steps_is_refused_too(tmp_path, content):
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(ValueError, match="must be a whole checkpoint, but is damaged"):
+        checkpoints.n_steps(tmp_path / CHECKPOINT)
+
+
+def test_a_buffer_that_the_run_did_not_have_makes_it_another_run(data, tmp_path):
+    train(made(), data, QUICK, tmp_path)
+    with pytest.raises(AnotherRun, match=r"run with parameters='\w+', got parameters='\w+'"):
+        train(made(kind=WithDropout), data, QUICK, tmp_path)
+
+
+def test_at_most_a_tenth_of_the_steps_is_lost(data, tmp_path):
+    lost = []
+
+    def on_step(step, model, history):
+        path = tmp_path / CHECKPOINT
+        lost.append(step - (checkpoints.n_steps(path) if path.exists() else 0))
+
+    train(made(), data, replace(QUICK, max_steps=40, checkpoint_every=None), tmp_path, on_step)
+    assert max(lost) == 4
+    few = replace(QUICK, max_steps=3, checkpoint_every=None)
+    train(made(), data, few, tmp_path / "few", on_step)
+
+
+# The folder -------------------------------------------------------------------------------------
+
+
+def never(*args):
+    raise AssertionError("computed although the folder can't be used")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_computed(
+    data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "Run", never)
+    (tmp_path / "file").write_text("a model?")
+    with pytest.raises(NotADirectoryError, match="file must be a folder, not a file; name"):
+        train(made(), data, QUICK, tmp_path / "file")
+    with pytest.raises(OSError, match=r"in must be a folder to write to \(Not a directory\)"):
+        train(made(), data, QUICK, tmp_path / "file" / "in")
+    assert (tmp_path / "file").read_text() == "a model?"
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    with pytest.raises(OSError, match=r"here must be a folder to write to \(Permission denied\)"):
+        train(made(), data, QUICK, tmp_path / "here")
+
+
+def test_two_runs_in_one_folder_are_one_too_many(data, tmp_path):
+    with ThreadPoolExecutor(1) as pool, claim(tmp_path):
+        other = pool.submit(train, made(), data, QUICK, tmp_path)
+        with pytest.raises(BlockingIOError, match="must be free, but another run .*; wait until"):
+            other.result()
+        train(made(), data, QUICK, tmp_path)  # who has claimed it trains in it
+    train(made(), data, QUICK, tmp_path)
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
     path = tmp_path / CHECKPOINT
     with pytest.raises(Cut):
-        train(made(), data, QUICK, tmp_path, cut_at(3), progress=False)
+        train(made(), data, QUICK, tmp_path, cut_at(3))
     before = path.read_bytes()
 
     def full(handle):
@@ -717,16 +821,16 @@ def test_a_full_disk_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
         patched.setattr(os, "fsync", full)
-        train(made(), data, QUICK, tmp_path, progress=False)
+        train(made(), data, QUICK, tmp_path)
     assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == [CHECKPOINT]
-    train(made(), data, QUICK, tmp_path, progress=False)
+    assert {file.name for file in tmp_path.iterdir()} == {CHECKPOINT, LOCK}
+    train(made(), data, QUICK, tmp_path)
     assert checkpoints.n_steps(path) == 6
 
 
 def test_a_checkpoint_is_plain_tensors_and_text(data, tmp_path):
     model = made()
-    train(model, data, QUICK, tmp_path, progress=False)
+    train(model, data, QUICK, tmp_path)
     content = (tmp_path / CHECKPOINT).read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert json.loads(header["__metadata__"]["made_with"])["max_lr"] == QUICK.max_lr
@@ -743,41 +847,42 @@ def test_a_history_reads_back_as_it_was(tmp_path):
     found = History.load(tmp_path / "history.json")
     assert found == history
     assert found.steps[0].learning_rate == 1e-5 and found.heldout[0].loss == 7.7
-    assert checkpoints.history_of(checkpoints.history_tensors(history)) == history
-    assert checkpoints.history_of(checkpoints.history_tensors(History())) == History()
+    assert history_of(history_tensors(history)) == history
+    assert history_of(history_tensors(History())) == History()
     (tmp_path / "history.json").write_text('{"steps": 3}')
     with pytest.raises(ValueError, match=r"history\.json must be as History\.save wrote it"):
         History.load(tmp_path / "history.json")
 
 
-# Ctrl-C -----------------------------------------------------------------------------------------
+# Signals ----------------------------------------------------------------------------------------
 
 
-def interrupt_at(number):
+def interrupt_at(number, signum=signal.SIGINT):
     def interrupt(step, model, history):
         if step == number:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signum)
 
     return interrupt
 
 
-def test_ctrl_c_ends_the_run_after_a_whole_step_with_a_checkpoint(data, tmp_path):
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(data, tmp_path, signum):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     stopped, whole = made(), made()
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        train(stopped, data, QUICK, tmp_path, interrupt_at(3), progress=False)
+        train(stopped, data, QUICK, tmp_path, interrupt_at(3, signum))
     path = tmp_path / CHECKPOINT
     assert f"stopped after 4 of 6 steps; {path} holds them" in str(interrupt.value)
     assert checkpoints.n_steps(path) == 4
-    assert signal.getsignal(signal.SIGINT) is handler
-    train(stopped, data, QUICK, tmp_path, progress=False)
-    train(whole, data, QUICK, progress=False)
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    train(stopped, data, QUICK, tmp_path)
+    train(whole, data, QUICK)
     assert torch.equal(stopped.wte.weight, whole.wte.weight)
 
 
 def test_ctrl_c_without_a_folder_says_that_nothing_was_kept(data):
     with pytest.raises(KeyboardInterrupt, match="nothing was written, since no folder was given"):
-        train(made(), data, QUICK, on_step=interrupt_at(1), progress=False)
+        train(made(), data, QUICK, on_step=interrupt_at(1))
 
 
 def test_a_second_ctrl_c_does_not_wait(data, tmp_path):
@@ -786,13 +891,13 @@ def test_a_second_ctrl_c_does_not_wait(data, tmp_path):
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt, match="^$"):
-        train(made(), data, QUICK, tmp_path, impatient, progress=False)
+        train(made(), data, QUICK, tmp_path, impatient)
     assert not (tmp_path / CHECKPOINT).exists()
 
 
 def test_a_thread_can_train_too(data):
     with ThreadPoolExecutor(1) as pool:
-        history = pool.submit(train, made(), data, QUICK, progress=False).result()
+        history = pool.submit(train, made(), data, QUICK).result()
     assert len(history.steps) == 6
 
 
@@ -831,19 +936,19 @@ def test_callbacks_see_the_model_as_it_is_then(data):
         loss = heldout_loss(model, data.heldout, 7)
         looks.append((step, history.heldout[-1].loss == pytest.approx(loss)))
 
-    train(made(), data, QUICK, on_step=on_step, on_eval=on_eval, progress=False)
+    train(made(), data, QUICK, on_step=on_step, on_eval=on_eval)
     assert [(step, n) for step, n, _ in steps] == [(n, n) for n in range(1, 7)]
     assert len({weight for *_, weight in steps}) == 6
     assert looks == [(0, True), (3, True), (6, True)]
 
 
 def test_the_bar_tells_loss_speed_and_time_left(data, capsys):
-    train(made(), data, replace(QUICK, max_steps=200))
+    train(made(), data, replace(QUICK, max_steps=200), progress=True)
     told = capsys.readouterr().err
     assert "training: 100%" in told and "200/200" in told
     assert ", loss " in told and " tokens/s" in told
 
 
-def test_quiet_is_quiet(data, capsys):
-    train(made(), data, QUICK, progress=False)
+def test_a_library_is_quiet_unless_asked(data, capsys):
+    train(made(), data, QUICK)
     assert capsys.readouterr() == ("", "")

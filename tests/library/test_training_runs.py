@@ -19,7 +19,9 @@ from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.tools import cli
 from gpt2course.training import COURSE_SETTINGS
-from gpt2course.training.checkpoints import CHECKPOINT, HISTORY, History
+from gpt2course.training.checkpoints import CHECKPOINT
+from gpt2course.training.folder import LOCK
+from gpt2course.training.history import HISTORY, History
 from gpt2course.training.text_data import split_documents
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +80,7 @@ settings = Settings(max_steps=80, batch_size=4, warmup_steps=9, eval_every=10, c
 def run(folder):
     torch.manual_seed(0)
     config = GPT2Config(n_layer=1, n_head=2, n_embd=8, n_ctx=8, vocab_size=23)
-    history = train(GPT2(config), data, settings, folder, progress=False)
+    history = train(GPT2(config), data, settings, folder)
 
 def child(folder, kill_at=None):
     pid = os.fork()
@@ -139,7 +141,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(tmp_pat
     assert killed.keys() == expected.keys()
     for name in expected.keys() - {"history.totals"}:  # which holds seconds
         assert torch.equal(killed[name], expected[name]), name
-    assert [file.name for file in folder.iterdir()] == [CHECKPOINT]
+    assert {file.name for file in folder.iterdir()} == {CHECKPOINT, LOCK}
 
 
 # The command ------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ def test_two_processes_follow_one(stories, tmp_path, run):
     command = [*torchrun, "--nproc-per-node", "2", "-m", "gpt2course", "train", *map(str, options)]
     ran = subprocess.run([*command, "--out", two], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("held-out loss") == 4  # one of them speaks
+    assert ran.stdout.count("held-out loss") == 4, ran.stdout  # one of them speaks
     assert "cpu, 2 processes" in ran.stdout
     expected, found = History.load(one / HISTORY), History.load(two / HISTORY)
     assert len(found.steps) == 24
@@ -298,6 +300,55 @@ def test_a_model_of_another_origin_is_not_overwritten(stories, tmp_path, run):
     assert (out / weights.WEIGHTS).read_bytes() == before
 
 
+def test_a_finished_run_says_how_its_model_is_trained_further(stories, tmp_path, run):
+    options = ["--data", stories, *SHORT, "--out", tmp_path / "model"]
+    run(*options)
+    code, _, errors = run(*options, "--steps", 48)
+    assert code == cli.FAILED
+    assert f"give --model {tmp_path / 'model'} and another --out" in errors
+
+
+def unreadable(*args):
+    raise AssertionError("the text was read although the run is impossible")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--n-head", 3], "n_embd must be divisible by n_head, got 8 and 3; try n_head=4"),
+        (["--n-layer", 10**9], "n_layer must be at most 1,000, got 1,000,000,000"),
+        (["--accumulate", 3], "batch_size must be divisible by accumulate, got 4 and 3"),
+        (["--out", "file"], "file must be a folder, not a file; name another"),
+        (["--out", "damaged"], "must be a whole checkpoint, but is damaged"),
+    ],
+)
+def test_what_is_impossible_shows_before_the_text_is_read(
+    tmp_path, run, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("damaged").mkdir()
+    Path("damaged", CHECKPOINT).write_bytes(b"")
+    monkeypatch.setattr(cli, "_documents", unreadable)
+    monkeypatch.setattr(Tokenizer, "train", unreadable)
+    code, _, errors = run("--data", "text.txt", *SHORT, "--out", "model", *options)
+    assert code == cli.FAILED and message in errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_second_run_in_a_folder_is_refused_and_sigterm_ends_the_first(stories, tmp_path, run):
+    options = ["--data", stories, *SHORT, "--steps", 100_000, "--out", tmp_path / "model"]
+    first = start(*options)
+    wait_for_line(first, "step 0")
+    code, out, errors = run(*options)
+    assert (code, out) == (cli.FAILED, "")
+    assert f"{tmp_path / 'model'} must be free, but another run is training in it" in errors
+    first.terminate()
+    told = first.communicate(timeout=60)[1]
+    assert first.returncode == cli.INTERRUPTED and "goes on from there" in told
+    assert (tmp_path / "model" / CHECKPOINT).exists()
+
+
 def test_a_loss_that_is_no_number_is_told_in_one_line(stories, tmp_path, run):
     code, _, errors = run("--data", stories, *SHORT, "--lr", 1e30, "--out", tmp_path / "model")
     assert code == cli.FAILED
@@ -333,8 +384,8 @@ def test_files_that_cannot_be_learned_from_are_told_in_one_line(tmp_path, run, c
     ("options", "message"),
     [
         (["--n-layer", 3], "the sizes must be left out where --model gives them, got --n-layer 3"),
-        (["--vocab-size", 300], "--vocab-size must be left out where --model gives the tokens"),
-        (["--tokenizer", "other.json"], "must have the 300 tokens of --model, got 257"),
+        (["--vocab-size", 300], "left out where --model gives them, got --vocab-size 300"),
+        (["--tokenizer", "other.json"], "must have the model's 300 tokens, got 257"),
         (["--model", "none"], "there is no model 'none'"),
         (["--batch-size", 5, "--accumulate", 2], "batch_size must be divisible by accumulate"),
     ],
@@ -370,22 +421,3 @@ def test_options_of_a_wrong_kind_are_usage_errors(tmp_path, run, wrong):
 def test_a_folder_must_be_named(run):
     code, _, errors = run()
     assert code == cli.MISUSED and "--out" in errors
-
-
-def test_a_card_is_of_the_courses_own_stories(tmp_path, capsys):
-    text = tmp_path / "a.txt"
-    text.write_text("a robot must obey the orders given it. " * 50)
-    folder = tmp_path / "out"
-    assert cli.main(["train", "--out", str(folder), "--card", "--data", str(text)]) == 1
-    assert "without --data" in capsys.readouterr().err
-    assert not folder.exists()
-
-
-def test_a_card_tells_the_command_that_makes_the_model_again():
-    options = cli._parser().parse_args(
-        ["train", "--out", "x", "--card", "--n-layer", "1", "--steps", "3", "--no-compile"]
-    )
-    said = cli._command(options)
-    assert said.startswith("python -m gpt2course train --out FOLDER --card")
-    assert cli._command(cli._parser().parse_args(said.split()[3:])) == said
-    assert {"--n-layer 1", "--steps 3", "--no-compile"} <= set(re.findall(r"--\S+(?: \d+)?", said))

@@ -21,6 +21,7 @@ from gpt2course.model import GPT2
 from gpt2course.sampling import Sampling, stream_text
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.tools import cli
+from gpt2course.training.processes import own_device
 
 ROOT = Path(__file__).resolve().parents[2]
 RECITED = "größer: 🤖🤖 日本\n\tund Schluss"  # of 1, 2, 3 and 4 bytes a character
@@ -183,7 +184,7 @@ def test_dtype_is_the_models(run, stdin, untrained, monkeypatch):
     for command in (["generate", "a"], ["perplexity", "-"]):
         code, out, err = run(*command, "--model", untrained, "--dtype", "bfloat16")
         assert (code, err) == (0, "") and out
-    assert seen == 2 * [{"dtype": torch.bfloat16, "device": "cpu"}]
+    assert seen == 2 * [{"dtype": torch.bfloat16, "device": own_device()}]
 
 
 def test_a_dash_reads_the_prompt_less_its_last_line_end(run, stdin, endless):
@@ -441,8 +442,8 @@ def fails(found, *said):
 
 def test_files_that_are_no_text_are_named(run, tmp_path):
     command = ["perplexity", "--model", tmp_path]
-    fails(run(*command, "no-such.txt"), "there is no file no-such.txt; name one")
-    fails(run(*command, tmp_path), f"{tmp_path} is a folder; name one file")
+    fails(run(*command, "no-such.txt"), "there is no file no-such.txt; name a file")
+    fails(run(*command, tmp_path), f"{tmp_path} is a folder; name the files")
     fails(run(*command, tmp_path / "x" / "y"), "there is no file")
     file = tmp_path / "file"
     file.write_bytes(b"")
@@ -593,31 +594,75 @@ def test_without_a_command_the_help_is_shown_as_an_error(run):
     assert (code, out) == (2, "") and "examples:" in err and "Traceback" not in err
 
 
-def test_help_teaches_and_ends_with_examples(run):
-    for command in ([], ["generate"], ["info"], ["perplexity"], ["doctor"]):
+COMMANDS = ["generate", "info", "perplexity", "train", "doctor"]
+
+
+@pytest.mark.parametrize(
+    ("started", "program"),
+    [
+        ("/env/bin/gpt2course", "gpt2course"),
+        ("gpt2course.exe", "gpt2course"),
+        ("/lib/gpt2course/__main__.py", "python -m gpt2course"),
+    ],
+)
+def test_help_teaches_under_the_name_that_was_called(run, monkeypatch, started, program):
+    monkeypatch.setattr(sys, "argv", [started])
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ([], *([command] for command in COMMANDS)):
         code, out, err = run(*command, "--help")
         assert (code, err) == (0, "")
-        assert out.startswith("usage: python -m gpt2course")
-        assert re.search(r"\nexamples?:\n  ", out)
-        assert all(len(line) <= 105 for line in out.splitlines())
+        assert out.startswith(f"usage: {program} ")
+        assert re.search(rf"\nexamples?:\n(  #.*\n)?  {program}\b", out)
+        assert max(map(len, out.splitlines())) <= 80
+        assert "%" not in out
 
 
-def test_the_examples_of_the_help_are_right_usage(monkeypatch):
+def test_the_examples_of_the_help_are_right_usage(run, monkeypatch):
+    pages = [run(*command, "--help")[1] for command in ([], *([name] for name in COMMANDS))]
     called = []
-    for command in ("generate", "info", "perplexity", "train", "doctor"):
+    for command in COMMANDS:
         monkeypatch.setattr(cli, command, lambda options: called.append(options) or 0)
         monkeypatch.setattr(getattr(cli, command), "__name__", command)
-    texts = [cli.EXAMPLES, cli.GENERATE_EXAMPLES, cli.INFO_EXAMPLES, cli.PERPLEXITY_EXAMPLES]
-    texts.append(
-        cli.TRAIN_EXAMPLES.replace("torchrun --nproc-per-node 2 -m gpt2course", cli.PROGRAM)
-    )
-    lines = [line for text in (*texts, cli.DOCTOR_EXAMPLES) for line in text.splitlines()]
-    examples = [line.partition(cli.PROGRAM)[2] for line in lines if line.startswith("  ")]
+    program = "python -m gpt2course"
+    lines = "".join(pages).replace("torchrun --nproc-per-node 2 -m gpt2course", program)
+    examples = re.findall(rf"^  .*?{program} (.*?)(?: <.*)?$", lines, re.M)
     for example in examples:
-        words = re.split(r"   +|<", example.strip())[0]  # what follows is what it means
-        argv = [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', words)]
+        argv = [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', example)]
         assert cli.main(argv) == 0, example
     assert len(called) == len(examples) > 12
+
+
+def test_commands_compute_at_the_same_place(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for command in (["generate"], ["perplexity", "x"], ["train", "--out", "x"]):
+        for given, place in [([], "cuda:1"), (["cuda"], "cuda:1"), (["cpu"], "cpu")]:
+            options = cli._parser().parse_args([*command, *(["--device", *given] if given else [])])
+            assert cli._place(options) == torch.device(place)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_leave_their_core_unless_the_user_wants_it_otherwise(before, after):
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    code = "import os; from gpt2course.tools.cli import main; main(['--version']);"
+    code += "print(os.environ['OMP_WAIT_POLICY'])"
+    env |= {"OMP_WAIT_POLICY": before} if before else {}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1] == after
+
+
+def test_bars_are_for_terminals(run, stdin, untrained, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "gpt2course.evaluation.evaluate",
+        lambda *args, progress: asked.append(progress) or evaluate(*args),
+    )
+    for terminal in (False, True):
+        stdin(b"a robot")
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        assert run("perplexity", "-", "--model", untrained)[0] == 0
+    assert asked == [False, True]
 
 
 def test_the_course_model_is_there_without_a_name_and_without_a_network(run):
@@ -633,7 +678,7 @@ def test_version(run):
 
 
 def test_ctrl_c_outside_of_a_text_ends_the_line_and_is_no_error(run, untrained, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gpt2course.evaluation.evaluate", interrupted)

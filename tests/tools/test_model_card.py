@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,15 +11,18 @@ from gpt2course import corpus
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
+from gpt2course.tools import model_card
 from gpt2course.tools.model_card import (
     Measured,
     card_text,
     it_attention,
+    main,
     measure,
     own_texts,
     unknown_words,
     write_card,
 )
+from gpt2course.training import COURSE_SETTINGS, train_on_texts
 from gpt2course.weights import COURSE_FOLDER, load_tokenizer
 
 CARD = json.loads((COURSE_FOLDER / "card.json").read_text())
@@ -114,3 +117,38 @@ def test_a_card_is_written_with_its_figures(tmp_path, course):
     page = (tmp_path / "README.md").read_text()
     assert re.search(r"\| it \| .* \| 97% \|", page)
     assert "1.500 nats per token" in page
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """A folder as `train` leaves it, and the texts that were learned from."""
+    folder = tmp_path_factory.mktemp("run") / "small"
+    texts = corpus.documents(0, 40), corpus.documents(40, 50)
+    settings = replace(COURSE_SETTINGS, max_steps=2, batch_size=4)
+    train_on_texts(*texts, folder, settings, replace(COURSE, n_layer=1, vocab_size=400))
+    return folder, *texts
+
+
+def test_the_card_of_a_run_tells_what_is_not_as_usual(small_run, monkeypatch):
+    folder, documents, heldout = small_run
+    monkeypatch.setattr(corpus, "training_documents", lambda: documents)
+    monkeypatch.setattr(corpus, "heldout_documents", lambda: heldout)
+    figures = Measured(1.5, 0.5, 0.9, {"it": 0.97}, (0, 1), 0.8, [])
+    monkeypatch.setattr(model_card, "measure", lambda model, tokenizer: figures)
+    main(folder)
+    card = json.loads((folder / "card.json").read_text())
+    assert card["made"]["command"] == (
+        "`python -m gpt2course train --out FOLDER`, with max_steps=2, batch_size=4, "
+        "warmup_steps=0, model's n_layer=1, model's vocab_size=400"
+    )
+    assert card["made"]["steps"].startswith("2 of 4 × 128 tokens")
+    assert card["measured"]["loss"] == 1.5
+
+
+def test_a_card_is_of_the_courses_own_stories(small_run, monkeypatch):
+    folder, documents, heldout = small_run
+    monkeypatch.setattr(corpus, "training_documents", lambda: documents[1:])
+    monkeypatch.setattr(corpus, "heldout_documents", lambda: heldout)
+    monkeypatch.setattr(model_card, "measure", None)
+    with pytest.raises(ValueError, match="stories of the course alone, got one of another text"):
+        main(folder)
