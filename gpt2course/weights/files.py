@@ -132,10 +132,22 @@ def write_checkpoint(
         PREFIX + name: tensor.detach().cpu().contiguous()
         for name, tensor in transpose_conv1d(state).items()
     }
-    metadata = {"format": "pt", "sha256": _digest(tensors)}
-    write_whole(folder / WEIGHTS, safetensors.torch.save(tensors, metadata))
+    write_whole(folder / WEIGHTS, *_serialise(tensors))
     fields = _config_fields(config, state["wte.weight"].dtype)
     write_whole(folder / CONFIG, (json.dumps(fields, indent=2) + "\n").encode())
+
+
+def _serialise(tensors: dict[str, Tensor]) -> tuple[bytes, memoryview]:
+    """The file's header and its tensors; the same bytes each time.
+
+    safetensors writes the entries of the metadata in random order, so they are written anew.
+    """
+    metadata = {"format": "pt", "sha256": _digest(tensors)}
+    content = safetensors.torch.save(tensors, metadata)
+    start = 8 + int.from_bytes(content[:8], "little")
+    fields = json.loads(content[8:start]) | {"__metadata__": metadata}
+    header = json.dumps(fields, separators=(",", ":")).encode().ljust(start - 8)
+    return content[:8] + header, memoryview(content)[start:]
 
 
 def _digest(state: dict[str, Tensor]) -> str:

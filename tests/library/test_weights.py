@@ -146,6 +146,14 @@ def test_saving_over_a_checkpoint_replaces_it_and_leaves_nothing_else(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_saving_twelve_times_gives_the_same_bytes(model, folder):
+    path = folder / "model.safetensors"
+    first = path.read_bytes()
+    for _ in range(12):
+        model.save_pretrained(folder)
+        assert path.read_bytes() == first
+
+
 def test_the_loaded_model_does_not_hang_on_the_file(model, folder):
     loaded = GPT2.from_pretrained(folder)
     shutil.rmtree(folder)
@@ -294,7 +302,7 @@ def test_unknown_names_are_answered_with_the_nearest(name, message):
 
 
 def test_a_failed_save_leaves_the_old_checkpoint(model, folder, monkeypatch):
-    def full(path, content):
+    def full(path, *pieces):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("gpt2course.weights.files.write_whole", full)
