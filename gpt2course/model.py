@@ -204,6 +204,7 @@ class GPT2(nn.Module):
         *,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
+        revision: str | None = None,
     ) -> GPT2:
         """A trained model in eval mode.
 
@@ -212,6 +213,7 @@ class GPT2(nn.Module):
                 released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl") or any GPT-2 on
                 the Hugging Face hub ("owner/name"), fetched once; a folder with config.json and
                 model.safetensors; or a .safetensors file with config.json beside it.
+            revision: of a model on the hub: a branch, a tag or a commit; "main" as it stands.
 
         Raises:
             FileNotFoundError: there is no such name, folder or file.
@@ -222,7 +224,7 @@ class GPT2(nn.Module):
         """
         from gpt2course import weights  # brings tiktoken, which a model alone does not need
 
-        config_path, files = weights.locate(name_or_path)
+        config_path, files = weights.locate(name_or_path, revision)
         config = weights.read_config(config_path)
         state = weights.read_tensors(files)
         with torch.device("meta"):  # shapes alone: the weights come from the file

@@ -294,6 +294,7 @@ def _download(url: str, sha256: str) -> bytes:
 
 # The tokenizer ---------------------------------------------------------------------------------
 
+TOKENIZER = "gpt2course-tokenizer.json"  # tokenizer.json is another format, transformers'
 _FORMAT = "gpt2course tokenizer"
 _VERSION = 1
 

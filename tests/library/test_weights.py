@@ -286,6 +286,61 @@ def test_a_config_that_is_no_config_is_refused(folder, text):
 
 
 @pytest.mark.parametrize(
+    "weight_map",
+    [None, [], {}, ["a.safetensors"], {"wte": 3}, {"wte": ["a"]}, {"wte": ""}, {"wte": ".."}],
+)
+def test_an_index_that_names_no_files_is_refused(folder, weight_map):
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(ValueError, match="index.json must have a weight_map from tensors"):
+        GPT2.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "{folder}/../outside.safetensors"])
+def test_an_index_names_no_files_outside_its_folder(folder, name):
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+    name = name.format(folder=folder)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"wte.weight": name}}))
+    with pytest.raises(ValueError, match="safetensors files in the same folder"):
+        GPT2.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "config.json must be JSON"),
+        ('{"n_layer": 1, "n_head": 1, "n_embd": null, "n_positions": 1, "vocab_size": 1, '
+         '"n_inner": 4}', "config.json must give n_embd as whole numbers"),
+    ],
+)  # fmt: skip
+def test_a_strange_config_is_refused_as_clearly(folder, text, message):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        GPT2.from_pretrained(folder)
+
+
+def test_a_tilde_is_the_home_folder(folder, model, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert same(GPT2.from_pretrained("~/small"), model)
+    assert same(GPT2.from_pretrained("~/small/model.safetensors"), model)
+
+
+def test_the_empty_name_is_refused_even_in_the_folder_of_a_model(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for load in (GPT2.from_pretrained, load_tokenizer):
+        with pytest.raises(ValueError, match="a model must have a name, got ''"):
+            load("")
+
+
+@pytest.mark.parametrize("name", ["course", None])
+def test_a_revision_of_what_is_not_on_the_hub_is_refused(folder, name):
+    with pytest.raises(ValueError, match="revision is for models on the hub, got 'v1' for"):
+        GPT2.from_pretrained(name or folder, revision="v1")
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("gpt2-mediun", "no model 'gpt2-mediun': did you mean 'gpt2-medium'"),

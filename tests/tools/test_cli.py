@@ -339,7 +339,7 @@ def numbers(out):
     ],
 )
 def test_info_knows_the_released_models_without_a_network(run, monkeypatch, name, total):
-    monkeypatch.setattr("gpt2course.weights.hub.download", None)  # to call it would be an error
+    monkeypatch.setattr("gpt2course.files.hub.download", None)  # to call it would be an error
     code, out, err = run("info", name)
     assert (code, err) == (0, "")
     assert out.startswith(f"{name}: {total} parameters\n")
@@ -383,7 +383,7 @@ def test_info_of_a_file_in_half_precision(run, tmp_path, untrained):
 
 def test_info_of_a_hub_repo_says_where_it_is(run, untrained, monkeypatch):
     files = {"own/er": [Path(untrained, weights.CONFIG), Path(untrained, weights.WEIGHTS)]}
-    monkeypatch.setattr("gpt2course.weights.hub.download", lambda repo, names: files[repo])
+    monkeypatch.setattr("gpt2course.files.hub.download", lambda repo, names, revision: files[repo])
     code, out, err = run("info", "own/er")
     assert (code, err) == (0, "") and "hub repo own/er\n" in out
 
