@@ -299,8 +299,7 @@ def _train(options: argparse.Namespace, device: torch.device, processes: Process
     )
     if processes.first:
         model.save_pretrained(folder)
-        with suppress(ValueError):  # GPT-2's own is found without a file
-            tokenizer.save(folder / weights.TOKENIZER)
+        tokenizer.save_pretrained(folder)
         history.save(folder / checkpoints.HISTORY)
     say(f"done       in {history.seconds:.0f} s: {history.heldout[-1].loss:.4f} nats per token")
     if processes.first and options.card:

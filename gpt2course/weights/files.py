@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gpt2course.config import GPT2Config
 from gpt2course.files import CONFIG, fetch, find, read_json, write_whole
-from gpt2course.tokenizer import TOKENIZER, Tokenizer
+from gpt2course.tokenizer import Tokenizer
 from gpt2course.weights.released import PREFIX, transpose_conv1d
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -205,29 +205,6 @@ def _config_fields(config: GPT2Config, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-# Tokenizers -------------------------------------------------------------------------------------
-
-
 def load_tokenizer(name_or_path: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer that belongs to a checkpoint: one saved beside it, or else GPT-2's own.
-
-    Raises:
-        ValueError: none was saved beside it, and its vocabulary is not of GPT-2's size.
-    """
-    config_path, _ = locate(name_or_path)
-    saved = config_path.with_name(TOKENIZER)
-    vocab_size = read_config(config_path).vocab_size
-    if saved.exists():
-        tokenizer = Tokenizer.load(saved)
-        if tokenizer.vocab_size != vocab_size:
-            raise ValueError(
-                f"{saved} has {tokenizer.vocab_size} tokens, but the model beside it {vocab_size}; "
-                f"put the tokenizer there that it was trained with"
-            )
-        return tokenizer
-    if vocab_size != GPT2Config.vocab_size:
-        raise ValueError(
-            f"{config_path.parent} must hold {TOKENIZER}, as its vocab_size {vocab_size} is not "
-            f"GPT-2's; write it with tokenizer.save(folder / {TOKENIZER!r})"
-        )
-    return Tokenizer.gpt2()
+    """`Tokenizer.from_pretrained`."""
+    return Tokenizer.from_pretrained(name_or_path)

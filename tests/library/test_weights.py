@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import safetensors
@@ -11,10 +10,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from gpt2course import weights
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
-from gpt2course.tokenizer import Tokenizer
 from gpt2course.weights import load_released, load_tokenizer, released_to_ours
 
 transformers = pytest.importorskip("transformers", reason="transformers is a test extra")
@@ -364,26 +361,3 @@ def test_a_failed_save_leaves_the_old_checkpoint(model, folder, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         random_model(seed=2).save_pretrained(folder)
     assert same(GPT2.from_pretrained(folder), model)
-
-
-# Tokenizers
-
-
-def test_the_tokenizer_saved_beside_a_checkpoint_is_loaded_where_it_fits(folder):
-    tokenizer = Tokenizer.train("a robot must obey", vocab_size=261)
-    tokenizer.save(folder / weights.TOKENIZER)
-    with pytest.raises(ValueError, match="has 261 tokens, but the model beside it 61"):
-        load_tokenizer(folder)
-    random_model(config=replace(SMALL, vocab_size=261)).save_pretrained(folder)
-    assert load_tokenizer(folder).merges == tokenizer.merges
-    assert load_tokenizer(folder / "model.safetensors").merges == tokenizer.merges
-
-
-def test_without_one_only_gpt2s_own_size_is_taken_for_gpt2s(folder, monkeypatch):
-    with pytest.raises(ValueError, match="vocab_size 61 is not GPT-2's; write it with"):
-        load_tokenizer(folder)
-    fields = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(fields | {"vocab_size": 50257}))
-    gpt2s_own = Tokenizer([])
-    monkeypatch.setattr(Tokenizer, "gpt2", classmethod(lambda cls: gpt2s_own))
-    assert load_tokenizer(folder) is gpt2s_own
