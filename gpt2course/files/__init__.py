@@ -8,6 +8,7 @@ from gpt2course.files.find import (
     Place,
     fetch,
     find,
+    printable,
     read_json,
 )
 from gpt2course.files.whole import write_whole
@@ -20,6 +21,7 @@ __all__ = [
     "Place",
     "fetch",
     "find",
+    "printable",
     "read_json",
     "write_whole",
 ]

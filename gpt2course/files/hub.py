@@ -29,6 +29,7 @@ import requests
 import urllib3
 from huggingface_hub import constants  # quick to import, unlike the rest of huggingface_hub
 
+from gpt2course.files.find import printable
 from gpt2course.files.whole import write_whole
 
 _TRIES = 2  # that bring next to nothing, in a row, before the network is given up
@@ -184,7 +185,7 @@ def _check_status(repo_id: str, revision: str, name: str, response: requests.Res
     """Raise what a refusal means. The hub answers 401 for what does not exist, too."""
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     host = urlsplit(response.url).netloc  # not all of it: a store's address holds a signature
-    said = f"{host} answers {status} {code}".strip()
+    said = printable(f"{host} answers {status} {code}".strip())
     if status in (408, 429) or status >= 500:
         response.raise_for_status()
     token = "log in with `hf auth login`, or set HF_TOKEN to a token that may read it"
@@ -231,8 +232,8 @@ def _reason(error: Exception | None, seconds: float) -> str:
 def _unreachable(repo_id: str, name: str, reason: str) -> ConnectionError:
     return ConnectionError(
         f"{name} of {repo_id} must come from {constants.ENDPOINT}, and could not be fetched "
-        f"({reason}); with a network, call again; without one, copy {_folder(repo_id)} from a "
-        f"machine that has it"
+        f"({printable(reason)}); with a network, call again; without one, copy "
+        f"{_folder(repo_id)} from a machine that has it"
     )
 
 

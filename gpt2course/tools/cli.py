@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gpt2course import __version__
 from gpt2course.config import COURSE, RELEASED, GPT2Config
+from gpt2course.files import printable
 
 if TYPE_CHECKING:
     import torch
@@ -38,14 +39,11 @@ DTYPES = ["float32", "bfloat16", "float16"]
 
 
 def _load(options: argparse.Namespace) -> tuple[GPT2, Tokenizer]:
-    import torch
-
     from gpt2course.model import GPT2
     from gpt2course.weights import load_tokenizer
 
     tokenizer = load_tokenizer(options.model)  # what it may lack shows sooner than the weights load
-    kind = {"dtype": getattr(torch, options.dtype), "device": options.device}
-    model = GPT2.from_pretrained(options.model, **kind)
+    model = GPT2.from_pretrained(options.model, dtype=options.dtype, device=options.device)
     return model, tokenizer
 
 
@@ -182,7 +180,7 @@ def generate(options: argparse.Namespace) -> int:
         model, tokenizer, prompt, options.max_new_tokens, generator=generator, **settings
     )
     try:
-        print(prompt, end="", flush=True)
+        print(_visible(prompt), end="", flush=True)
         for piece in pieces:
             print(_visible(piece), end="", flush=True)
     except KeyboardInterrupt:
@@ -817,5 +815,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ValueError, OSError) as error:
         _drop_output()
-        print(f"gpt2course: {_message(error)}", file=sys.stderr)
+        print(f"gpt2course: {printable(_message(error))}", file=sys.stderr)
         return FAILED

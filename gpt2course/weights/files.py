@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gpt2course.config import GPT2Config
-from gpt2course.files import CONFIG, fetch, find, read_json, write_whole
+from gpt2course.files import CONFIG, fetch, find, printable, read_json, write_whole
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.weights.released import PREFIX, transpose_conv1d
 
@@ -63,8 +63,8 @@ def _parts(index: Path) -> list[Path]:
     missing = [part.name for part in parts if not part.exists()]
     if missing:
         raise ValueError(
-            f"{index} names {', '.join(missing)}, which must be in the same folder; fetch or copy "
-            f"the checkpoint again, all of it"
+            f"{index} names {printable(', '.join(missing))}, which must be in the same folder; "
+            f"fetch or copy the checkpoint again, all of it"
         )
     return parts
 
@@ -91,8 +91,8 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except safetensors.SafetensorError as error:
             raise ValueError(
-                f"{path} must be a whole safetensors file, but is not ({error}); it may have been "
-                f"cut off, so fetch or copy it again"
+                f"{path} must be a whole safetensors file, but is not "
+                f"({printable(str(error))}); it may have been cut off, so fetch or copy it again"
             ) from None
         if "sha256" in metadata and metadata["sha256"] != _digest(tensors):
             raise ValueError(

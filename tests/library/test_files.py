@@ -1,5 +1,6 @@
 """Files: whole or not at all, and nothing left of writers that were killed."""
 
+import doctest
 import os
 import subprocess
 import sys
@@ -7,13 +8,13 @@ import time
 
 import pytest
 
-from gpt2course.files import write_whole
+from gpt2course.files import printable, write_whole
 
 # Killed by itself between the write and the rename.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gpt2course.files import write_whole
+from gpt2course.files import printable, write_whole
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 write_whole(Path(sys.argv[1]), bytes(1000))
 """
@@ -59,3 +60,10 @@ def test_a_stale_file_that_cannot_be_removed_stops_no_writer(tmp_path, left, mon
     monkeypatch.setattr(type(left), "unlink", refuse)
     write_whole(tmp_path / "saved", b"new")
     assert left.exists() and (tmp_path / "saved").read_bytes() == b"new"
+
+
+def test_a_text_is_printable_with_all_that_is_none_written_out():
+    assert doctest.testmod(sys.modules[printable.__module__]).attempted == 1
+    everything = "".join(map(chr, range(0x3000)))
+    assert printable(everything).replace("\n", "").isprintable()
+    assert printable("größer\n机器人 🤖") == "größer\n机器人 🤖"

@@ -330,6 +330,14 @@ def test_a_refusal_says_what_to_do(hub, cache, method, fault, error, parts):
     assert not any(kept(cache).values()) and not [*cache.glob("snapshots/*/*")]
 
 
+@pytest.mark.parametrize("status", [403, 418])
+def test_what_steers_a_terminal_in_a_servers_words_is_written_out(hub, status):
+    hub.faults["HEAD", CONFIG] = repeat(Fault(status, "\x1b[2J"))
+    with pytest.raises(OSError, match=rf"answers {status} \\x1b\[2J") as error:
+        download(REPO, BOTH)
+    assert str(error.value).isprintable()
+
+
 @pytest.mark.parametrize("token", [None, "hf_of_somebody"])
 def test_a_repository_that_is_not_there_is_told_from_a_file_that_is_not(hub, monkeypatch, token):
     if token:

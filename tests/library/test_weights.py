@@ -128,6 +128,31 @@ def test_the_dtype_asked_for_is_the_dtype_got(model, folder, dtype):
     assert same(loaded, model.to(dtype))
 
 
+@pytest.mark.parametrize("name", ["float64", "bfloat16", "float16"])
+def test_a_dtype_may_be_given_by_its_name(model, folder, name):
+    loaded = GPT2.from_pretrained(folder, dtype=name)
+    assert same(loaded, model.to(getattr(torch, name)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_auto_is_the_dtype_that_is_stored(model, tmp_path, dtype):
+    model.to(dtype).save_pretrained(tmp_path / "stored")
+    assert same(GPT2.from_pretrained(tmp_path / "stored", dtype="auto"), model)
+
+
+@pytest.mark.parametrize("dtype", ["", "bf16", "int64", "nn", torch.int64])
+def test_what_is_no_float_dtype_is_refused(folder, dtype):
+    with pytest.raises(ValueError, match="dtype must be a float type of torch, its name or 'auto'"):
+        GPT2.from_pretrained(folder, dtype=dtype)
+
+
+def test_more_layers_than_the_file_has_are_not_built(folder):
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(fields | {"n_layer": 10**9}))
+    with pytest.raises(ValueError, match="n_layer 1000000000, but .* holds 28 tensors"):
+        GPT2.from_pretrained(folder)
+
+
 def test_bfloat16_checkpoints_are_saved_and_loaded(model, tmp_path):
     model.bfloat16().save_pretrained(tmp_path / "half")
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
@@ -212,6 +237,18 @@ def test_a_tensor_that_does_not_fit_is_named_and_the_model_stays(folder, change,
 
 
 # Files that are not sound
+
+
+def test_what_steers_a_terminal_is_written_out(folder):
+    rewrite(folder, lambda s: s.update({"\x1b[2J": torch.zeros(3), "\x9bA": torch.zeros(3)}))
+    with pytest.raises(ValueError, match=r"\\x1b\[2J is extra; \\x9bA is extra") as error:
+        GPT2.from_pretrained(folder)
+    assert str(error.value).isprintable()
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "\x1b]0;.safetensors"}}))
+    with pytest.raises(ValueError, match=r"names \\x1b\]0;.safetensors, which must"):
+        GPT2.from_pretrained(folder)
 
 
 def test_any_byte_that_changes_is_found(folder):
