@@ -387,7 +387,7 @@ class Tokenizer:
     @classmethod
     def _beside(cls, place: Place) -> Self | None:
         unreachable = None
-        for names in ([TOKENIZER], [VOCAB, MERGES], [_TRANSFORMERS]):
+        for names in ([TOKENIZER], [VOCAB, MERGES], [VOCAB], [_TRANSFORMERS]):
             try:
                 paths = fetch(place, names)
             except FileNotFoundError:
@@ -400,7 +400,7 @@ class Tokenizer:
             if names == [VOCAB, MERGES]:
                 return cls._read_vocabulary(paths)
             raise ValueError(
-                f"{paths[0]} can't be read here without {VOCAB} and {MERGES}; let transformers "
+                f"{paths[0]} needs {VOCAB} and {MERGES} to be read here; let transformers "
                 f"write them: AutoTokenizer.from_pretrained(folder).backend_tokenizer.model"
                 f".save(folder)"
             )

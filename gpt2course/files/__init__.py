@@ -8,9 +8,9 @@ from gpt2course.files.find import (
     Place,
     fetch,
     find,
-    printable,
     read_json,
 )
+from gpt2course.files.text import printable
 from gpt2course.files.whole import write_whole
 
 __all__ = [

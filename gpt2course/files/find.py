@@ -99,12 +99,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError(f"{path} must hold one JSON object, got {type(fields).__name__}")
     return fields
-
-
-def printable(text: str) -> str:
-    r"""A stranger's text for a message: what would steer a terminal is written as in repr.
-
-    >>> printable("\x1b[2J größer")
-    '\\x1b[2J größer'
-    """
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

@@ -3,8 +3,9 @@
 They lie where huggingface_hub keeps them, so that transformers finds them too, and HF_ENDPOINT,
 HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN and the time limits HF_HUB_ETAG_TIMEOUT and
 HF_HUB_DOWNLOAD_TIMEOUT mean what they mean there. Only the transfer is done here: that of
-huggingface_hub 2.4 throws away what it has when it fails or is killed, tries a silent server
-again for minutes, and compares no file with its hash.
+huggingface_hub 2.4 throws away what it has when it fails or is killed, and up to 10 MB at each cut,
+tries a silent server again for minutes, waits for one byte a second without end, writes whatever
+follows the file, and compares no file with its hash.
 
 The cache, of which `blobs` holds each content under its hash:
 
@@ -29,7 +30,7 @@ import requests
 import urllib3
 from huggingface_hub import constants  # quick to import, unlike the rest of huggingface_hub
 
-from gpt2course.files.find import printable
+from gpt2course.files.text import printable
 from gpt2course.files.whole import write_whole
 
 _TRIES = 2  # that bring next to nothing, in a row, before the network is given up
@@ -344,13 +345,14 @@ def _complete(file: _File) -> None:
             cut = _append(file, there, progress.update)
             now = file.partial.stat().st_size
             enough = _SLOWEST * constants.HF_HUB_DOWNLOAD_TIMEOUT
+            if now == file.size:
+                break
             fruitless = 0 if now - there >= enough else fruitless + 1
-            if fruitless == _TRIES and now < file.size:
+            if fruitless == _TRIES:
                 reason = _reason(cut, constants.HF_HUB_DOWNLOAD_TIMEOUT)
                 kept = f"{_megabytes(now)} of {_megabytes(file.size)} are here and are kept"
                 raise _unreachable(file.repo_id, file.name, f"{reason}; {kept}") from cut
-            if now < file.size:
-                time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
 
 
 def _append(file: _File, there: int, report: Callable[[int], object]) -> Exception | None:
@@ -395,11 +397,13 @@ def _write(
     try:
         with file.partial.open("ab") as partial:
             partial.truncate(start)
-            while room := min(_PIECE, file.size - partial.tell()):
-                piece = answer.raw.read1(room, decode_content=True)  # what there is, without delay
+            missing = file.size - start
+            while missing:
+                piece = answer.raw.read1(min(_PIECE, missing))  # what there is, without delay
                 if not piece:
                     break
                 partial.write(piece)
+                missing -= len(piece)
                 report(len(piece))
                 count += len(piece)
                 if time.monotonic() - since > seconds:

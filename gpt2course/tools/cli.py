@@ -39,11 +39,14 @@ DTYPES = ["float32", "bfloat16", "float16"]
 
 
 def _load(options: argparse.Namespace) -> tuple[GPT2, Tokenizer]:
+    import torch
+
     from gpt2course.model import GPT2
     from gpt2course.weights import load_tokenizer
 
     tokenizer = load_tokenizer(options.model)  # what it may lack shows sooner than the weights load
-    model = GPT2.from_pretrained(options.model, dtype=options.dtype, device=options.device)
+    kind = {"dtype": getattr(torch, options.dtype), "device": options.device}
+    model = GPT2.from_pretrained(options.model, **kind)
     return model, tokenizer
 
 

@@ -133,10 +133,18 @@ def test_a_file_of_transformers_alone_is_named_with_what_to_do(folder, tmp_path)
     transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(theirs)
     write_config(theirs, 285)
     assert (theirs / "tokenizer.json").exists() and not (theirs / "vocab.json").exists()
-    with pytest.raises(ValueError, match=r"tokenizer.json can't be read here without vocab.json"):
+    with pytest.raises(ValueError, match="tokenizer.json needs vocab.json and merges.txt to be"):
         load_tokenizer(theirs)
     transformers.AutoTokenizer.from_pretrained(theirs).backend_tokenizer.model.save(str(theirs))
     assert load_tokenizer(theirs).encode(TEXTS[0]) == SPANISH.encode(TEXTS[0])
+
+
+def test_half_a_vocabulary_is_named_and_not_replaced_by_gpt2s(folder):
+    write_config(folder, 50257)
+    (folder / TOKENIZER).unlink()
+    (folder / "merges.txt").unlink()
+    with pytest.raises(ValueError, match="vocab.json needs vocab.json and merges.txt to be read"):
+        load_tokenizer(folder)
 
 
 @pytest.mark.parametrize("vocab_size", [None, "300", 300.0, True])

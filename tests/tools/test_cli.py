@@ -498,9 +498,10 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_unknown_and_broken_models_are_named(run, tmp_path, untrained):
-    for command in (["info"], ["generate", "a", "--model"]):
+    commands = {"model.safetensors": ["info"], "config.json": ["generate", "a", "--model"]}
+    for missing, command in commands.items():
         fails(run(*command, "gpt3"), "there is no model 'gpt3': did you mean 'gpt2'?")
-        fails(run(*command, tmp_path), "must hold config.json, and does not")
+        fails(run(*command, tmp_path), f"must hold {missing}, and does not")
     tokenizer = Path(untrained, weights.TOKENIZER).read_bytes()
     for name in (weights.CONFIG, weights.WEIGHTS):
         (tmp_path / name).write_bytes(Path(untrained, name).read_bytes())
