@@ -207,8 +207,9 @@ class GPT2(nn.Module):
         cls,
         name_or_path: str | os.PathLike[str],
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: str | torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
+        revision: str | None = None,
     ) -> GPT2:
         """A trained model in eval mode.
 
@@ -217,6 +218,8 @@ class GPT2(nn.Module):
                 released model ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl") or any GPT-2 on
                 the Hugging Face hub ("owner/name"), fetched once; a folder with config.json and
                 model.safetensors; or a .safetensors file with config.json beside it.
+            dtype: of the model's numbers, "bfloat16" for torch.bfloat16; "auto" as they are stored.
+            revision: of a model on the hub: a branch, a tag or a commit; "main" as it stands.
 
         Raises:
             FileNotFoundError: there is no such name, folder or file.
@@ -227,9 +230,14 @@ class GPT2(nn.Module):
         """
         from gpt2course import weights  # brings tiktoken, which a model alone does not need
 
-        config_path, files = weights.locate(name_or_path)
+        config_path, files = weights.locate(name_or_path, revision)
         config = weights.read_config(config_path)
         state = weights.read_tensors(files)
+        if config.n_layer > len(state):  # to build so many may take all memory
+            raise ValueError(
+                f"{config_path} has n_layer {config.n_layer}, but {files[0]} holds {len(state)} "
+                f"tensors; take the config that belongs to the weights"
+            )
         with torch.device("meta"):  # shapes alone: the weights come from the file
             model = cls(config)
         try:

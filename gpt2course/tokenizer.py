@@ -13,10 +13,8 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +22,18 @@ from typing import Any, Self
 import regex
 import tiktoken
 
-from gpt2course.files import write_whole
+from gpt2course.config import RELEASED, GPT2Config
+from gpt2course.files import CONFIG, HUB_OWNER, Place, fetch, find, read_json, write_whole
+from gpt2course.files.gpt2_vocabulary import END_OF_TEXT as END_OF_TEXT
+from gpt2course.files.gpt2_vocabulary import (
+    MERGES,
+    VOCAB,
+    gpt2_files,
+    read_vocabulary,
+    spell,
+    write_vocabulary,
+)
+from gpt2course.files.gpt2_vocabulary import to_gpt2_ids as to_gpt2_ids
 
 
 def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
@@ -132,8 +141,6 @@ def decode_ids(ids: list[int], merges: list[tuple[int, int]]) -> str:
     return b"".join(tokens[token_id] for token_id in ids).decode("utf-8", errors="replace")
 
 
-END_OF_TEXT = "<|endoftext|>"
-
 # How GPT-2 cuts text into chunks; no merge crosses from one chunk into the next. Equal to the
 # pattern of openai/gpt-2, `encoder.py`; the doubled plus signs spare the engines needless retries.
 GPT2_PATTERN = "|".join(
@@ -194,108 +201,13 @@ def _check_text(text: str) -> None:
         ) from None
 
 
-# GPT-2's own vocabulary -----------------------------------------------------------------------
-
-# In the order of their ids: GPT-2 puts the bytes that print first.
-_GPT2_BYTES = sorted(range(256), key=lambda byte: byte == 32 or not chr(byte).isprintable())
-_GPT2_BYTE_IDS = {byte: token_id for token_id, byte in enumerate(_GPT2_BYTES)}
-
-# The two files as tiktoken knows them: where they come from, and their SHA-256.
-_GPT2_FILES = {
-    "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/vocab.bpe": (
-        "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
-    ),
-    "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/encoder.json": (
-        "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"
-    ),
-}
-_SECONDS = 5.0  # how long a silent server is waited for
-
-
-def to_gpt2_ids(ids: list[int]) -> list[int]:
-    """The ids of `encode_chunk` with `gpt2_merges`, as GPT-2 numbers them.
-
-    Only the 256 bytes differ; the merge of rank r makes id 256 + r in both.
-
-    >>> to_gpt2_ids([33, 32, 256])      # "!" is GPT-2's first byte, the space its 221st
-    [0, 220, 256]
-    """
-    return [_GPT2_BYTE_IDS.get(token_id, token_id) for token_id in ids]
-
-
-def gpt2_merges() -> list[tuple[int, int]]:
-    """GPT-2's 50,000 merges, for `encode_chunk`; a second of work.
-
-    tiktoken keeps tokens, not pairs. A token, encoded with the merges before its own, falls into
-    its pair.
-
-    Raises:
-        ConnectionError: the vocabulary is not on this machine, and the network does not give it.
-        ValueError: a file in tiktoken's cache is damaged.
-    """
-    return list(_recover_gpt2_merges())
-
-
-@cache
-def _recover_gpt2_merges() -> tuple[tuple[int, int], ...]:
-    encoding = _gpt2_encoding()
-    new_ids: dict[tuple[int, int], int] = {}
-    for token_id in range(256, encoding.eot_token):
-        token = encoding.decode_single_token_bytes(token_id)
-        left, right = apply_merges(list(token), new_ids)
-        new_ids[left, right] = token_id
-    return tuple(new_ids)
-
-
-def _gpt2_encoding() -> tiktoken.Encoding:
-    """tiktoken's own, once its cache holds whole files.
-
-    Left alone, tiktoken deletes a damaged file and asks a server without any time limit.
-    """
-    for url, sha256 in _GPT2_FILES.items():
-        path = _cache_path(url)
-        if not path.exists():
-            write_whole(path, _download(url, sha256))
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise ValueError(
-                f"{path} must be GPT-2's {url.rpartition('/')[2]}, but is damaged; "
-                f"delete it, and it is fetched anew"
-            )
-    return tiktoken.get_encoding("gpt2")
-
-
-def _cache_path(url: str) -> Path:
-    """Where tiktoken keeps what it fetched from url (`tiktoken.load.read_file_cached`)."""
-    default = os.path.join(tempfile.gettempdir(), "data-gym-cache")
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR", default))
-    if not folder:
-        raise ValueError("TIKTOKEN_CACHE_DIR must name a folder, got ''; unset it, or name one")
-    return Path(folder, hashlib.sha1(url.encode()).hexdigest())
-
-
-def _download(url: str, sha256: str) -> bytes:
-    import requests  # slow to import, and seldom needed
-
-    try:
-        response = requests.get(url, timeout=_SECONDS)
-        response.raise_for_status()
-        if hashlib.sha256(response.content).hexdigest() == sha256:
-            return response.content
-        reason = "the answer was another file"
-    except requests.RequestException as error:
-        reason = f"{type(error).__name__}; the time limit is {_SECONDS:g} s"
-    files = "".join(f"\n  {_cache_path(url).name} from {url}" for url in _GPT2_FILES)
-    raise ConnectionError(
-        f"GPT-2's vocabulary must be in {_cache_path(url).parent}, and could not be fetched "
-        f"({reason}); with a network, call again; without one, put these two files there, or set "
-        f"TIKTOKEN_CACHE_DIR to a folder that holds them under these names:{files}"
-    )
-
-
 # The tokenizer ---------------------------------------------------------------------------------
 
+TOKENIZER = "gpt2course-tokenizer.json"
+_TRANSFORMERS = "tokenizer.json"  # transformers' own, which may ask for more than is done here
 _FORMAT = "gpt2course tokenizer"
 _VERSION = 1
+_LONGEST = 1 << 20  # bytes of a token, of which 40 merges could make 2^40; GPT-2's longest has 128
 
 
 def _to_json(value: Any) -> str:
@@ -327,8 +239,8 @@ def _read_fields(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _tokens_of(merges: list[tuple[int, int]]) -> list[bytes]:
-    """The bytes of every id; ValueError where a merge could never apply."""
+def _tokens_of(merges: list[tuple[int, int]], check: bool = True) -> list[bytes]:
+    """The bytes of every id; ValueError where a merge could never apply (a second for 50,000)."""
     tokens = [bytes([byte]) for byte in range(256)]
     new_ids: dict[tuple[int, int], int] = {}
     for rank, merge in enumerate(merges):
@@ -338,8 +250,12 @@ def _tokens_of(merges: list[tuple[int, int]]) -> list[bytes]:
                 f"merge {rank} must join two ids below {len(tokens)}, which exist before it, "
                 f"got {merge}"
             )
+        if len(tokens[pair[0]]) + len(tokens[pair[1]]) > _LONGEST:
+            raise ValueError(
+                f"merge {rank}, {pair}, must make a token of at most {_LONGEST:,} bytes; remove it"
+            )
         token = tokens[pair[0]] + tokens[pair[1]]
-        ids = apply_merges(list(token), new_ids)
+        ids = apply_merges(list(token), new_ids) if check else [*pair]
         if ids != [*pair]:
             raise ValueError(
                 f"merge {rank}, {pair}, can never apply: the merges before it make {ids[:9]} of "
@@ -390,17 +306,24 @@ class Tokenizer:
 
     def __init__(self, merges: list[tuple[int, int]], pattern: str = GPT2_PATTERN):
         tokens = _tokens_of(merges)
+        ids = {token: token_id for token_id, token in enumerate(tokens)}
+        self._set_up(merges, ids, {END_OF_TEXT: len(ids)}, pattern)
+
+    def _set_up(
+        self,
+        merges: list[tuple[int, int]],
+        ids: dict[bytes, int],
+        special: dict[str, int],
+        pattern: str = GPT2_PATTERN,
+    ) -> None:
         try:
             self._encoding = tiktoken.Encoding(
-                "gpt2course",
-                pat_str=pattern,
-                mergeable_ranks={token: token_id for token_id, token in enumerate(tokens)},
-                special_tokens={END_OF_TEXT: len(tokens)},
+                "gpt2course", pat_str=pattern, mergeable_ranks=ids, special_tokens=special
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"pattern must be a regex, got {pattern!r}: {error}") from None
-        self.pattern = pattern
-        self._merges: list[tuple[int, int]] | None = [(left, right) for left, right in merges]
+        self.pattern, self._ids, self._special = pattern, ids, special
+        self._merges = [(left, right) for left, right in merges]
 
     @classmethod
     def train(
@@ -422,26 +345,101 @@ class Tokenizer:
 
     @classmethod
     def gpt2(cls) -> Self:
-        """GPT-2's own vocabulary, from tiktoken's cache or the network; errors: `gpt2_merges`."""
-        tokenizer = cls([])
-        tokenizer._encoding = _gpt2_encoding()
-        tokenizer._merges = None  # recovered when asked for
+        """GPT-2's own vocabulary, from tiktoken's cache or the network; errors: `gpt2_files`."""
+        return cls._read_vocabulary(gpt2_files(), check=False)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | os.PathLike[str], *, revision: str | None = None
+    ) -> Self:
+        """The tokenizer that belongs to a model: one that lies beside it, or else GPT-2's own.
+
+        Args:
+            name_or_path, revision: as `GPT2.from_pretrained` takes them; no weights are fetched.
+
+        Raises:
+            ValueError: there is none that can be read, or it does not fit the model.
+        """
+        place = find(name_or_path, revision)
+        if place.repo_id.removeprefix(f"{HUB_OWNER}/") in RELEASED:
+            return cls.gpt2()
+        (config,) = fetch(place, [CONFIG])
+        vocab_size = read_json(config).get("vocab_size")
+        if type(vocab_size) is not int:
+            raise ValueError(f"{config} must give vocab_size as a whole number, got {vocab_size!r}")
+        tokenizer = cls._beside(place)
+        if tokenizer is None:
+            if vocab_size != GPT2Config.vocab_size:
+                raise ValueError(
+                    f"{config.parent} must hold {TOKENIZER}, or {VOCAB} and {MERGES}, as its "
+                    f"vocab_size {vocab_size} is not GPT-2's; write them with "
+                    f"tokenizer.save_pretrained(folder)"
+                )
+            return cls.gpt2()
+        spare = vocab_size - tokenizer.vocab_size  # rows that others add, for a rounder number
+        if spare < 0 or (spare and tokenizer._trained_here):
+            raise ValueError(
+                f"the tokenizer in {config.parent} has {tokenizer.vocab_size} tokens, but the "
+                f"model beside it {vocab_size}; put the tokenizer there that it was trained with"
+            )
+        return tokenizer
+
+    @classmethod
+    def _beside(cls, place: Place) -> Self | None:
+        unreachable = None
+        for names in ([TOKENIZER], [VOCAB, MERGES], [VOCAB], [_TRANSFORMERS]):
+            try:
+                paths = fetch(place, names)
+            except FileNotFoundError:
+                continue
+            except ConnectionError as error:  # the cache may still hold the next
+                unreachable = error
+                continue
+            if names == [TOKENIZER]:
+                return cls.load(*paths)
+            if names == [VOCAB, MERGES]:
+                return cls._read_vocabulary(paths)
+            raise ValueError(
+                f"{paths[0]} needs {VOCAB} and {MERGES} to be read here; let transformers "
+                f"write them: AutoTokenizer.from_pretrained(folder).backend_tokenizer.model"
+                f".save(folder)"
+            )
+        if unreachable:
+            raise unreachable
+        return None
+
+    @classmethod
+    def _read_vocabulary(cls, paths: list[Path], check: bool = True) -> Self:
+        vocab, merges = paths
+        pairs, numbers = read_vocabulary(vocab, merges)
+        try:
+            ids = {token: numbers.pop(spell(token)) for token in _tokens_of(pairs, check)}
+        except ValueError as error:
+            raise ValueError(f"{merges}: {error}") from None
+        tokenizer = cls.__new__(cls)
+        tokenizer._set_up(pairs, ids, special=numbers)
         return tokenizer
 
     @property
     def merges(self) -> list[tuple[int, int]]:
         """The merges in order of rank, for `encode_chunk`."""
-        return gpt2_merges() if self._merges is None else list(self._merges)
+        return list(self._merges)
 
     @property
     def end_of_text(self) -> int:
-        """The id of `<|endoftext|>`: the last."""
+        """The id of `<|endoftext|>`."""
         return self._encoding.eot_token
 
     @property
     def vocab_size(self) -> int:
-        """256 bytes + the merges + 1."""
-        return self.end_of_text + 1
+        """256 bytes + the merges + `<|endoftext|>` and others like it."""
+        return self._encoding.n_vocab
+
+    @property
+    def _trained_here(self) -> bool:
+        """Whether the ids are those of `encode_chunk`, with `<|endoftext|>` after them."""
+        own = {END_OF_TEXT: len(self._ids)}
+        return self._special == own and all(self._ids[bytes([b])] == b for b in range(256))
 
     def __repr__(self) -> str:
         return f"Tokenizer(vocab_size={self.vocab_size})"
@@ -491,9 +489,9 @@ class Tokenizer:
         try:
             return self._encoding.decode_bytes(ids)
         except (KeyError, OverflowError):
-            i, wrong = next((i, t) for i, t in enumerate(ids) if not 0 <= t <= self.end_of_text)
+            i, wrong = next((i, t) for i, t in enumerate(ids) if not 0 <= t < self.vocab_size)
             raise ValueError(
-                f"ids must lie between 0 and {self.end_of_text}, got {wrong} at position {i}; "
+                f"ids must lie between 0 and {self.vocab_size - 1}, got {wrong} at position {i}; "
                 f"decode with the tokenizer that made the ids"
             ) from None
 
@@ -501,11 +499,26 @@ class Tokenizer:
         """The bytes that one id stands for."""
         return self.decode_bytes([token_id])
 
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write what `from_pretrained` reads, and transformers' AutoTokenizer with the same ids.
+
+        That are vocab.json and merges.txt, and for a tokenizer trained here the file of `save`. A
+        pattern that is not GPT-2's stands in the latter alone, which transformers can't read.
+        """
+        folder = Path(folder)
+        if self._trained_here:
+            self.save(folder / TOKENIZER)
+        if self.pattern == GPT2_PATTERN:
+            tokens = _tokens_of(self._merges, check=False)
+            pairs = [(tokens[left], tokens[right]) for left, right in self._merges]
+            write_vocabulary(folder, self._ids, self._special, pairs)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one JSON file, a line for each merge: its two ids and the text they make."""
-        if self._merges is None:
+        if not self._trained_here:
             raise ValueError(
-                "GPT-2's vocabulary must not be saved; Tokenizer.gpt2() has it anywhere"
+                "a tokenizer must be trained here to be saved so, and this one has another's "
+                "numbers, as GPT-2's are; write it with tokenizer.save_pretrained(folder)"
             )
         lines = [f"{json.dumps(key)}: {_to_json(value)}" for key, value in self._fields().items()]
         write_whole(Path(path), ("{\n  " + ",\n  ".join(lines) + "\n}\n").encode())

@@ -123,12 +123,12 @@ def test_what_the_map_names_is_there():
         ("def f():\n    from gpt2course.model import GPT2", ["gpt2course.model"]),
         ("if TYPE_CHECKING:\n    from gpt2course import weights", ["gpt2course.weights"]),
         (
-            "from gpt2course.weights import hub, locate",
-            ["gpt2course.weights.hub", "gpt2course.weights"],
+            "from gpt2course.weights import released, locate",
+            ["gpt2course.weights.released", "gpt2course.weights"],
         ),
         (
-            "from . import hub\nfrom .. import config",
-            ["gpt2course.weights.hub", "gpt2course.config"],
+            "from . import released\nfrom .. import config",
+            ["gpt2course.weights.released", "gpt2course.config"],
         ),
         ("from ..model import GPT2", ["gpt2course.model"]),
         ("from gpt2course import check, __version__", ["gpt2course.check", "gpt2course"]),

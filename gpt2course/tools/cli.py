@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gpt2course import __version__
 from gpt2course.config import COURSE, RELEASED, GPT2Config
+from gpt2course.files import printable
 
 if TYPE_CHECKING:
     import torch
@@ -188,7 +189,7 @@ def generate(options: argparse.Namespace) -> int:
         model, tokenizer, prompt, options.max_new_tokens, generator=generator, **settings
     )
     try:
-        print(prompt, end="", flush=True)
+        print(_visible(prompt), end="", flush=True)
         for piece in pieces:
             print(_visible(piece), end="", flush=True)
     except KeyboardInterrupt:
@@ -687,5 +688,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ValueError, OSError) as error:
         _drop_output()
-        print(f"gpt2course: {_message(error)}", file=sys.stderr)
+        print(f"gpt2course: {printable(_message(error))}", file=sys.stderr)
         return FAILED

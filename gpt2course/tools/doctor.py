@@ -343,10 +343,10 @@ def _group_limit() -> float:
 
 def vocabulary() -> Iterator[Finding]:
     """GPT-2's vocabulary."""
-    from gpt2course import tokenizer
+    from gpt2course.files import gpt2_vocabulary
 
     try:
-        paths = [tokenizer._cache_path(url) for url in tokenizer._GPT2_FILES]
+        paths = [gpt2_vocabulary._cache_path(url) for url in gpt2_vocabulary._GPT2_FILES]
         if not all(path.exists() for path in paths):
             yield Finding(
                 NOTE,
@@ -354,7 +354,7 @@ def vocabulary() -> Iterator[Finding]:
                 f"released models, and what lesson 02 shows of it, need the network once",
             )
             return
-        tokenizer.Tokenizer.gpt2()
+        gpt2_vocabulary.gpt2_files()
     except ValueError as error:  # damaged; the remedy stands behind the semicolon
         what, _, remedy = _first_line(error).partition("; ")
         yield Finding(FAULT, what, remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,7 +13,7 @@ from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.training.checkpoints import CHECKPOINT, n_steps
 from gpt2course.training.history import HISTORY, History
-from gpt2course.weights import TOKENIZER, WEIGHTS
+from gpt2course.weights import WEIGHTS
 
 LOCK = ".lock"  # stays in the folder; the lock itself ends with the process that holds it
 
@@ -73,6 +73,5 @@ def steps_so_far(folder: Path) -> int:
 def save_run(folder: Path, model: GPT2, tokenizer: Tokenizer, history: History) -> None:
     """Write what `from_pretrained` and `load_tokenizer` read, and the history."""
     model.save_pretrained(folder)
-    with suppress(ValueError):  # GPT-2's own tokenizer is found without a file
-        tokenizer.save(folder / TOKENIZER)
+    tokenizer.save_pretrained(folder)
     history.save(folder / HISTORY)

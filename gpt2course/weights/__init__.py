@@ -1,11 +1,8 @@
 """Checkpoints of GPT-2: found on the hub or on disk, read, written, and put into a model."""
 
+from gpt2course.files import CONFIG, COURSE_FOLDER, COURSE_MODEL, HUB_OWNER
+from gpt2course.tokenizer import TOKENIZER
 from gpt2course.weights.files import (
-    CONFIG,
-    COURSE_FOLDER,
-    COURSE_MODEL,
-    HUB_OWNER,
-    TOKENIZER,
     WEIGHTS,
     load_tokenizer,
     locate,

@@ -5,11 +5,9 @@ Only safetensors is read: a pickle (`.bin`, `.pt`) can run any code when it is o
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,52 +17,26 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gpt2course.config import RELEASED, GPT2Config
-from gpt2course.files import write_whole
+from gpt2course.config import GPT2Config
+from gpt2course.files import CONFIG, fetch, find, printable, read_json, write_whole
 from gpt2course.tokenizer import Tokenizer
 from gpt2course.weights.released import PREFIX, transpose_conv1d
 
-COURSE_MODEL = "course"  # the name of the small trained model that lies inside the package
-COURSE_FOLDER = Path(__file__).parents[1] / "course_model"
-HUB_OWNER = "openai-community"  # of the four released models
-TOKENIZER = "gpt2course-tokenizer.json"  # tokenizer.json is another format, transformers'
-WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
+def locate(
+    name_or_path: str | os.PathLike[str], revision: str | None = None
+) -> tuple[Path, list[Path]]:
     """The config and the weight files of a checkpoint, fetched from the hub where need be."""
-    name = os.fspath(name_or_path)
-    path = Path(name)
-    if path.suffix in PICKLES:
-        raise ValueError(_pickle_remedy(path))
-    if path.is_file():
-        return path.with_name(CONFIG), [path]
-    if path.is_dir():
-        return path / CONFIG, _weights_in(path)
-    if name == COURSE_MODEL:
-        return COURSE_FOLDER / CONFIG, _weights_in(COURSE_FOLDER)
-    if name in RELEASED:
-        return _from_hub(f"{HUB_OWNER}/{name}")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and path.suffix != ".safetensors":
-        try:
-            return _from_hub(name)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"there is no folder {name} here, and {error}") from None
-    near = difflib.get_close_matches(name, [COURSE_MODEL, *RELEASED], n=1, cutoff=0.4)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    raise FileNotFoundError(
-        f"there is no model {name!r}: {guess}The package has {COURSE_MODEL!r}; the released ones "
-        f"are {', '.join(RELEASED)}; else give a folder with {CONFIG} and {WEIGHTS}, or a "
-        f".safetensors file"
-    )
-
-
-def _from_hub(repo_id: str) -> tuple[Path, list[Path]]:
-    from gpt2course.weights import hub
-
-    config, weights = hub.download(repo_id, [CONFIG, WEIGHTS])
-    return config, [weights]
+    if Path(name_or_path).suffix in PICKLES:
+        raise ValueError(_pickle_remedy(Path(name_or_path)))
+    place = find(name_or_path, revision)
+    if place.folder is None:
+        config, weights = fetch(place, [CONFIG, WEIGHTS])
+        return config, [weights]
+    return place.folder / CONFIG, [place.file] if place.file else _weights_in(place.folder)
 
 
 def _weights_in(folder: Path) -> list[Path]:
@@ -72,19 +44,33 @@ def _weights_in(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]
     if (folder / INDEX).exists():
-        index = _read_json(folder / INDEX)
-        parts = sorted(set(index.get("weight_map", {}).values()))
-        missing = [part for part in parts if not (folder / part).exists()]
-        if missing or not parts:
-            raise ValueError(
-                f"{folder / INDEX} names {', '.join(missing) or 'no files'}, which must be in the "
-                f"same folder; fetch or copy the checkpoint again, all of it"
-            )
-        return [folder / part for part in parts]
+        return _parts(folder / INDEX)
     pickles = [path for path in folder.iterdir() if path.suffix in PICKLES]
     if pickles:
         raise ValueError(_pickle_remedy(pickles[0]))
     raise FileNotFoundError(f"{folder} must hold {WEIGHTS}, and does not; is it another folder?")
+
+
+def _parts(index: Path) -> list[Path]:
+    weight_map = read_json(index).get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not names or not all(_is_part(name) for name in names):
+        raise ValueError(
+            f"{index} must have a weight_map from tensors to .safetensors files in the same "
+            f"folder, got {str(weight_map)[:80]!r}; fetch or copy it again"
+        )
+    parts = [index.with_name(name) for name in sorted(set(names))]
+    missing = [part.name for part in parts if not part.exists()]
+    if missing:
+        raise ValueError(
+            f"{index} names {printable(', '.join(missing))}, which must be in the same folder; "
+            f"fetch or copy the checkpoint again, all of it"
+        )
+    return parts
+
+
+def _is_part(name: object) -> bool:
+    return isinstance(name, str) and name == Path(name).name and name.endswith(".safetensors")
 
 
 def _pickle_remedy(path: Path) -> str:
@@ -105,8 +91,8 @@ def read_tensors(files: Sequence[Path]) -> dict[str, Tensor]:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except safetensors.SafetensorError as error:
             raise ValueError(
-                f"{path} must be a whole safetensors file, but is not ({error}); it may have been "
-                f"cut off, so fetch or copy it again"
+                f"{path} must be a whole safetensors file, but is not "
+                f"({printable(str(error))}); it may have been cut off, so fetch or copy it again"
             ) from None
         if "sha256" in metadata and metadata["sha256"] != _digest(tensors):
             raise ValueError(
@@ -132,10 +118,22 @@ def write_checkpoint(
         PREFIX + name: tensor.detach().cpu().contiguous()
         for name, tensor in transpose_conv1d(state).items()
     }
-    metadata = {"format": "pt", "sha256": _digest(tensors)}
-    write_whole(folder / WEIGHTS, safetensors.torch.save(tensors, metadata))
+    write_whole(folder / WEIGHTS, *_serialise(tensors))
     fields = _config_fields(config, state["wte.weight"].dtype)
     write_whole(folder / CONFIG, (json.dumps(fields, indent=2) + "\n").encode())
+
+
+def _serialise(tensors: dict[str, Tensor]) -> tuple[bytes, memoryview]:
+    """The file's header and its tensors; the same bytes each time.
+
+    safetensors writes the entries of the metadata in random order, so they are written anew.
+    """
+    metadata = {"format": "pt", "sha256": _digest(tensors)}
+    content = safetensors.torch.save(tensors, metadata)
+    start = 8 + int.from_bytes(content[:8], "little")
+    fields = json.loads(content[8:start]) | {"__metadata__": metadata}
+    header = json.dumps(fields, separators=(",", ":")).encode().ljust(start - 8)
+    return content[:8] + header, memoryview(content)[start:]
 
 
 def _digest(state: dict[str, Tensor]) -> str:
@@ -171,33 +169,27 @@ def read_config(path: Path) -> GPT2Config:
             f"{path} must say the sizes of the model, and is missing; n_head can't be read off "
             f"the weights. Copy it from where the weights come from"
         )
-    fields = _read_json(path)
+    fields = read_json(path)
     for key, expected in MUST_BE.items():
         if fields.get(key, expected) != expected:
             raise ValueError(
                 f"{path} must have {key}={expected!r}, as GPT-2 does, got {fields[key]!r}; this is "
                 f"another kind of model"
             )
-    inner = fields.get("n_inner")
-    if inner is not None and inner != 4 * fields.get("n_embd", 0):
-        raise ValueError(f"{path} must have an MLP of 4 · n_embd, as GPT-2 does, got {inner}")
-    missing = [key for key in OUR_NAMES if key not in fields]
+    missing = [key for key in OUR_NAMES if type(fields.get(key)) is not int]
     if missing:
-        raise ValueError(f"{path} must give {', '.join(missing)}, as every GPT-2's config does")
+        raise ValueError(
+            f"{path} must give {', '.join(missing)} as whole numbers, as every GPT-2's config does"
+        )
     try:
-        return GPT2Config(**{ours: fields[theirs] for theirs, ours in OUR_NAMES.items()})
+        config = GPT2Config(**{ours: fields[theirs] for theirs, ours in OUR_NAMES.items()})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} must be JSON, but is not ({error}); fetch it again") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path} must hold one JSON object, got {type(fields).__name__}")
-    return fields
+    if fields.get("n_inner") not in (None, 4 * config.n_embd):
+        raise ValueError(
+            f"{path} must have an MLP of 4 · n_embd, as GPT-2 does, got {fields['n_inner']}"
+        )
+    return config
 
 
 def _config_fields(config: GPT2Config, dtype: torch.dtype) -> dict[str, Any]:
@@ -213,29 +205,6 @@ def _config_fields(config: GPT2Config, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-# Tokenizers -------------------------------------------------------------------------------------
-
-
 def load_tokenizer(name_or_path: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer that belongs to a checkpoint: one saved beside it, or else GPT-2's own.
-
-    Raises:
-        ValueError: none was saved beside it, and its vocabulary is not of GPT-2's size.
-    """
-    config_path, _ = locate(name_or_path)
-    saved = config_path.with_name(TOKENIZER)
-    vocab_size = read_config(config_path).vocab_size
-    if saved.exists():
-        tokenizer = Tokenizer.load(saved)
-        if tokenizer.vocab_size != vocab_size:
-            raise ValueError(
-                f"{saved} has {tokenizer.vocab_size} tokens, but the model beside it {vocab_size}; "
-                f"put the tokenizer there that it was trained with"
-            )
-        return tokenizer
-    if vocab_size != GPT2Config.vocab_size:
-        raise ValueError(
-            f"{config_path.parent} must hold {TOKENIZER}, as its vocab_size {vocab_size} is not "
-            f"GPT-2's; write it with tokenizer.save(folder / {TOKENIZER!r})"
-        )
-    return Tokenizer.gpt2()
+    """`Tokenizer.from_pretrained`."""
+    return Tokenizer.from_pretrained(name_or_path)

@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from gpt2course.files import printable
+
 Module = TypeVar("Module", bound=nn.Module)
 
 PREFIX = "transformer."  # of every name, where the whole GPT2LMHeadModel was saved
@@ -70,23 +72,32 @@ def check_tensors(tensors: dict[str, Tensor], model: nn.Module) -> None:
         more = f" (and {len(faults) - 5} more faults)" if len(faults) > 5 else ""
         sizes = getattr(model, "config", type(model).__name__)
         raise ValueError(
-            f"the checkpoint must hold the tensors of {sizes}: {'; '.join(faults[:5])}{more}"
+            f"the checkpoint must hold the tensors of {sizes}: "
+            f"{printable('; '.join(faults[:5]))}{more}"
         )
 
 
 def fill_meta_model(
-    model: Module, state: dict[str, Tensor], dtype: torch.dtype, device: str | torch.device
+    model: Module, state: dict[str, Tensor], dtype: str | torch.dtype, device: str | torch.device
 ) -> Module:
     """Give a model on the meta device a checkpoint's tensors, in memory of its own.
 
     Args:
         state: as `load_released` takes it, or with matrices as nn.Linear holds them.
+        dtype: a float type of torch or its name; "auto" is that of the checkpoint's wte.weight.
 
     Raises:
-        ValueError: a tensor is missing, extra or of another shape.
+        ValueError: a tensor is missing, extra or of another shape, or dtype is no float type.
     """
     tensors = released_to_ours(transpose_conv1d(state) if _saved_as_linear(state) else state)
     check_tensors(tensors, model)
+    dtype = tensors["wte.weight"].dtype if dtype == "auto" else dtype
+    dtype = getattr(torch, dtype, dtype) if isinstance(dtype, str) else dtype
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(
+            f"dtype must be a float type of torch, its name or 'auto', got {dtype!r}; try "
+            f"'bfloat16'"
+        )
     own = {
         name: torch.empty(tensor.shape, dtype=dtype, device=device).copy_(tensor)
         for name, tensor in tensors.items()

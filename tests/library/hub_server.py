@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-PIECE = 1_000  # bytes that a slow server sends at a time
+MUCH = 20_000_000  # bytes of an answer that never ends by itself, sent if nobody hangs up
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,10 @@ class Fault:
     flip: int = -1  # the byte of the file that arrives changed
     after: int | None = None  # so many bytes are sent, and then ...
     then: str = "cut"  # ... the connection is "cut", or says nothing more ("mute")
-    pause: float = 0.0  # seconds between pieces
+    pause: float = 0.0  # seconds between pieces of so many bytes
+    piece: int = 1_000
+    longer: int = 0  # so many bytes follow the file
+    redirect: int = 0  # bytes that follow the redirect to the file
     ranges: bool = True  # or the whole file is sent, whatever part is asked for
 
 
@@ -61,6 +64,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self, repo_id: str, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.repo_id, self.files, self.commit = repo_id, files, "c0ffee" + "0" * 34
+        self.revision = "main"  # the only one there is, apart from the commit
         self.faults: dict[tuple[str, str], Iterator[Fault]] = {}
         self.log: list[Request] = []
         self.closing = threading.Event()
@@ -117,9 +121,12 @@ class Handler(BaseHTTPRequestHandler):
         )
         self.server.log.append(self.request_log)
         name = path.rpartition("/")[2]
-        resolve = path == f"/{self.server.repo_id}/resolve/main/{name}"
-        resolve |= path == f"/{self.server.repo_id}/resolve/{self.server.commit}/{name}"
-        if not resolve and not path.startswith(("/store/", "/api/resolve-cache/")):
+        start = f"/{self.server.repo_id}/resolve/"
+        revision = path.removeprefix(start).removesuffix(f"/{name}")
+        resolve = path.startswith(start) and revision in (self.server.revision, self.server.commit)
+        if path.startswith(start) and not resolve:
+            self.refuse(404, "RevisionNotFound")
+        elif not resolve and not path.startswith(("/store/", "/api/resolve-cache/")):
             self.refuse(404 if self.request_log.token else 401, "RepoNotFound")
         elif self.command == "HEAD" and resolve and self.broken(self.next_head_fault(name)):
             self.break_off(self.head_fault)
@@ -167,8 +174,11 @@ class Handler(BaseHTTPRequestHandler):
             headers["Location"] = f"{self.server.store}/{place}?signature=1"
         else:
             headers["Location"] = f"/api/resolve-cache/models/{place}?etag=1"
+        fault = self.server.fault("REDIRECT", name) if self.command == "GET" else Fault()
+        headers["Content-Length"] = str(fault.redirect)
         self.send_response(302 if is_large(name) else 307)
         self.send_headers(headers)
+        self.send_pieces(bytes(fault.redirect), 100_000, 0.001)
 
     def describe(self, name: str) -> None:
         self.send_response(200)
@@ -186,6 +196,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, name: str, fault: Fault) -> None:
         content = bytearray(self.server.files[name])
+        content += bytes(fault.longer)
         size = len(content)
         if fault.flip >= 0:
             content[fault.flip] ^= 1
@@ -197,14 +208,20 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(size - start))
         self.end_headers()
         end = size if fault.after is None else min(size, start + fault.after)
-        step = PIECE if fault.pause else size
-        for position in range(start, end, step):
-            piece = content[position : min(position + step, end)]
-            self.wfile.write(piece)
-            self.request_log.sent += len(piece)
-            if self.server.closing.wait(fault.pause):
-                return
+        step = fault.piece if fault.pause else 100_000
+        if not self.send_pieces(content[start:end], step, fault.pause):
+            return
         if end < size:
             if fault.then == "mute":
                 self.server.closing.wait()
             self.close_connection = True
+
+    def send_pieces(self, content: bytes, step: int, pause: float) -> bool:
+        """Whether all of it was sent before the end of the test."""
+        for position in range(0, len(content), step):
+            piece = content[position : position + step]
+            self.wfile.write(piece)
+            self.request_log.sent += len(piece)
+            if self.server.closing.wait(pause):
+                return False
+        return True

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hub_server import Fault, Hub, git_hash, is_large
+from hub_server import MUCH, Fault, Hub, git_hash, is_large
 from huggingface_hub import constants
 from safetensors.numpy import load_file, save
 
 from gpt2course.config import GPT2Config
+from gpt2course.files import hub as module
+from gpt2course.files.hub import download
 from gpt2course.model import GPT2
-from gpt2course.weights import hub as module
-from gpt2course.weights.hub import download
 
 REPO, CONFIG, WEIGHTS = "owner/name", "config.json", "model.safetensors"
 BOTH = [CONFIG, WEIGHTS]
@@ -104,7 +104,7 @@ def assert_nothing_false_is_kept(hub, cache):
 
 CHILD = f"""
 import json, resource, sys
-from gpt2course.weights.hub import download
+from gpt2course.files.hub import download
 limit = int(sys.argv[1])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -161,7 +161,7 @@ def test_huggingface_hub_finds_what_is_fetched_here_and_the_other_way_round(hub,
     code = f"""
 import json
 from huggingface_hub import hf_hub_download, scan_cache_dir
-from gpt2course.weights.hub import download
+from gpt2course.files.hub import download
 hf_hub_download({REPO!r}, {CONFIG!r})
 ours = [str(path) for path in download({REPO!r}, {BOTH!r})]
 theirs = [hf_hub_download({REPO!r}, name, local_files_only=True) for name in {BOTH!r}]
@@ -205,6 +205,34 @@ def test_a_new_commit_is_fetched_and_takes_both_files_from_it(hub, cache):
     new = download(REPO, BOTH)
     assert contents(new) == list(hub.files.values()) and contents(old) == list(FILES.values())
     assert (cache / "refs" / "main").read_text() == hub.commit
+
+
+@pytest.mark.parametrize("revision", ["v1", "refs/pr/7", "c0ffee" + "0" * 34])
+def test_a_revision_is_fetched_and_found_again_without_the_hub(hub, cache, revision):
+    hub.revision = revision
+    paths = download(REPO, BOTH, revision)
+    assert contents(paths) == list(FILES.values())
+    refs = [path for path in cache.glob("refs/**/*") if path.is_file()]
+    assert refs == ([] if revision == hub.commit else [cache / "refs" / revision])
+    hub.faults["HEAD", CONFIG] = repeat(Fault(status=503))
+    assert download(REPO, BOTH, revision) == paths
+    hub.revision = "main"
+    with pytest.raises(ConnectionError):
+        download(REPO, BOTH)  # it may be another commit
+
+
+def test_a_revision_that_is_not_there_is_named(hub):
+    with pytest.raises(FileNotFoundError, match="must have a revision 'v2', and has none"):
+        download(REPO, BOTH, "v2")
+    with pytest.raises(FileNotFoundError, match="here, and owner/name must have a revision 'v3'"):
+        GPT2.from_pretrained(REPO, revision="v3")
+
+
+@pytest.mark.parametrize("revision", ["", "../x", "/etc", "a\\b"])
+def test_what_is_no_revision_is_not_asked_for(hub, revision):
+    with pytest.raises(ValueError, match="a revision must be a path inside the repository"):
+        download(REPO, BOTH, revision)
+    assert hub.log == []
 
 
 def test_a_content_without_its_link_is_linked_and_not_fetched(hub):
@@ -302,6 +330,14 @@ def test_a_refusal_says_what_to_do(hub, cache, method, fault, error, parts):
     assert not any(kept(cache).values()) and not [*cache.glob("snapshots/*/*")]
 
 
+@pytest.mark.parametrize("status", [403, 418])
+def test_what_steers_a_terminal_in_a_servers_words_is_written_out(hub, status):
+    hub.faults["HEAD", CONFIG] = repeat(Fault(status, "\x1b[2J"))
+    with pytest.raises(OSError, match=rf"answers {status} \\x1b\[2J") as error:
+        download(REPO, BOTH)
+    assert str(error.value).isprintable()
+
+
 @pytest.mark.parametrize("token", [None, "hf_of_somebody"])
 def test_a_repository_that_is_not_there_is_told_from_a_file_that_is_not(hub, monkeypatch, token):
     if token:
@@ -329,6 +365,7 @@ NO_HUB = {
     "log-in page": Fault(status=200),
     "no commit": Fault(headers={"X-Repo-Commit": ""}),
     "no size": Fault(headers={"X-Linked-Size": ""}),
+    "a size of 5,000 digits": Fault(headers={"X-Linked-Size": "9" * 5_000}),
     "hash that is a path": Fault(headers={"X-Linked-Etag": '"../../../evil"'}),
     "commit that is a path": Fault(headers={"X-Repo-Commit": "../../../evil"}),
 }
@@ -415,7 +452,7 @@ def test_after_a_cut_only_the_rest_is_asked_for(hub, impatience, seed, then):
 def test_a_line_that_is_cut_at_each_try_still_brings_the_file(hub):
     hub.faults["GET", WEIGHTS] = repeat(Fault(after=20_000))
     assert contents(download(REPO, BOTH)) == list(FILES.values())
-    starts = range(module._PIECE, SIZE - 20_000 + module._PIECE, module._PIECE)
+    starts = range(20_000, SIZE, 20_000)
     assert [asked for asked, _ in hub.sent(WEIGHTS)] == [None, *(f"bytes={n}-" for n in starts)]
 
 
@@ -461,6 +498,31 @@ def test_a_slow_server_is_waited_for_as_long_as_it_sends(hub, impatience):
     assert contents(download(REPO, BOTH)) == list(FILES.values())
     assert time.monotonic() - start > impatience
     assert hub.sent(WEIGHTS) == [(None, SIZE)]
+
+
+def test_a_server_that_sends_next_to_nothing_counts_as_silent(hub, cache, impatience):
+    hub.faults["GET", WEIGHTS] = repeat(Fault(pause=0.05, piece=1))
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match="only [0-9]+ bytes in 0.8 s") as error:
+        download(REPO, BOTH)
+    assert time.monotonic() - start < 8 and len(hub.sent(WEIGHTS)) == 2
+    assert "are here and are kept" in str(error.value)
+    assert_nothing_false_is_kept(hub, cache)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_follows_the_announced_size_is_not_waited_for_and_not_kept(hub, cache, name):
+    hub.faults["GET", name] = repeat(Fault(longer=MUCH))
+    assert contents(download(REPO, BOTH)) == list(FILES.values())
+    ((_, sent),) = hub.sent(name)
+    assert sent < MUCH / 2
+    assert_nothing_false_is_kept(hub, cache)
+
+
+def test_the_body_of_a_redirect_is_not_read(hub):
+    hub.faults["REDIRECT", WEIGHTS] = repeat(Fault(redirect=MUCH))
+    assert contents(download(REPO, BOTH)) == list(FILES.values())
+    assert all(request.sent < MUCH / 2 for request in hub.log)
 
 
 # Damage -----------------------------------------------------------------------------------------

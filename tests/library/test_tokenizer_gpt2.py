@@ -1,5 +1,7 @@
 """GPT-2's released vocabulary: the same ids as tiktoken, and clear errors where it is not there."""
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -15,15 +17,9 @@ import pytest
 import tiktoken
 import tiktoken.load
 
-from gpt2course import tokenizer as module
-from gpt2course.tokenizer import (
-    END_OF_TEXT,
-    Tokenizer,
-    encode_chunk,
-    gpt2_merges,
-    split_text,
-    to_gpt2_ids,
-)
+from gpt2course.files import gpt2_vocabulary as module
+from gpt2course.files.gpt2_vocabulary import gpt2_merges, to_gpt2_ids
+from gpt2course.tokenizer import END_OF_TEXT, Tokenizer, encode_chunk, split_text
 
 VOCAB_BPE = "6d1cbeee0f20b3d9449abfede4726ed8212e3aee"
 ENCODER_JSON = "6c7ea1a7e38e3a7f062df639a5b80947f075ffe6"
@@ -219,12 +215,24 @@ def test_a_long_run_of_blanks_before_a_word_gets_gpt2s_ids():
 
 
 @needs_vocabulary
-def test_the_tokenizer_hands_out_the_merges_and_is_not_saved(merges, tmp_path):
+def test_the_tokenizer_hands_out_the_merges_and_saves_gpt2s_files(merges, tmp_path):
     tokenizer = Tokenizer.gpt2()
     assert tokenizer.merges == merges
-    with pytest.raises(ValueError, match=r"must not be saved; Tokenizer\.gpt2\(\) has it"):
+    with pytest.raises(ValueError, match=r"another's numbers, as GPT-2's are; .*save_pretrained"):
         tokenizer.save(tmp_path / "gpt2.json")
     assert os.listdir(tmp_path) == []
+    tokenizer.save_pretrained(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["merges.txt", "vocab.json"]
+    assert (tmp_path / "merges.txt").read_bytes() == (CACHE / VOCAB_BPE).read_bytes()
+    vocab = json.loads((tmp_path / "vocab.json").read_bytes())
+    assert vocab == json.loads((CACHE / ENCODER_JSON).read_bytes())
+
+
+@needs_vocabulary
+def test_a_released_name_gives_gpt2s_own_without_asking_the_hub(merges, monkeypatch):
+    monkeypatch.setattr("gpt2course.files.hub.download", None)  # to call it would be an error
+    for name in ("gpt2", "openai-community/gpt2-xl"):
+        assert Tokenizer.from_pretrained(name).merges == merges
 
 
 # Cache and network ------------------------------------------------------------------------------
@@ -232,7 +240,6 @@ def test_the_tokenizer_hands_out_the_merges_and_is_not_saved(merges, tmp_path):
 
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
-    module._recover_gpt2_merges.cache_clear()  # what another test recovered
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -246,30 +253,28 @@ def silent_port():
 
 @pytest.fixture
 def web():
-    """A server of `web.answer`, which notes what it was asked for."""
+    """A server of `web.files`, which notes what it was asked for."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.server.asked.append(self.path)
             self.send_response(self.server.status)
-            self.send_header("Content-Length", str(len(self.server.answer) + self.server.lacking))
+            answer = self.server.files[self.path]
+            self.send_header("Content-Length", str(len(answer) + self.server.lacking))
             self.end_headers()
-            self.wfile.write(self.server.answer)
+            self.wfile.write(answer)
 
         def log_message(self, *args):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.status, server.answer, server.lacking = [], 200, b"whole", 0
+    server.asked, server.status, server.files, server.lacking = [], 200, {}, 0
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-SHA256_OF_WHOLE = "5d5766cf2d78701614200418ee1450690d9af12c84d52545e4802f001ad53099"
 
 
 def test_a_silent_network_ends_in_a_clear_error_within_the_time_limit(
@@ -297,22 +302,31 @@ def test_a_refused_connection_ends_in_the_same_error(empty_cache, monkeypatch):
             call()
 
 
-def serve_from(web, monkeypatch, sha256):
-    url = f"http://127.0.0.1:{web.server_port}/vocab.bpe"
+@pytest.fixture
+def served(web, monkeypatch):
+    """A vocabulary without merges, and its addresses."""
+    letters = {module.spell(bytes([byte])): i for i, byte in enumerate(module._GPT2_BYTES)}
+    web.files = {
+        "/encoder.json": json.dumps(letters | {END_OF_TEXT: 256}).encode(),
+        "/vocab.bpe": b"#version: 0.2\n",
+    }
+    hashes = {
+        f"http://127.0.0.1:{web.server_port}{path}": hashlib.sha256(content).hexdigest()
+        for path, content in web.files.items()
+    }
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(module, "_GPT2_FILES", {url: sha256})
-    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: Tokenizer([])._encoding)
-    return url
+    monkeypatch.setattr(module, "_GPT2_FILES", hashes)
+    return hashes
 
 
-def test_a_fetched_file_is_kept_where_tiktoken_looks(empty_cache, web, monkeypatch):
-    url = serve_from(web, monkeypatch, SHA256_OF_WHOLE)
+def test_the_fetched_files_are_kept_where_tiktoken_looks(empty_cache, web, served):
+    assert Tokenizer.gpt2().encode("! ") == [0, 220]
     assert Tokenizer.gpt2().vocab_size == 257
-    assert Tokenizer.gpt2().vocab_size == 257
-    assert web.asked == ["/vocab.bpe"]
-    assert len(os.listdir(empty_cache)) == 1
-    assert tiktoken.load.read_file_cached(url, SHA256_OF_WHOLE) == b"whole"
-    assert web.asked == ["/vocab.bpe"]
+    assert web.asked == ["/encoder.json", "/vocab.bpe"]
+    assert len(os.listdir(empty_cache)) == 2
+    for url, sha256 in served.items():
+        assert tiktoken.load.read_file_cached(url, sha256) in web.files.values()
+    assert len(web.asked) == 2
 
 
 @pytest.mark.parametrize(
@@ -324,9 +338,8 @@ def test_a_fetched_file_is_kept_where_tiktoken_looks(empty_cache, web, monkeypat
         (200, b"who", 2, "ChunkedEncodingError|ConnectionError"),
     ],
 )
-def test_a_wrong_answer_is_not_kept(empty_cache, web, monkeypatch, status, answer, lacking, reason):
-    serve_from(web, monkeypatch, SHA256_OF_WHOLE)
-    web.status, web.answer, web.lacking = status, answer, lacking
+def test_a_wrong_answer_is_not_kept(empty_cache, web, served, status, answer, lacking, reason):
+    web.status, web.files, web.lacking = status, dict.fromkeys(web.files, answer), lacking
     with pytest.raises(ConnectionError, match=reason):
         Tokenizer.gpt2()
     assert not empty_cache.exists()

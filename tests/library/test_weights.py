@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import safetensors
@@ -11,10 +10,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from gpt2course import weights
 from gpt2course.config import GPT2Config
 from gpt2course.model import GPT2
-from gpt2course.tokenizer import Tokenizer
 from gpt2course.weights import load_released, load_tokenizer, released_to_ours
 
 transformers = pytest.importorskip("transformers", reason="transformers is a test extra")
@@ -131,6 +128,31 @@ def test_the_dtype_asked_for_is_the_dtype_got(model, folder, dtype):
     assert same(loaded, model.to(dtype))
 
 
+@pytest.mark.parametrize("name", ["float64", "bfloat16", "float16"])
+def test_a_dtype_may_be_given_by_its_name(model, folder, name):
+    loaded = GPT2.from_pretrained(folder, dtype=name)
+    assert same(loaded, model.to(getattr(torch, name)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_auto_is_the_dtype_that_is_stored(model, tmp_path, dtype):
+    model.to(dtype).save_pretrained(tmp_path / "stored")
+    assert same(GPT2.from_pretrained(tmp_path / "stored", dtype="auto"), model)
+
+
+@pytest.mark.parametrize("dtype", ["", "bf16", "int64", "nn", torch.int64])
+def test_what_is_no_float_dtype_is_refused(folder, dtype):
+    with pytest.raises(ValueError, match="dtype must be a float type of torch, its name or 'auto'"):
+        GPT2.from_pretrained(folder, dtype=dtype)
+
+
+def test_more_layers_than_the_file_has_are_not_built(folder):
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(fields | {"n_layer": 10**9}))
+    with pytest.raises(ValueError, match="n_layer 1000000000, but .* holds 28 tensors"):
+        GPT2.from_pretrained(folder)
+
+
 def test_bfloat16_checkpoints_are_saved_and_loaded(model, tmp_path):
     model.bfloat16().save_pretrained(tmp_path / "half")
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
@@ -144,6 +166,14 @@ def test_saving_over_a_checkpoint_replaces_it_and_leaves_nothing_else(folder):
     other.save_pretrained(folder)
     assert same(GPT2.from_pretrained(folder), other)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_saving_twelve_times_gives_the_same_bytes(model, folder):
+    path = folder / "model.safetensors"
+    first = path.read_bytes()
+    for _ in range(12):
+        model.save_pretrained(folder)
+        assert path.read_bytes() == first
 
 
 def test_the_loaded_model_does_not_hang_on_the_file(model, folder):
@@ -207,6 +237,18 @@ def test_a_tensor_that_does_not_fit_is_named_and_the_model_stays(folder, change,
 
 
 # Files that are not sound
+
+
+def test_what_steers_a_terminal_is_written_out(folder):
+    rewrite(folder, lambda s: s.update({"\x1b[2J": torch.zeros(3), "\x9bA": torch.zeros(3)}))
+    with pytest.raises(ValueError, match=r"\\x1b\[2J is extra; \\x9bA is extra") as error:
+        GPT2.from_pretrained(folder)
+    assert str(error.value).isprintable()
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "\x1b]0;.safetensors"}}))
+    with pytest.raises(ValueError, match=r"names \\x1b\]0;.safetensors, which must"):
+        GPT2.from_pretrained(folder)
 
 
 def test_any_byte_that_changes_is_found(folder):
@@ -278,6 +320,61 @@ def test_a_config_that_is_no_config_is_refused(folder, text):
 
 
 @pytest.mark.parametrize(
+    "weight_map",
+    [None, [], {}, ["a.safetensors"], {"wte": 3}, {"wte": ["a"]}, {"wte": ""}, {"wte": ".."}],
+)
+def test_an_index_that_names_no_files_is_refused(folder, weight_map):
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(ValueError, match="index.json must have a weight_map from tensors"):
+        GPT2.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "{folder}/../outside.safetensors"])
+def test_an_index_names_no_files_outside_its_folder(folder, name):
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+    name = name.format(folder=folder)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"wte.weight": name}}))
+    with pytest.raises(ValueError, match="safetensors files in the same folder"):
+        GPT2.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "config.json must be JSON"),
+        ('{"n_layer": 1, "n_head": 1, "n_embd": null, "n_positions": 1, "vocab_size": 1, '
+         '"n_inner": 4}', "config.json must give n_embd as whole numbers"),
+    ],
+)  # fmt: skip
+def test_a_strange_config_is_refused_as_clearly(folder, text, message):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        GPT2.from_pretrained(folder)
+
+
+def test_a_tilde_is_the_home_folder(folder, model, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert same(GPT2.from_pretrained("~/small"), model)
+    assert same(GPT2.from_pretrained("~/small/model.safetensors"), model)
+
+
+def test_the_empty_name_is_refused_even_in_the_folder_of_a_model(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for load in (GPT2.from_pretrained, load_tokenizer):
+        with pytest.raises(ValueError, match="a model must have a name, got ''"):
+            load("")
+
+
+@pytest.mark.parametrize("name", ["course", None])
+def test_a_revision_of_what_is_not_on_the_hub_is_refused(folder, name):
+    with pytest.raises(ValueError, match="revision is for models on the hub, got 'v1' for"):
+        GPT2.from_pretrained(name or folder, revision="v1")
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("gpt2-mediun", "no model 'gpt2-mediun': did you mean 'gpt2-medium'"),
@@ -294,33 +391,10 @@ def test_unknown_names_are_answered_with_the_nearest(name, message):
 
 
 def test_a_failed_save_leaves_the_old_checkpoint(model, folder, monkeypatch):
-    def full(path, content):
+    def full(path, *pieces):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("gpt2course.weights.files.write_whole", full)
     with pytest.raises(OSError, match="No space left"):
         random_model(seed=2).save_pretrained(folder)
     assert same(GPT2.from_pretrained(folder), model)
-
-
-# Tokenizers
-
-
-def test_the_tokenizer_saved_beside_a_checkpoint_is_loaded_where_it_fits(folder):
-    tokenizer = Tokenizer.train("a robot must obey", vocab_size=261)
-    tokenizer.save(folder / weights.TOKENIZER)
-    with pytest.raises(ValueError, match="has 261 tokens, but the model beside it 61"):
-        load_tokenizer(folder)
-    random_model(config=replace(SMALL, vocab_size=261)).save_pretrained(folder)
-    assert load_tokenizer(folder).merges == tokenizer.merges
-    assert load_tokenizer(folder / "model.safetensors").merges == tokenizer.merges
-
-
-def test_without_one_only_gpt2s_own_size_is_taken_for_gpt2s(folder, monkeypatch):
-    with pytest.raises(ValueError, match="vocab_size 61 is not GPT-2's; write it with"):
-        load_tokenizer(folder)
-    fields = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(fields | {"vocab_size": 50257}))
-    gpt2s_own = Tokenizer([])
-    monkeypatch.setattr(Tokenizer, "gpt2", classmethod(lambda cls: gpt2s_own))
-    assert load_tokenizer(folder) is gpt2s_own

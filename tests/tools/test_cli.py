@@ -340,7 +340,7 @@ def numbers(out):
     ],
 )
 def test_info_knows_the_released_models_without_a_network(run, monkeypatch, name, total):
-    monkeypatch.setattr("gpt2course.weights.hub.download", None)  # to call it would be an error
+    monkeypatch.setattr("gpt2course.files.hub.download", None)  # to call it would be an error
     code, out, err = run("info", name)
     assert (code, err) == (0, "")
     assert out.startswith(f"{name}: {total} parameters\n")
@@ -384,7 +384,7 @@ def test_info_of_a_file_in_half_precision(run, tmp_path, untrained):
 
 def test_info_of_a_hub_repo_says_where_it_is(run, untrained, monkeypatch):
     files = {"own/er": [Path(untrained, weights.CONFIG), Path(untrained, weights.WEIGHTS)]}
-    monkeypatch.setattr("gpt2course.weights.hub.download", lambda repo, names: files[repo])
+    monkeypatch.setattr("gpt2course.files.hub.download", lambda repo, names, revision: files[repo])
     code, out, err = run("info", "own/er")
     assert (code, err) == (0, "") and "hub repo own/er\n" in out
 
@@ -499,9 +499,10 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_unknown_and_broken_models_are_named(run, tmp_path, untrained):
-    for command in (["info"], ["generate", "a", "--model"]):
+    commands = {"model.safetensors": ["info"], "config.json": ["generate", "a", "--model"]}
+    for missing, command in commands.items():
         fails(run(*command, "gpt3"), "there is no model 'gpt3': did you mean 'gpt2'?")
-        fails(run(*command, tmp_path), "must hold model.safetensors, and does not")
+        fails(run(*command, tmp_path), f"must hold {missing}, and does not")
     tokenizer = Path(untrained, weights.TOKENIZER).read_bytes()
     for name in (weights.CONFIG, weights.WEIGHTS):
         (tmp_path / name).write_bytes(Path(untrained, name).read_bytes())

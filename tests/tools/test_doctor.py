@@ -377,11 +377,11 @@ def test_a_vocabulary_that_is_not_there_is_a_note(tmp_path, monkeypatch):
 
 
 def test_a_damaged_vocabulary_is_a_fault(tmp_path, monkeypatch):
-    from gpt2course import tokenizer
+    from gpt2course.files import gpt2_vocabulary
 
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    for url in tokenizer._GPT2_FILES:
-        tokenizer._cache_path(url).write_bytes(b"cut off")
+    for url in gpt2_vocabulary._GPT2_FILES:
+        gpt2_vocabulary._cache_path(url).write_bytes(b"cut off")
     finding = only(doctor.vocabulary)
     assert finding.mark == FAULT and "but is damaged" in finding.text
     assert finding.remedy == "delete it, and it is fetched anew"

@@ -65,8 +65,8 @@ def test_the_snippet_for_released_weights_runs(monkeypatch, tmp_path, capsys):
         pytest.skip(f"GPT-2's vocabulary can't be had here: {error}")
     GPT2(GPT2Config(n_layer=1, n_head=2, n_embd=8)).save_pretrained(tmp_path)
     monkeypatch.setattr(
-        "gpt2course.weights.hub.download",
-        lambda repo, names: [tmp_path / weights.CONFIG, tmp_path / weights.WEIGHTS],
+        "gpt2course.files.hub.download",
+        lambda repo, names, revision: [tmp_path / weights.CONFIG, tmp_path / weights.WEIGHTS],
     )
     exec(RELEASED, {})
     assert len(capsys.readouterr().out) > 40  # characters of forty tokens

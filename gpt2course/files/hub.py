@@ -3,8 +3,9 @@
 They lie where huggingface_hub keeps them, so that transformers finds them too, and HF_ENDPOINT,
 HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN and the time limits HF_HUB_ETAG_TIMEOUT and
 HF_HUB_DOWNLOAD_TIMEOUT mean what they mean there. Only the transfer is done here: that of
-huggingface_hub 2.4 throws away what it has when it fails or is killed, tries a silent server
-again for minutes, and compares no file with its hash.
+huggingface_hub 2.4 throws away what it has when it fails or is killed, and up to 10 MB at each cut,
+tries a silent server again for minutes, waits for one byte a second without end, writes whatever
+follows the file, and compares no file with its hash.
 
 The cache, of which `blobs` holds each content under its hash:
 
@@ -20,20 +21,24 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
+import urllib3
 from huggingface_hub import constants  # quick to import, unlike the rest of huggingface_hub
 
-from gpt2course.files import write_whole
+from gpt2course.files.text import printable
+from gpt2course.files.whole import write_whole
 
-_TRIES = 2  # that bring nothing, in a row, before the network is given up
+_TRIES = 2  # that bring next to nothing, in a row, before the network is given up
 _PAUSE = 1.0  # seconds before the next try
 _CONNECT_SECONDS = 3.0  # for each address of the server, of which the hub has several
-_PIECE = 1 << 14  # bytes that are written at a time, and lost at most when a connection is cut
+_SLOWEST = 1_000  # bytes a second, below which a server counts as silent
+_REDIRECTS = 5
+_PIECE = 1 << 14  # bytes that are written at a time, at most
 _LARGE = 10_000_000  # bytes from which on a bar shows the progress
 
 
@@ -70,8 +75,11 @@ class _File:
         return folder.parent / ".locks" / folder.name / f"{self.hash}.lock"
 
 
-def download(repo_id: str, filenames: Sequence[str]) -> list[Path]:
+def download(repo_id: str, filenames: Sequence[str], revision: str = "main") -> list[Path]:
     """The paths of the files, all of one commit, fetched where they are not in the cache.
+
+    Args:
+        revision: a branch, a tag or a commit.
 
     Each file is compared with its hash, also one from the cache (0.6 s per GB, 1.5 s on a
     processor without SHA instructions); a damaged one is fetched anew. Where the hub can't be
@@ -87,30 +95,30 @@ def download(repo_id: str, filenames: Sequence[str]) -> list[Path]:
             be asked; or a name is none.
         OSError: the disk is full, or the cache's folder can't be written.
     """
-    _check_names(repo_id, filenames)
+    _check_names(repo_id, filenames, revision)
     files: list[_File] = []
     try:
         for name in filenames:
-            files.append(_describe(repo_id, files[0].commit if files else "main", name))
+            files.append(_describe(repo_id, files[0].commit if files else revision, name))
     except ConnectionError:
-        cached = _cached(repo_id, filenames)
+        cached = _cached(repo_id, filenames, revision)
         if cached is None:
             raise
         return cached
     paths = [_fetch(file) for file in files]
     for file in files[:1]:
-        _note_commit(file)
+        _note_commit(file, revision)
     return paths
 
 
-def _check_names(repo_id: str, filenames: Sequence[str]) -> None:
+def _check_names(repo_id: str, filenames: Sequence[str], revision: str) -> None:
     from huggingface_hub.utils import validate_repo_id
 
     validate_repo_id(repo_id)
-    for name in filenames:
+    for name, what in [*((name, "a file's name") for name in filenames), (revision, "a revision")]:
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or ".." in path.parts or re.search(r"[\\:]", name):
-            raise ValueError(f"a file's name must be a path inside the repository, got {name!r}")
+            raise ValueError(f"{what} must be a path inside the repository, got {name!r}")
 
 
 def _folder(repo_id: str) -> Path:
@@ -118,7 +126,7 @@ def _folder(repo_id: str) -> Path:
 
 
 def _url(repo_id: str, revision: str, name: str) -> str:
-    return f"{constants.ENDPOINT}/{repo_id}/resolve/{revision}/{quote(name)}"
+    return f"{constants.ENDPOINT}/{repo_id}/resolve/{quote(revision, safe='')}/{quote(name)}"
 
 
 # What the hub says ------------------------------------------------------------------------------
@@ -133,7 +141,7 @@ def _describe(repo_id: str, revision: str, name: str) -> _File:
         try:
             url, limits = _url(repo_id, revision, name), _limits(constants.HF_HUB_ETAG_TIMEOUT)
             answer = requests.head(url, headers=_headers(), timeout=limits, allow_redirects=True)
-            return _read_description(repo_id, name, answer)
+            return _read_description(repo_id, revision, name, answer)
         except requests.RequestException as error:
             cause = error
             if isinstance(error, requests.Timeout):
@@ -156,17 +164,17 @@ def _headers() -> dict[str, str]:
     return {**headers, "authorization": f"Bearer {token}"} if token else headers
 
 
-def _read_description(repo_id: str, name: str, response: requests.Response) -> _File:
+def _read_description(repo_id: str, revision: str, name: str, response: requests.Response) -> _File:
     """The headers of an answer; a large file's stand on the way, in the redirect to its store."""
     answers = [*response.history, response]
     headers = {key: value for answer in answers for key, value in answer.headers.lower_items()}
     if "x-linked-etag" not in headers:
-        _check_status(repo_id, name, response)
+        _check_status(repo_id, revision, name, response)
         headers |= {"x-linked-etag": headers.get("etag", "")}
         headers |= {"x-linked-size": headers.get("content-length", "")}
     commit, size = headers.get("x-repo-commit", ""), headers.get("x-linked-size", "")
     digest = headers["x-linked-etag"].removeprefix("W/").strip('"')
-    is_hub = re.fullmatch("[0-9a-f]{40}", commit) and re.fullmatch("[0-9]+", size)
+    is_hub = re.fullmatch("[0-9a-f]{40}", commit) and re.fullmatch("[0-9]{1,15}", size)
     if not is_hub or not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", digest):
         host = urlsplit(response.url).netloc
         reason = f"{host} does not answer as the hub does; is there a log-in page in between?"
@@ -174,11 +182,11 @@ def _read_description(repo_id: str, name: str, response: requests.Response) -> _
     return _File(repo_id, name, commit, digest, int(size))
 
 
-def _check_status(repo_id: str, name: str, response: requests.Response) -> None:
+def _check_status(repo_id: str, revision: str, name: str, response: requests.Response) -> None:
     """Raise what a refusal means. The hub answers 401 for what does not exist, too."""
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     host = urlsplit(response.url).netloc  # not all of it: a store's address holds a signature
-    said = f"{host} answers {status} {code}".strip()
+    said = printable(f"{host} answers {status} {code}".strip())
     if status in (408, 429) or status >= 500:
         response.raise_for_status()
     token = "log in with `hf auth login`, or set HF_TOKEN to a token that may read it"
@@ -190,6 +198,11 @@ def _check_status(repo_id: str, name: str, response: requests.Response) -> None:
     if "Invalid credentials" in response.headers.get("X-Error-Message", ""):
         raise PermissionError(
             f"the token for {repo_id} must be valid, and is refused ({said}); {token}"
+        )
+    if code == "RevisionNotFound":
+        raise FileNotFoundError(
+            f"{repo_id} must have a revision {revision!r}, and has none ({said}); see which there "
+            f"are on {constants.ENDPOINT}/{repo_id}/tree/main"
         )
     if code == "EntryNotFound":
         raise FileNotFoundError(
@@ -205,7 +218,7 @@ def _check_status(repo_id: str, name: str, response: requests.Response) -> None:
         raise _unreachable(repo_id, name, said)
 
 
-def _reason(error: requests.RequestException | None, seconds: float) -> str:
+def _reason(error: Exception | None, seconds: float) -> str:
     """What went wrong, in the words of the cause that says it shortest."""
     if error is None:
         return "the answers end too soon"
@@ -220,20 +233,20 @@ def _reason(error: requests.RequestException | None, seconds: float) -> str:
 def _unreachable(repo_id: str, name: str, reason: str) -> ConnectionError:
     return ConnectionError(
         f"{name} of {repo_id} must come from {constants.ENDPOINT}, and could not be fetched "
-        f"({reason}); with a network, call again; without one, copy {_folder(repo_id)} from a "
-        f"machine that has it"
+        f"({printable(reason)}); with a network, call again; without one, copy "
+        f"{_folder(repo_id)} from a machine that has it"
     )
 
 
 # What the cache holds ---------------------------------------------------------------------------
 
 
-def _cached(repo_id: str, filenames: Sequence[str]) -> list[Path] | None:
-    """The files of the commit seen last, if all are there."""
+def _cached(repo_id: str, filenames: Sequence[str], revision: str) -> list[Path] | None:
+    """The files of the revision's commit seen last, if all are there."""
     from huggingface_hub import try_to_load_from_cache
 
     cache = constants.HF_HUB_CACHE
-    found = [try_to_load_from_cache(repo_id, name, cache_dir=cache) for name in filenames]
+    found = [try_to_load_from_cache(repo_id, name, cache, revision) for name in filenames]
     paths = [Path(path) for path in found if isinstance(path, str)]
     if len(paths) < len(found):
         return None
@@ -268,8 +281,10 @@ def _link(file: _File) -> None:
         os.replace(file.blob, file.pointer)
 
 
-def _note_commit(file: _File) -> None:
-    ref = _folder(file.repo_id) / "refs" / "main"
+def _note_commit(file: _File, revision: str) -> None:
+    if revision == file.commit:
+        return
+    ref = _folder(file.repo_id) / "refs" / revision
     with contextlib.suppress(OSError):  # a class may share a cache that it can't write
         if not ref.exists() or ref.read_text() != file.commit:
             write_whole(ref, file.commit.encode())
@@ -329,41 +344,72 @@ def _complete(file: _File) -> None:
             _check_space(file, there)
             cut = _append(file, there, progress.update)
             now = file.partial.stat().st_size
-            fruitless = 0 if now > there else fruitless + 1
+            enough = _SLOWEST * constants.HF_HUB_DOWNLOAD_TIMEOUT
+            if now == file.size:
+                break
+            fruitless = 0 if now - there >= enough else fruitless + 1
             if fruitless == _TRIES:
                 reason = _reason(cut, constants.HF_HUB_DOWNLOAD_TIMEOUT)
                 kept = f"{_megabytes(now)} of {_megabytes(file.size)} are here and are kept"
                 raise _unreachable(file.repo_id, file.name, f"{reason}; {kept}") from cut
-            if now < file.size:
-                time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
 
 
-def _append(
-    file: _File, there: int, report: Callable[[int], object]
-) -> requests.RequestException | None:
+def _append(file: _File, there: int, report: Callable[[int], object]) -> Exception | None:
     """Write the rest as it comes; the return value is what cut it off, if anything."""
     headers = {**_headers(), "range": f"bytes={there}-"} if there else _headers()
-    limits = _limits(constants.HF_HUB_DOWNLOAD_TIMEOUT)
     try:
-        with requests.get(file.url, headers=headers, timeout=limits, stream=True) as answer:
-            _check_status(file.repo_id, file.name, answer)
+        with _Session() as session, session.follow(file.url, headers) as answer:
+            _check_status(file.repo_id, file.commit, file.name, answer)
             start = there if answer.status_code == 206 else 0  # some servers know no ranges
-            _write(file, start, answer.iter_content(_PIECE), report)
-    except requests.RequestException as error:
+            _write(file, start, answer, report)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         return error
     return None
 
 
+class _Session(requests.Session):
+    """Follows redirects without reading their bodies, of which requests would read all."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None, so that requests itself follows nowhere."""
+
+    def follow(self, url: str, headers: dict[str, str]) -> requests.Response:
+        limits = _limits(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+        for _ in range(_REDIRECTS):
+            answer = self.get(url, headers=headers, timeout=limits, stream=True)
+            if not answer.is_redirect:
+                return answer
+            answer.close()
+            target = urljoin(url, answer.headers["location"])
+            if urlsplit(target).netloc != urlsplit(url).netloc:
+                headers.pop("authorization", None)  # the token is for the hub alone
+            url = target
+        raise requests.TooManyRedirects(f"{_REDIRECTS} redirects lead to no file")
+
+
 def _write(
-    file: _File, start: int, pieces: Iterable[bytes], report: Callable[[int], object]
+    file: _File, start: int, answer: requests.Response, report: Callable[[int], object]
 ) -> None:
-    """Write the pieces from byte `start` on, each before the next is asked for."""
+    """Write what arrives from byte `start` on, up to the size that the hub announced."""
+    seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    since, count = time.monotonic(), 0  # of the bytes that came within the time limit
     try:
         with file.partial.open("ab") as partial:
             partial.truncate(start)
-            for piece in pieces:
+            missing = file.size - start
+            while missing:
+                piece = answer.raw.read1(min(_PIECE, missing))  # what there is, without delay
+                if not piece:
+                    break
                 partial.write(piece)
+                missing -= len(piece)
                 report(len(piece))
+                count += len(piece)
+                if time.monotonic() - since > seconds:
+                    if count < _SLOWEST * seconds:
+                        raise requests.ReadTimeout(f"only {count:,} bytes in {seconds:g} s")
+                    since, count = time.monotonic(), 0
     except requests.RequestException:  # an OSError, too, but not one of the disk
         raise
     except OSError as error:
