@@ -189,8 +189,8 @@ def _deviation(name: str, p: Tensor, config: GPT2Config) -> str:
     """0.01 to 0.03 will do, and less for the c_proj, which may be divided by √(2 · n_layer)."""
     divided = math.sqrt(2 * config.n_layer) if "c_proj" in name else 1.0
     lowest, highest = 0.009 / divided, 0.033  # a tenth beyond, for what is drawn varies
-    size = "about" if lowest <= p.std() <= highest else "above" if p.std() > highest else "below"
-    return f"mean {'0' if p.mean().abs() < 0.005 else 'not 0'}, deviation {size} 0.02"
+    size = "too large" if p.std() > highest else "too small" if p.std() < lowest else "about 0.02"
+    return f"mean {'0' if p.mean().abs() < 0.005 else 'not 0'}, deviation {size}"
 
 
 def _filled(answer, sizes: tuple, dtype: torch.dtype = torch.float32) -> nn.Module:
