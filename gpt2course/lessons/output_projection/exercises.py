@@ -186,10 +186,15 @@ def _fresh(answer, sizes: tuple, idx: Tensor) -> dict[str, str]:
 
 
 def _deviation(name: str, p: Tensor, config: GPT2Config) -> str:
-    """0.01 to 0.03 will do, and less for the c_proj, which may be divided by √(2 · n_layer)."""
+    """0.01 to 0.03 will do, and less for the c_proj, which may be divided by √(2 · n_layer).
+
+    Matrices of the blocks may also stay as nn.Linear draws them: the first loss does not show it.
+    """
     divided = math.sqrt(2 * config.n_layer) if "c_proj" in name else 1.0
     lowest, highest = 0.009 / divided, 0.033  # a tenth beyond, for what is drawn varies
     size = "too large" if p.std() > highest else "too small" if p.std() < lowest else "about 0.02"
+    if name.startswith("h.") and abs(p.std() * math.sqrt(3 * p.shape[1]) - 1) < 0.05:
+        size = "about 0.02"
     return f"mean {'0' if p.mean().abs() < 0.005 else 'not 0'}, deviation {size}"
 
 
