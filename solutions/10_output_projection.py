@@ -121,8 +121,8 @@ matrices([("logits (T, V): row = after this token, column = the next one", logit
 # ## Exercise: `output_logits`
 #
 # The same for a batch: x is `(B, T, C)`, the result `(B, T, V)`. The scores are wanted as they are: no
-# softmax, no choice of the best. The trap: there are two ways to make the shapes fit, and one of them
-# mixes up the tokens.
+# softmax, no choice of the best. The result has the dtype of x. The trap: there are two ways to make the
+# shapes fit, and one of them mixes up the tokens.
 #
 # <details><summary>Hint 1</summary>
 # A matrix product with <code>@</code> carries leading axes along. What has to be done to
@@ -301,7 +301,8 @@ print(f"ln V = {math.log(5000):.2f}; deviation 0.02: {first_loss(0.02):.2f}, 1: 
 # `nn.Embedding`; their tables are `.weight`), `h` (the blocks) and `ln_f`; and it keeps its `config`.
 # `forward` takes ids and gives logits. More than `n_ctx` tokens is a `ValueError`, for `wpe` has no more
 # rows; exactly `n_ctx` still fit. `embed` refuses the longer ones already, with a ValueError; a test of
-# your own counts the tokens, `idx.shape[1]`, and not the texts, `len(idx)`.
+# your own counts the tokens, `idx.shape[1]`, and not the texts, `len(idx)`. Ids outside the vocabulary need
+# no test: the table refuses them.
 #
 # In `__init__`, draw the tables and matrices anew with deviation 0.02 (`nn.init.normal_(parameter,
 # std=0.02)`), so that the first loss is near ln V. Draw only what is a matrix, and leave the norms as they
