@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from operator import index
@@ -240,12 +241,13 @@ def _continue(
     idx = given[:, : min(lengths)]
     logits_after = _LogitsAfter(model, len(texts), max(limits))
     open_rows = {row for row, T in enumerate(lengths) if T < limits[row]}
-    # The tensors of the package's model leave no trace outside, so it saves their bookkeeping.
-    no_gradients = torch.inference_mode if isinstance(model, GPT2) else torch.no_grad
+    # The tensors of the package's model leave no trace outside, which saves their bookkeeping.
+    ours = isinstance(model, GPT2)
+    no_gradients = torch.inference_mode if ours else torch.no_grad
     while open_rows:
         position = idx.shape[1]
         # inside the loop: whoever reads a stream keeps their own settings
-        with no_gradients(), threads_for(model.config):
+        with no_gradients(), threads_for(model.config) if ours else nullcontext():
             new = _draw(logits_after(idx), sampling)  # (B, 1)
         if position < given.shape[1]:
             new = torch.where(position < ends, given[:, position : position + 1], new)
