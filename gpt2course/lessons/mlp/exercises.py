@@ -113,7 +113,8 @@ MLP = ModuleExercise(
         ),
         Property("each position is on its own", lambda f: _each_position_is_alone(f)),
         Property("each sequence of a batch is on its own", lambda f: _batch_is_alone(f)),
-        Property("it is not linear: twice x does not give twice the change", lambda f: _is_not_linear(f)),
+        Property("it is not linear: twice x does not give twice the change",
+                 lambda f: _is_not_linear(f)),
         Property("where c_proj is all zeros, so is the result", lambda f: _ends_in_c_proj(f)),
     ],
 )  # fmt: skip

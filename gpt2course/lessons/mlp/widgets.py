@@ -72,7 +72,7 @@ def _least_squares(a: Float[Tensor, "D P n"], wanted: Float[Tensor, " P"]) -> Fl
 def unit_slider(
     x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], functions: Mapping[str, Function]
 ) -> Playable:
-    """Choose an activation function and a number of hidden units; the curve that they make follows."""
+    """Choose an activation function and how many hidden units; the curve that they make follows."""
     layers = {name: fit_units(x, wanted, function) for name, function in functions.items()}
 
     def draw(activation: str, n: int) -> Picture:
