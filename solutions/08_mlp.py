@@ -372,7 +372,7 @@ torch.manual_seed(3)
 mine, theirs = MLP(3), package.MLP(3)
 mine.load_state_dict(theirs.state_dict(), strict=False)
 apart = (mine(batch) - theirs(batch)).abs().max().item()
-assert apart < 1e-6, f"with equal weights your MLP differs from the package's by {apart}; check it again"
+assert apart < 1e-5, f"with equal weights your MLP differs from the package's by {apart}; check it again"
 print(f"largest difference from the package's: {apart:.1e}")
 {name: tuple(parameter.shape) for name, parameter in mine.named_parameters()}
 
@@ -631,16 +631,16 @@ assert in_all == parts["MLPs"]
 # every text. Where do you look first?</summary>
 # At her GELU. The exact form is the default of many libraries, torch's too; in <code>F.gelu</code> and
 # <code>nn.GELU</code> the tanh form is <code>approximate="tanh"</code>. Rounding in float32 would be hundreds of times
-# smaller, and a matrix loaded the wrong way round would make nonsense of the text.
+# smaller, and a transposed matrix would make nonsense of the text.
 # </details>
 #
 # And two on earlier ones:
 #
-# <details><summary>6. Why must the mask be applied before the softmax? (lesson 06)</summary>
-# After it the rows would no longer sum to 1, and the future would already have taken its part of every weight. A
-# score of -inf becomes a weight of 0, and the rest still sums to 1.
+# <details><summary>6. Why must the mask be applied before the softmax? (<a href="06_masking.ipynb">lesson 06</a>)</summary>
+# A score of -inf becomes a weight of 0, and the other weights still sum to 1. Set to 0 after the softmax, the rows would
+# sum to less than 1, and each weight would still depend on the future scores.
 # </details>
-# <details><summary>7. What is left out if heads are split with a reshape alone? (lesson 07)</summary>
+# <details><summary>7. What is left out if heads are split with a reshape alone? (<a href="07_multi_head.ipynb">lesson 07</a>)</summary>
 # The transpose, which brings the axis of the heads in front of the axis of the tokens. Without it a head mixes
 # numbers of different tokens.
 # </details>

@@ -362,7 +362,7 @@ for name, block, expected in (("the two lines", same, after_mlp), ("its input, c
 #
 # Here is the stream in an untrained GPT-2 of 12 blocks, 128 numbers wide. `activations` keeps what happens on the
 # way: `.stream` is x before the first block and after each, `.blocks` what was added in each. The **norm** of a
-# vector is its length, the root of the sum of its squares.
+# vector (not LayerNorm) is its length, the root of the sum of its squares.
 
 # %%
 def fresh_gpt2(n_layer, scaled=True):
@@ -517,7 +517,7 @@ runs = {
 }
 
 # %% [markdown]
-# A tick says: this output (row) changes with that input (column), so it reads it. Predict the three pictures.
+# A tick says: this output (row) changes with that input (column), so it reads it. Predict first.
 
 # %%
 @torch.no_grad()
@@ -571,7 +571,7 @@ print(f"{n_dropped:,} parameters in each block, {12 * n_dropped:,} in twelve")
 # ## Deeper: the laboratory
 #
 # Blocks without addition, without norm, and with the norm after the addition: what happens to the numbers, to the
-# gradients, and to learning. 30 minutes; nothing later needs it, and you can skip it.
+# gradients, and to learning. 40 minutes; nothing later needs it, and you can skip it.
 
 # %% [markdown]
 # Three blocks that leave something out. They have the same parts as yours; only `forward` differs.
@@ -881,10 +881,10 @@ assert in_one == 7_087_872, f"your Block(768, 12) has {in_one:,} parameters and 
 #
 # And two on earlier ones:
 #
-# <details><summary>6. Which half of the block moves information between tokens? (lesson 08)</summary>
+# <details><summary>6. Which half of the block moves information between tokens? (<a href="08_mlp.ipynb">lesson 08</a>)</summary>
 # Attention. The MLP is position-wise, and so are LayerNorm and the addition.
 # </details>
-# <details><summary>7. Why are scores divided by √hs? (lesson 05)</summary>
+# <details><summary>7. Why are scores divided by √hs? (<a href="05_self_attention.ipynb">lesson 05</a>)</summary>
 # The variance of a dot product grows with hs. Without the division the softmax would give nearly all weight to
 # one key, and its slope, by which it learns, would vanish.
 # </details>
