@@ -1,4 +1,4 @@
-"""The half of a block that looks at each position alone."""
+"""The half of a block that works on each position alone."""
 
 import math
 
@@ -20,7 +20,7 @@ def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 class MLP(nn.Module):
-    """Widen four times, bend, and come back: C → 4C → C.
+    """Widen four times, apply GELU, and come back: C → 4C → C.
 
     F.gelu is `gelu` in one pass over memory instead of eight.
     """

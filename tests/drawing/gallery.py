@@ -160,10 +160,11 @@ GALLERY = {
     "masking.masked_weights": lambda: masking.masked_weights(
         "no mask", WEIGHTS, WORDS, (0.1, 9.44), 1.1),
     "mlp.unit_plane": lambda: mlp.unit_plane(PLACES, (1.0, 1.0), -1.5, ("thing", "action")),
-    "mlp.read_bend_write": lambda: mlp.read_bend_write(
+    "mlp.mlp_stages": lambda: mlp.mlp_stages(
         random(4, 3), random(4, 2), random(4, 2).relu(), random(4, 3), WORDS,
         ["thing", "action", "both"], ["both", "neither"]),
-    "mlp.bends": lambda: mlp.bends({"ReLU": torch.relu, "GELU": F.gelu}),
+    "mlp.activation_functions": lambda: mlp.activation_functions(
+        {"ReLU": torch.relu, "GELU": F.gelu}),
     "mlp.gelu_at": lambda: mlp.gelu_at(1.0),
     "mlp.forms_apart": lambda: mlp.forms_apart(lambda x: F.gelu(x, approximate="tanh"), F.gelu),
     "mlp.growth": lambda: mlp.growth(

@@ -33,7 +33,7 @@ def test_an_untouched_gelu_is_not_started():
     assert "-0.05  -0.16  0.00  0.84  1.95" in result.message
 
 
-def test_a_bend_of_nearly_the_right_shape_is_told_where_the_lowest_point_lies():
+def test_a_function_of_nearly_the_right_shape_is_told_where_the_lowest_point_lies():
     held = dict(checks.run("gelu", lambda x: x * torch.sigmoid(1.6 * x)).properties)
     assert not held["the smallest result, -0.17, belongs to x = -0.75"]
     assert held["0 stays 0"]
@@ -63,12 +63,12 @@ class Plain(nn.Module):
         return x
 
 
-def module_with(bend):
+def module_with(function):
     """A class that differs from Plain in the function between its layers."""
 
     class MLP(Plain):
         def forward(self, x):
-            return self.c_proj(bend(self.c_fc(x)))
+            return self.c_proj(function(self.c_fc(x)))
 
     return MLP
 
@@ -84,9 +84,9 @@ def test_an_mlp_that_mixes_positions_is_told_so():
     assert held["each sequence of a batch is on its own"]
 
 
-def test_layers_in_a_row_without_a_bend_show_in_a_property():
+def test_layers_in_a_row_without_a_non_linearity_show_in_a_property():
     held = dict(checks.run("MLP", module_with(lambda wide: 3 * wide)).properties)
-    assert not held["it bends: twice x does not give twice the change"]
+    assert not held["it is not linear: twice x does not give twice the change"]
 
 
 def test_an_untouched_class_shows_the_parameters_that_are_wanted():

@@ -36,17 +36,18 @@ def numbers(text):
         ((1.0, 1.0), -9.0, set()),
     ],
 )
-def test_the_hatched_part_holds_the_words_that_the_unit_answers_to(direction, bias, inside):
+def test_the_hatched_part_holds_the_words_with_a_positive_pre_activation(direction, bias, inside):
     picture = figures.unit_plane(PLACES, direction, bias, ("thing", "action"))
     side = [shape.points for shape in shapes(picture, "path", **{"class": "side"})]
     polygon = side[0] if side else []
     circles = [circle.points[0] for circle in shapes(picture, "circle")]
     for word, (x, y) in zip(PLACES, circles, strict=True):
         assert is_inside(x, y, polygon) == (word in inside), word
-        answer = sum(a * b for a, b in zip(direction, PLACES[word], strict=True)) + bias
+        value = sum(a * b for a, b in zip(direction, PLACES[word], strict=True)) + bias
         side = "inside" if word in inside else "outside"
-        assert f"{word}: {answer:+.1f}, {side}" in picture.alt
-        assert f"{word}: {answer:+.1f}" in texts(picture)
+        assert f"{word}: {value:+.1f}, {side}" in picture.alt
+        assert f"{word}: {value:+.1f}" in texts(picture)
+    assert f"as for {', '.join(w for w in WORDS if w in inside) or 'no word'}. " in picture.alt
     hatching = [line.points for line in shapes(picture, "path", stroke=GREY)[:-1]]
     middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b, *_ in hatching]
     assert bool(middles) == bool(inside)
@@ -59,11 +60,11 @@ def test_the_hatched_part_ends_on_the_line_of_the_unit(direction, bias):
     _, (x0, y0), _, (x1, y1) = (circle.points[0] for circle in shapes(picture, "circle"))
     # must lies at (0, 0), orders at (1, 1)
     (side,) = shapes(picture, "path", **{"class": "side"})
-    answers = [
+    values = [
         direction[0] * (x - x0) / (x1 - x0) + direction[1] * (y - y0) / (y1 - y0) + bias
         for x, y in side.points
     ]
-    assert sum(abs(answer) < 0.01 for answer in answers) == 2 and min(answers) > -0.01
+    assert sum(abs(value) < 0.01 for value in values) == 2 and min(values) > -0.01
 
 
 def is_inside(x, y, polygon):
@@ -75,25 +76,25 @@ def is_inside(x, y, polygon):
     return crossings % 2 == 1
 
 
-def test_read_bend_write_shows_all_four_stages_in_order():
-    x, wide = torch.full((4, 3), 1.25), torch.full((4, 2), -2.5)
-    bent, y = torch.full((4, 2), 0.75), torch.full((4, 3), 4.5)
-    picture = figures.read_bend_write(
-        x, wide, bent, y, WORDS, ["thing", "action", "both"], ["one", "two"]
+def test_all_four_stages_of_an_mlp_are_shown_in_order():
+    x, before = torch.full((4, 3), 1.25), torch.full((4, 2), -2.5)
+    after, y = torch.full((4, 2), 0.75), torch.full((4, 3), 4.5)
+    picture = figures.mlp_stages(
+        x, before, after, y, WORDS, ["thing", "action", "both"], ["one", "two"]
     )
     assert numbers(picture.alt) == [1.25] * 12 + [-2.5] * 8 + [0.75] * 8 + [4.5] * 12
-    titles = ["x (4, 3)", "answers (4, 2)", "bent (4, 2)", "written (4, 3)"]
-    in_order = [titles[0], "read", titles[1], "bend", titles[2], "write", titles[3]]
+    titles = ["x (4, 3)", "pre-activations (4, 2)", "activations (4, 2)", "written (4, 3)"]
+    in_order = [titles[0], "read", titles[1], "ReLU", titles[2], "write", titles[3]]
     assert [place(picture, text)[0] for text in in_order] == sorted(
         place(picture, text)[0] for text in in_order
     )  # all in one line
 
 
-# The bend
+# Activation functions
 
 
-def test_the_bends_tell_where_they_are_lowest_and_how_steep():
-    picture = figures.bends({"ReLU": torch.relu, "GELU": F.gelu})
+def test_the_activation_functions_tell_where_they_are_lowest_and_how_steep():
+    picture = figures.activation_functions({"ReLU": torch.relu, "GELU": F.gelu})
     assert picture.html.startswith('<div role="figure" aria-label=')
     relu, gelu_text = picture.alt.split("; ")
     assert "smallest value 0.00" in relu and "slope from 0.00 to 1.00" in relu
@@ -104,9 +105,9 @@ def test_the_bends_tell_where_they_are_lowest_and_how_steep():
 @pytest.mark.parametrize("x", [-4.0, -0.75, 0.0, 1.0, 4.0])
 def test_one_number_goes_through_gelu_as_torch_has_it(x):
     picture = figures.gelu_at(x)
-    share, value = 0.5 * math.erfc(-x / math.sqrt(2)), F.gelu(torch.tensor(x)).item()
-    assert f"share of the bell below x {share:.3f}, GELU {value:z.3f}" in picture.alt
-    assert f"Φ(x) = {share:.3f}" in picture.html and f"x · Φ(x) = {value:z.3f}" in picture.html
+    below, value = 0.5 * math.erfc(-x / math.sqrt(2)), F.gelu(torch.tensor(x)).item()
+    assert f"part of the bell below x {below:.3f}, GELU {value:z.3f}" in picture.alt
+    assert f"Φ(x) = {below:.3f}" in picture.html and f"x · Φ(x) = {value:z.3f}" in picture.html
     assert f"ReLU(x) = {max(0.0, x):.3f}" in picture.html
     assert "-0.000" not in picture.html
 
@@ -116,7 +117,7 @@ def test_the_point_moves_along_the_curve_and_the_filled_part_grows():
     for x in (-2.0, 0.0, 2.0):
         picture = figures.gelu_at(x)
         points += [circle.points[0] for circle in shapes(picture, "circle")]
-        (filled,) = shapes(picture, "path", **{"class": "share"})
+        (filled,) = shapes(picture, "path", **{"class": "below"})
         ends.append(max(x for x, _ in filled.points))
     assert points[2][0] - points[1][0] == pytest.approx(points[1][0] - points[0][0])
     per_unit = (points[1][0] - points[0][0]) / 2
@@ -170,29 +171,29 @@ def squared_error(one, other):
     return ((one - other) ** 2).mean().item()
 
 
-@pytest.mark.parametrize("bend", [torch.relu, gelu])
-def test_each_unit_more_comes_nearer(hills, bend):
+@pytest.mark.parametrize("function", [torch.relu, gelu])
+def test_each_unit_more_comes_nearer(hills, function):
     x, wanted = hills
-    layers = fit_units(x, wanted, bend)
-    errors = [squared_error(units(x, bend), wanted) for units in layers]
+    layers = fit_units(x, wanted, function)
+    errors = [squared_error(units(x, function), wanted) for units in layers]
     assert len(layers) == MOST and [len(units.read) for units in layers] == [*range(1, MOST + 1)]
     assert errors == sorted(errors, reverse=True) and errors[-1] < errors[0] / 40
 
 
-def test_without_a_bend_any_number_of_units_gives_the_best_straight_line(hills):
+def test_without_a_non_linearity_any_number_of_units_gives_the_best_straight_line(hills):
     x, wanted = hills
     with_ones = torch.stack([x, torch.ones_like(x)], dim=1)
     line = with_ones @ torch.linalg.lstsq(with_ones, wanted[:, None]).solution[:, 0]
-    for units in fit_units(x, wanted, lambda answer: answer):
-        assert torch.allclose(units(x, lambda answer: answer), line, atol=1e-3)
+    for units in fit_units(x, wanted, lambda x: x):
+        assert torch.allclose(units(x, lambda x: x), line, atol=1e-3)
 
 
-def test_a_unit_turns_the_line_at_its_threshold_and_nowhere_else(hills):
+def test_a_unit_bends_the_line_at_its_threshold_and_nowhere_else(hills):
     x, wanted = hills
     units = fit_units(x, wanted, torch.relu)[2]
     slopes = units(x, torch.relu).diff()
-    turns = x[1:-1][slopes.diff().abs() > 1e-6]
-    assert all(min(abs(turn - t) for t in units.thresholds) < 0.1 + 1e-6 for turn in turns.tolist())
+    bends = x[1:-1][slopes.diff().abs() > 1e-6]
+    assert all(min(abs(bend - t) for t in units.thresholds) < 0.1 + 1e-6 for bend in bends.tolist())
     assert len(units.thresholds) == 3 and units.thresholds == sorted(units.thresholds)
 
 
@@ -207,13 +208,12 @@ def test_the_curve_tells_its_error_and_marks_every_threshold(hills):
 
 def test_the_unit_slider_follows_both_controls(hills):
     x, wanted = hills
-    bends = {"gelu": gelu, "ReLU": torch.relu}
-    playable = unit_slider(x, wanted, bends)
-    bend, n, shown = playable.widget.children
+    playable = unit_slider(x, wanted, {"gelu": gelu, "ReLU": torch.relu})
+    activation, n, shown = playable.widget.children
     assert "4 hidden units, gelu" in shown.value and playable.twin.html == shown.value
     n.value = 1
     assert "1 hidden unit, gelu" in shown.value
-    bend.value, n.value = "ReLU", 8
+    activation.value, n.value = "ReLU", 8
     units = fit_units(x, wanted, torch.relu)[7]
     error = squared_error(units(x, torch.relu), wanted)
     assert f"8 hidden units, ReLU: mean squared error {error:.4f}" in shown.value

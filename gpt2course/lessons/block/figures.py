@@ -1,4 +1,4 @@
-"""Pictures of lesson 09: norming by hand, the wiring of a block, what happens through the depth."""
+"""Pictures of lesson 09: LayerNorm by hand, the wiring of a block, its numbers through the depth."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from gpt2course.drawing.svg import Drawing, Words, column, row
 
 
 def norm_steps(numbers_after: Series) -> Picture:
-    """The same few numbers after each step of a norm, on one number line for each step."""
+    """The same few numbers after each step of LayerNorm, on one number line for each step."""
     every = [number for numbers in numbers_after.values() for number in numbers]
     low, high = math.floor(min(every)) - 1, math.ceil(max(every)) + 1
     across = Axis("", low, high, ticks={n: str(n) for n in range(low, high + 1)}).fitted([0], 520)
@@ -35,10 +35,10 @@ def norm_steps(numbers_after: Series) -> Picture:
     return drawn.picture("\n".join(told))
 
 
-# How the parts of a block hang together: what the stream passes through, and what the parts read.
+# How the parts of a block are connected: what the stream passes through, and what the parts read.
 WIRINGS = {
-    "pre-norm": "x + attn(ln_1(x)), then x + mlp(ln_2(x)): the stream runs through untouched",
-    "post-norm": "ln_1(x + attn(x)), then ln_2(x + mlp(x)): each norm takes in the whole stream",
+    "pre-norm": "x + attn(ln_1(x)), then x + mlp(ln_2(x)): the residual stream bypasses the norms",
+    "post-norm": "ln_1(x + attn(x)), then ln_2(x + mlp(x)): the stream goes through each norm",
 }
 # Of each: pieces of the stream, arrows beside it, additions on it, boxes (x, y, text), words below.
 BESIDE, ON = 0, 50
@@ -50,7 +50,7 @@ PARTS = {
          ((552, 22), (636, 22), (636, 60))),
         (288, 636),
         ((62, BESIDE, "ln_1"), (152, BESIDE, "attn"), (364, BESIDE, "ln_2"), (454, BESIDE, "mlp")),
-        "the residual stream: nothing stands in its way",
+        "the residual stream goes through no norm",
     ),
     "post-norm": (
         ((22, 204), (228, 252), (326, 542), (566, 590), (664, 752)),
@@ -58,14 +58,14 @@ PARTS = {
          ((368, 74), (368, 22), (413, 22)), ((512, 22), (554, 22), (554, 60))),
         (216, 554),
         ((90, BESIDE, "attn"), (254, ON, "ln_1"), (414, BESIDE, "mlp"), (592, ON, "ln_2")),
-        "the stream goes through every norm",
+        "the residual stream goes through every norm",
     ),
 }  # fmt: skip
 LOOKS = {"ln": (FILLS[4], 72), "at": (FILLS[0], 96), "ml": (FILLS[1], 96)}  # fill and width
 
 
 def wiring(*kinds: str) -> Picture:
-    """One line for each kind of block: where the norms stand, and where the stream passes."""
+    """One line for each kind of block: where the norms are, and where the stream passes."""
     lines = []
     for kind in kinds:
         stream, arrows, additions, boxes, said = PARTS[kind]
@@ -90,7 +90,7 @@ def wiring(*kinds: str) -> Picture:
 def through_depth(
     quantities: Mapping[str, Series], title: str, first: int = 0, log: bool = False
 ) -> Picture:
-    """Curves over the number of the block, in one panel for each quantity, which labels its axis.
+    """Curves over the blocks, in one panel for each quantity, which labels its axis.
 
     A curve has one number a block, nan where there is none, and begins at block `first`.
     """
@@ -117,7 +117,7 @@ def _told(curve: Sequence[float], first: int) -> str:
 def learning_curves(curves: Series, floor: float, guess: float, title: str) -> Picture:
     """The loss (nats per token) of each kind of block over the training steps, as means of ten.
 
-    The levels: the least loss possible, and that of knowing no more than how often words occur.
+    The levels: the lowest loss possible, and that of knowing only how often each word occurs.
     """
     means = {
         name: [sum(curve[s : s + 10]) / 10 for s in range(0, len(curve) - 9, 10)]
@@ -139,16 +139,16 @@ def learning_curves(curves: Series, floor: float, guess: float, title: str) -> P
 def who_moves(
     reads: Float[Tensor, "T S"], changed: int, name: str, outputs: Words, sources: Words
 ) -> Picture:
-    """One input word is changed: which results of a block move, and how far; below, all of them.
+    """One input token is changed: which outputs of a block move, and how far; below, all of them.
 
     Args:
-        reads: how far result i moves when input j is changed; the inputs are the words of the
+        reads: how far output i moves when input j is changed; the inputs are the words of the
             source, which an encoder may have read, and then the block's own, the outputs.
     """
     inputs, n, moved = [*sources, *outputs], len(sources), reads[:, changed].tolist()
     drawn, lefts = Drawing(), [j * 90 + 16 * (j >= n) for j in range(len(inputs))]
     drawn.text(0, -10, "the other text", size=12, bold=True)
-    drawn.text(lefts[n], -10, "the block’s own words", size=12, bold=True)
+    drawn.text(lefts[n], -10, "the block’s own tokens", size=12, bold=True)
     drawn.text(lefts[n] - 14, 154, "what comes out:", "end", 13, True)
     for left, amount in zip(lefts[n:], moved, strict=True):
         if amount > 0:
@@ -167,6 +167,6 @@ def who_moves(
     stays = [w for w, a in zip(outputs, moved, strict=True) if not a > 0]
     alt = f"{name}: changed is {inputs[changed]!r}, input {changed + 1} of {len(inputs)}. "
     alt += "; ".join(shown or ["nothing moves"]) + (f"; unmoved: {', '.join(stays)}" * bool(stays))
-    title = f"{name}: ✓ = the result (row) moves with the input (column)"
+    title = f"{name}: ✓ = the output (row) moves with the input (column)"
     both = column([drawn, row([matrix(reads > 0, outputs, inputs, title)])], gap=24)
     return both.picture(f"{alt}\n{title}\n{matrix_text(reads > 0, outputs, inputs)}")

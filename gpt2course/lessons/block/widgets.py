@@ -1,4 +1,4 @@
-"""Three blocks to compare: change one input word, and see which results move."""
+"""Three blocks to compare: change one input token, and see which outputs move."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ from gpt2course.lessons.block.figures import who_moves
 def blocks_to_play(
     reads: Mapping[str, Float[Tensor, "T S"]], outputs: Words, sources: Words
 ) -> Playable:
-    """Pick a block and the word that is changed; lines lead to the results that move.
+    """Pick a block and the token that is changed; lines lead to the outputs that move.
 
-    The tables, by block, and the words are those of `who_moves`.
+    `reads`, by block, and the words are those of `who_moves`.
     """
 
     def draw(block: str, changed: int) -> Picture:

@@ -113,7 +113,8 @@ MLP = ModuleExercise(
         ),
         Property("each position is on its own", lambda f: _each_position_is_alone(f)),
         Property("each sequence of a batch is on its own", lambda f: _batch_is_alone(f)),
-        Property("it bends: twice x does not give twice the change", lambda f: _bends(f)),
+        Property("it is not linear: twice x does not give twice the change",
+                 lambda f: _is_not_linear(f)),
         Property("where c_proj is all zeros, so is the result", lambda f: _ends_in_c_proj(f)),
     ],
 )  # fmt: skip
@@ -145,7 +146,7 @@ def _batch_is_alone(answer) -> bool:
     return torch.allclose(_output(answer)[1:], _output(answer, _SEVERAL[1:]), atol=1e-5)
 
 
-def _bends(answer) -> bool:
+def _is_not_linear(answer) -> bool:
     origin, once, twice = (_output(answer, factor * _SEVERAL) for factor in (0, 1, 2))
     return not torch.allclose(twice - origin, 2 * (once - origin), atol=1e-3)
 

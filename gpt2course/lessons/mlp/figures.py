@@ -1,4 +1,4 @@
-"""Pictures of lesson 08: hidden units, the bend and its two forms, where the parameters are."""
+"""Pictures of lesson 08: hidden units, GELU and its two forms, where the parameters are."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,29 +23,30 @@ def unit_plane(
     bias: float,
     axes: tuple[str, str],
 ) -> Picture:
-    """Where one hidden unit's answer is above 0: words as points, that side of its line hatched.
+    """Where one hidden unit's pre-activation is above 0: that side of its line is hatched.
 
-    The answer at a place, with coordinates from 0 to 1, is direction · place + bias.
+    Words are points with coordinates from 0 to 1. The pre-activation at a point is
+    direction · point + bias.
     """
     unit, drawn, told = 180, Drawing(), []
 
     def at(x: float, y: float) -> Point:
         return unit * x, unit * (1 - y)
 
-    def answer(x: float, y: float) -> float:
+    def pre_activation(x: float, y: float) -> float:
         return direction[0] * x + direction[1] * y + bias
 
     low, high = -0.22, 1.28  # what is drawn of the plane
     square = ((low, low), (high, low), (high, high), (low, high))
-    corners = _positive_part(square, answer)
+    corners = _positive_part(square, pre_activation)
     if corners:
         drawn.line(*(at(*p) for p in corners), stroke="none", fill=FILLS[4], closed=True,
                    kind="side")  # fmt: skip
     for total in (2 * low + 0.06 * i for i in range(1, 50)):  # the hatching: lines x + y = total
         ends = [(x, total - x) for x in (max(low, total - high), min(high, total - low))]
-        if part := _positive_part(ends, answer):
+        if part := _positive_part(ends, pre_activation):
             drawn.line(*(at(*p) for p in part), thick=1)
-    border = [p for p in corners if abs(answer(*p)) < 1e-9]
+    border = [p for p in corners if abs(pre_activation(*p)) < 1e-9]
     if len(border) == 2:
         drawn.line(*(at(*p) for p in border), stroke=ORANGE, thick=3)
     drawn.line(at(1.25, 0), at(0, 0), at(0, 1.25), thick=1)
@@ -53,23 +54,24 @@ def unit_plane(
     drawn.text(-10, at(0, 1.25)[1] + 8, f"↑ {axes[1]}", "end", 12)
     for word, place in points.items():
         x, y = at(*place)
-        value = answer(*place)
+        value = pre_activation(*place)
         shown = f"{word}: {value:+.1f}"
         drawn.circle(x, y, 7, READ)
         drawn.box(x - 52, y + 11, 104, 19, shown, "#ffffff", bold=value > 0, edge=GREY)
         told.append(f"{shown}, {'inside' if value > 0 else 'outside'}")
-    title = "hatched: where the unit’s answer is above 0"
+    above = [word for word, place in points.items() if pre_activation(*place) > 0]
+    title = f"Hatched: pre-activation above 0, as for {', '.join(above) or 'no word'}"
     drawn.head(title)
-    alt = f"{title}. Words with direction · place + bias: " + "; ".join(told)
+    alt = f"{title}. Pre-activations: " + "; ".join(told)
     return drawn.picture(alt)
 
 
-def _positive_part(shape: Sequence[Point], answer: Callable[[float, float], float]) -> list[Point]:
-    """The corners of the part of a shape in which the answer is positive."""
+def _positive_part(shape: Sequence[Point], value: Callable[[float, float], float]) -> list[Point]:
+    """The corners of the part of a shape in which the value is positive."""
     corners = []
     for i, (u, w) in enumerate(shape):
         x, y = shape[i - 1]
-        here, there = answer(x, y), answer(u, w)
+        here, there = value(x, y), value(u, w)
         if (here > 0) != (there > 0):  # the line crosses this edge
             share = here / (here - there)
             corners.append((x + share * (u - x), y + share * (w - y)))
@@ -78,22 +80,22 @@ def _positive_part(shape: Sequence[Point], answer: Callable[[float, float], floa
     return corners
 
 
-def read_bend_write(
-    x: Float[Tensor, "T C"], wide: Float[Tensor, "T H"], bent: Float[Tensor, "T H"],
+def mlp_stages(
+    x: Float[Tensor, "T C"], before: Float[Tensor, "T H"], after: Float[Tensor, "T H"],
     y: Float[Tensor, "T C"], words: Words, columns: Words, units: Words,
 ) -> Picture:  # fmt: skip
-    """The MLP's stages side by side: what comes in, what the units answer, bent, written."""
-    stages = {"x": (x, columns), "answers": (wide, units), "bent": (bent, units)}
+    """The MLP's stages side by side: input, pre-activations, activations, what is written."""
+    stages = {"x": (x, columns), "pre-activations": (before, units), "activations": (after, units)}
     stages["written"] = (y, columns)
-    scale = signed_scale(x, wide, bent, y)
+    scale = signed_scale(x, before, after, y)
     made = [
         Panel(f"{name} {tuple(m.shape)}", m, words, tops, scale)
         for name, (m, tops) in stages.items()
     ]
-    return matrices(made, between=("read\n", "bend\n", "write\n"))
+    return matrices(made, between=("read\n", "ReLU\n", "write\n"))
 
 
-def bends(functions: Mapping[str, Function]) -> Picture:
+def activation_functions(functions: Mapping[str, Function]) -> Picture:
     """Functions of one number from -4 to 4, and beside them their slopes."""
     told, values, slopes = [], {}, {}
     for name, function in functions.items():
@@ -111,23 +113,23 @@ def bends(functions: Mapping[str, Function]) -> Picture:
         plot(curves, Axis("x", -4, 4), Axis(label), names={}, size=(330, 200))
         for label, curves in (("value", values), ("slope", slopes))
     ]
-    title = f"{' and '.join(functions)}: alike far out, different around 0"
+    title = f"{' and '.join(functions)} agree far from 0 and differ around it"
     return panels(plots, functions, title).picture("; ".join(told))
 
 
 def gelu_at(x: float) -> Picture:
-    """One number going through GELU: the share of the bell below it, and its place on the curve."""
+    """One number going through GELU: the part of the bell below it, and its place on the curve."""
 
-    def share(v: float) -> float:
+    def below(v: float) -> float:
         return 0.5 * (1 + math.erf(v / math.sqrt(2)))
 
     across, floor = Axis("x", -4, 4).fitted([0], 300), 190
     places = [-4 + i / 20 for i in range(161)]
     left, right = Drawing(), Drawing()
     bell = [(across(v), floor - 170 * math.exp(-v * v / 2)) for v in places]
-    below = [point for point, v in zip(bell, places, strict=True) if v <= x]
-    ends = (below[-1][0], floor), (below[0][0], floor)
-    left.line(*below, *ends, stroke="none", fill=READ, closed=True, kind="share")
+    filled = [point for point, v in zip(bell, places, strict=True) if v <= x]
+    ends = (filled[-1][0], floor), (filled[0][0], floor)
+    left.line(*filled, *ends, stroke="none", fill=READ, closed=True, kind="below")
     left.line(*bell, stroke=BLUE, thick=2)
     left.line((across(x), floor), (across(x), 0), stroke=PAGE, dash="4 3")
     up = Axis("", -1, 4, ticks={v: str(v) for v in (0, 2, 4)}).fitted([0], floor)
@@ -138,16 +140,19 @@ def gelu_at(x: float) -> Picture:
     up.beside(right, 300)
     relu = [point(v, max(0.0, v)) for v in places]
     right.line(*relu, stroke=ORANGE, thick=2, dash="6 4")
-    right.line(*(point(v, v * share(v)) for v in places), stroke=BLUE, thick=2.5)
-    right.circle(*point(x, x * share(x)), 6, READ, INK, 2)
-    right.text(14, 16, "— GELU   - - ReLU", size=12)
+    right.line(*(point(v, v * below(v)) for v in places), stroke=BLUE, thick=2.5)
+    right.circle(*point(x, x * below(x)), 6, READ, INK, 2)
+    right.line((14, 12), (38, 12), stroke=BLUE, thick=2.5)
+    right.text(44, 16, "GELU", size=12)
+    right.line((94, 12), (118, 12), stroke=ORANGE, thick=2, dash="6 4")
+    right.text(124, 16, "ReLU", size=12)
     right.text(14, 36, f"ReLU(x) = {max(0.0, x):.3f}", size=12)
     for drawn in (left, right):
         across.below(drawn, floor)
-    left.text(0, -10, f"share of the bell below x: Φ(x) = {share(x):.3f}", bold=True)
-    right.text(0, -10, f"x · Φ(x) = {x * share(x):z.3f}", bold=True)
+    left.text(0, -10, f"part of the bell below x: Φ(x) = {below(x):.3f}", bold=True)
+    right.text(0, -10, f"x · Φ(x) = {x * below(x):z.3f}", bold=True)
     alt = (
-        f"x = {x:.2f}: share of the bell below x {share(x):.3f}, GELU {x * share(x):z.3f}, "
+        f"x = {x:.2f}: part of the bell below x {below(x):.3f}, GELU {x * below(x):z.3f}, "
         f"ReLU {max(0.0, x):.3f}"
     )
     return row([left, right], gap=50).picture(alt)
@@ -188,11 +193,11 @@ def growth(lines: Series) -> Picture:
 
 def curve_of_units(
     x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], result: Float[Tensor, " P"],
-    thresholds: Sequence[float], bend: str,
+    thresholds: Sequence[float], activation: str,
 ) -> Picture:  # fmt: skip
     """A wanted curve, and the one that some hidden units make together.
 
-    Before the bend, each unit's answer is 0 at its threshold.
+    Each unit's pre-activation is 0 at its threshold.
     """
     n, error = len(thresholds), float(((result - wanted) ** 2).mean())
     ends = math.floor(x[0]), math.ceil(x[-1])
@@ -206,12 +211,19 @@ def curve_of_units(
     for at in thresholds:
         drawn.line((across(at), 200), (across(at), 186), stroke=ORANGE, thick=4, kind="threshold")
     across.below(drawn, 200)
-    legend = "— what the units make   - - wanted   ▌ where a unit’s answer is 0"
-    drawn.text(0, drawn.bottom + 18, legend, size=12)
-    title = f"{n} hidden unit{'s' * (n != 1)}, {bend}: mean squared error {error:.4f}"
+    y = drawn.bottom + 18
+    for left, look, said in (
+        (0, {"stroke": BLUE}, "what the units make"),
+        (170, {"stroke": GREEN, "dash": "8 5"}, "wanted"),
+    ):
+        drawn.line((left, y - 4), (left + 24, y - 4), thick=3, **look)
+        drawn.text(left + 30, y, said, size=12)
+    drawn.line((258, y + 2), (258, y - 12), stroke=ORANGE, thick=4)
+    drawn.text(266, y, "where a unit’s pre-activation is 0", size=12)
+    title = f"{n} hidden unit{'s' * (n != 1)}, {activation}: mean squared error {error:.4f}"
     drawn.head(title)
     told = ", ".join(f"{t:z.2f}" for t in thresholds)
-    return drawn.picture(f"{title}; the answers are 0 at x = {told}")
+    return drawn.picture(f"{title}; the pre-activations are 0 at x = {told}")
 
 
 def parameter_bars(parts: Mapping[str, int], title: str) -> Picture:

@@ -16,32 +16,32 @@ Function = Callable[[Tensor], Tensor]
 
 
 def gelu_slider(first: float = 1.0) -> Playable:
-    """Move x; its share of the bell, GELU and ReLU follow."""
+    """Move x; the part of the bell below it, GELU and ReLU follow."""
     return playable(gelu_at, x=slider("x", first, -4.0, 4.0, 0.05))
 
 
 @dataclass(frozen=True)
 class Units:
-    """A layer of hidden units on one number: bend(x · read + bias) · write, summed, plus level."""
+    """Hidden units on one number: activation(x · read + bias) · write, summed, plus level."""
 
     read: Float[Tensor, " n"]
     bias: Float[Tensor, " n"]
     write: Float[Tensor, " n"]
     level: float
 
-    def __call__(self, x: Float[Tensor, " P"], bend: Function) -> Float[Tensor, " P"]:
-        return bend(x[:, None] * self.read + self.bias) @ self.write + self.level
+    def __call__(self, x: Float[Tensor, " P"], activation: Function) -> Float[Tensor, " P"]:
+        return activation(x[:, None] * self.read + self.bias) @ self.write + self.level
 
     @property
     def thresholds(self) -> list[float]:
-        """Where on x each unit's answer is 0, from left to right."""
+        """Where on x each unit's pre-activation is 0, from left to right."""
         return sorted((-self.bias / self.read).tolist())
 
 
 def fit_units(
-    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], bend: Function, most: int = MOST
+    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], activation: Function, most: int = MOST
 ) -> list[Units]:
-    """Layers of 1, 2, … units that follow a curve, each with one unit more than the one before.
+    """Layers of 1, 2, … units that imitate a curve, each with one unit more than the one before.
 
     Each step adds the unit that helps most, out of both directions and 31 thresholds, and then fits
     by least squares what all of them write.
@@ -49,12 +49,12 @@ def fit_units(
     reads = torch.tensor([2.0, -2.0], dtype=x.dtype)
     thresholds = torch.linspace(float(x[0]) + 0.25, float(x[-1]) - 0.25, 31, dtype=x.dtype)
     read, bias = reads.repeat_interleave(31), (-reads[:, None] * thresholds).flatten()
-    answers = bend(x[:, None] * read + bias)  # (P, candidates)
+    activations = activation(x[:, None] * read + bias)  # (P, candidates)
     chosen: list[int] = []
     layers = []
     for _ in range(most):
-        known = torch.cat([torch.ones_like(x)[:, None], answers[:, chosen]], dim=1)
-        tried = torch.cat([known.expand(len(read), -1, -1), answers.T[:, :, None]], dim=2)
+        known = torch.cat([torch.ones_like(x)[:, None], activations[:, chosen]], dim=1)
+        tried = torch.cat([known.expand(len(read), -1, -1), activations.T[:, :, None]], dim=2)
         write = _least_squares(tried, wanted)
         error = ((tried @ write[..., None])[..., 0] - wanted).square().mean(-1)
         best = int(error.argmin())
@@ -64,20 +64,21 @@ def fit_units(
 
 
 def _least_squares(a: Float[Tensor, "D P n"], wanted: Float[Tensor, " P"]) -> Float[Tensor, "D n"]:
-    """For each a the w with a @ w nearest to wanted; small where several are equally near."""
+    """For each a the w with a @ w closest to wanted; small where several are equally close."""
     gram = a.mT @ a + 1e-3 * torch.eye(a.shape[-1], dtype=a.dtype)
     return torch.linalg.solve(gram, (a.mT @ wanted)[..., None])[..., 0]
 
 
 def unit_slider(
-    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], bends: Mapping[str, Function]
+    x: Float[Tensor, " P"], wanted: Float[Tensor, " P"], functions: Mapping[str, Function]
 ) -> Playable:
-    """Choose a bend and a number of hidden units; the curve that they make follows."""
-    layers = {name: fit_units(x, wanted, bend) for name, bend in bends.items()}
+    """Choose an activation function and how many hidden units; the curve that they make follows."""
+    layers = {name: fit_units(x, wanted, function) for name, function in functions.items()}
 
-    def draw(bend: str, n: int) -> Picture:
-        units = layers[bend][n - 1]
-        return curve_of_units(x, wanted, units(x, bends[bend]), units.thresholds, bend)
+    def draw(activation: str, n: int) -> Picture:
+        units = layers[activation][n - 1]
+        made = units(x, functions[activation])
+        return curve_of_units(x, wanted, made, units.thresholds, activation)
 
-    chosen = switch("bend:", list(bends))
-    return playable(draw, bend=chosen, n=slider("hidden units", 4, 1, MOST))
+    chosen = switch("activation:", list(functions))
+    return playable(draw, activation=chosen, n=slider("hidden units", 4, 1, MOST))
