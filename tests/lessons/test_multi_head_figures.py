@@ -80,7 +80,7 @@ def test_the_two_steps_end_where_split_heads_does(n_head):
     picture = figures.split_steps(NUMBERED, WORDS, n_head)
     heads = split_heads(NUMBERED[None].float(), n_head)[0].long()
     assert [number for _, number in blocks(picture)[-24:]] == numbers(heads)
-    last = picture.alt.rpartition(f"exchanged, head {n_head - 1}\n")[2]
+    last = picture.alt.rpartition(f"transposed, head {n_head - 1}\n")[2]
     assert [int(n) for n in re.findall(r"\d+", last)] == heads[-1].flatten().tolist()
 
 

@@ -1,4 +1,4 @@
-"""Pictures of lesson 06: one sequence as many examples, the usual loss and the honest one."""
+"""Pictures of lesson 06: one sequence as many examples, the usual loss and the honest loss."""
 
 from collections.abc import Mapping
 
@@ -26,19 +26,19 @@ def training_examples(words: Words) -> Picture:
         word_row(drawn, shown, looks, 38 * i, word_width(words))
         read = " ".join(words[: i + 1])
         told.append(f"row {i + 1}: reads “{read}”, predicts “{words[i + 1]}”")
-    drawn.head("", "filled: read   ·   thick frame with ?: to predict   ·   dashed: not there yet")
+    drawn.head("", "filled: read   ·   thick frame with ?: to predict   ·   dashed: hidden")
     return drawn.picture("; ".join(told))
 
 
 def two_losses(losses: Losses, floor: float) -> Picture:
-    """The usual and the honest loss of each variant, and the line that no honest one can cross."""
+    """The usual and the honest loss of each variant, and the floor of every honest loss."""
     rows = {
         name: {kind: (loss, f"{loss:.2f}") for kind, loss in enumerate(both)}
         for name, both in losses.items()
     }
-    axis = Axis("loss (nats per token, each step of the axis ten times as much)", log=True,
+    axis = Axis("loss (nats per token, logarithmic axis)", log=True,
                 ticks={0.1: "0.1", 1: "1", 10: "10"})  # fmt: skip
-    title = "Too good to be true: left of the line, the future was read"
+    title = "Too good to be true: a loss left of the line has read the future"
     drawn = dots(rows, axis, ("usual loss", "honest loss"), title, {floor: f"floor, {floor:.2f}"})
     told = [
         f"{name}: usual {usual:.2f}, honest {honest:.2f}"

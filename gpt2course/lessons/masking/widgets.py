@@ -15,7 +15,7 @@ def mask_switch(
     variants: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]], q: Tensor, k: Tensor,
     words: Words, losses: Losses, floor: float,
 ) -> Playable:  # fmt: skip
-    """A switch over the variants of masking; the weights and the two losses follow.
+    """Switch between variants of masking; the weights and the two losses change with it.
 
     The losses, usual and honest, are those of a model trained with the variant.
     """

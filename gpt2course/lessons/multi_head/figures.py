@@ -82,16 +82,16 @@ def split_steps(x: Shaped[Tensor, "T C"], words: Words, n_head: int) -> Picture:
     told = [f"(T, C)\n{matrix_text(x, words, decimals=0)}"]
     told += [f"cut, {w}\n{matrix_text(cut[t], numbers, decimals=0)}" for t, w in enumerate(words)]
     told += [
-        f"exchanged, head {h}\n{matrix_text(heads[h], words, decimals=0)}" for h in range(n_head)
+        f"transposed, head {h}\n{matrix_text(heads[h], words, decimals=0)}" for h in range(n_head)
     ]
-    between = ("1. cut each row\nreshape", "2. exchange\ntranspose")
+    between = ("1. cut each row\nreshape", "2. swap axes\ntranspose")
     return row(steps, between).picture("\n".join(told))
 
 
 def heads_side_by_side(
     x: Shaped[Tensor, "T C"], heads: Shaped[Tensor, "nh T hs"], words: Words, title: str
 ) -> Picture:
-    """What each head got; beside every row the words of x from which its numbers come.
+    """What each head got; beside every row the tokens of x from which its numbers come.
 
     The numbers of x must differ; those of the heads are the same in another arrangement.
     """
@@ -118,7 +118,7 @@ def head_maps(weights: Float[Tensor, "nh T S"], words: Words, names: Words) -> P
 
 
 def head_map(weights: Float[Tensor, "T S"], words: Words, title: str) -> Picture:
-    """One head's weights, and beside them what each word reads most."""
+    """One head's weights, and beside them what each token reads most."""
     drawn, most = heat(words, weights, cell=34), Drawing()
     told = [
         f"{word} reads {words[int(row.argmax())]} ({float(row.max()):.0%})"
@@ -126,7 +126,7 @@ def head_map(weights: Float[Tensor, "T S"], words: Words, title: str) -> Picture
     ]
     for t, line in enumerate(told):
         most.text(0, 34 * t + 22, line)
-    most.text(0, -6, "Most of each word’s attention", bold=True)
+    most.text(0, -6, "What each token reads most", bold=True)
     whole = row([drawn, most])
     whole.head(title)
     return whole.picture(
@@ -139,11 +139,12 @@ def _per_cent(weights: Tensor, words: Words) -> str:
 
 
 def answers_right(
-    right: Mapping[str, Sequence[float]], questions: Words, without_looking_back: Sequence[float]
-) -> Picture:
-    """Which share of the answers to each question is right, for each model.
+    right: Mapping[str, Sequence[float]], questions: Words, without_looking_back: Sequence[float],
+    title: str = "With equally many parameters, three heads answer what one cannot",
+) -> Picture:  # fmt: skip
+    """The share of right answers to each question, for each model.
 
-    Dashed: the share that is right for who sees only the word at which the question is asked.
+    Dashed: the best share for a model that sees only the token at which the question is asked.
     """
     rows, fills = [], (OTHER_BAR, BAR, FILLS[1])
     for i, (question, floor) in enumerate(zip(questions, without_looking_back, strict=True)):
@@ -151,7 +152,6 @@ def answers_right(
             label = question if j == len(right) // 2 else ""
             rows.append(Bar(label, shares[i], f"{name}: {shares[i]:.0%}", fills[j]))
         rows.append(Bar("", floor, f"the best without looking back: {floor:.1%}", "none"))
-    title = "With equally many parameters, one row of weights does not serve three questions"
     drawn = bars(rows, title, 1.0, 420, high=22, together=len(right) + 1)
     told = [
         f"{name}: "

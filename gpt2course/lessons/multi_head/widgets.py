@@ -13,7 +13,7 @@ from gpt2course.lessons.multi_head.figures import head_map
 def head_switch(maps: Mapping[str, Mapping[str, Float[Tensor, "T T"]]]) -> Playable:
     """Choose a head and a sentence; the heat map of its weights follows.
 
-    `maps` has for each sentence (words with blanks between them) the weights of each head.
+    `maps` has for each sentence (words with spaces between them) the weights of each head.
     """
 
     def draw(head: str, sentence: str) -> Picture:
