@@ -1,17 +1,18 @@
 # %% [markdown]
 # # 12 · The KV cache
 #
-# GPT-2 writes one token at a time, and lesson 11 ran the whole text through the model for each of them.
-# **How much of that had been computed before, and what has to be kept so that it need not be computed
-# again?**
+# GPT-2 writes one token at a time. In [lesson 11](11_sampling.ipynb) the whole text ran through the model again
+# for each of them. **How much of that work had been done before, and which results must be kept so that it need
+# not be repeated?**
 #
 # - **In:** one new token, an id (B, 1), and what was kept of the tokens before it.
 # - **Out:** logits (B, V) for the token that follows, the same as a run over the whole text gives.
-# - **Time:** about 90 minutes. Two exercises: `append_to_cache` and `cached_attention`.
+# - **Time:** about 75 minutes for the core, 110 with the deeper sections. Two exercises: `append_to_cache` and
+#   `cached_attention`.
 
 # %% [markdown]
-# First the tools. Parts of earlier lessons come from `gpt2course.mine`: yours where you have passed
-# their checks, and the line below the cell says which.
+# First the tools. Parts from `gpt2course.mine` are yours where you have passed their checks; the line below the cell
+# says which.
 
 # %%
 import copy
@@ -40,9 +41,8 @@ from gpt2course.multihead import CausalSelfAttention
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# A **cache** is a store for results that will be needed again. Read the line at the bottom of the picture:
-# the new token joins the text, *and all of it runs again*. By the end of this lesson the second half of that
-# line is no longer true.
+# A **cache** stores results that will be needed again. At the bottom of the picture the new token joins the text,
+# *and all of it runs again*. That is about to change.
 
 # %%
 pipeline("12_kv_cache")
@@ -50,10 +50,8 @@ pipeline("12_kv_cache")
 # %% [markdown]
 # ## 1. What is computed twice
 #
-# The running example is a text of four words, each taken as one token, and a small GPT-2 with three
-# layers that knows these words and the full stop. Its weights are random numbers, since nothing in this
-# section depends on what they are (`requires_grad_(False)`: nothing is trained here). How many logits will
-# come out? Predict the shape.
+# The running example is a text of four words, each one token, and a small GPT-2 with three layers that knows these
+# words and the full stop. Its weights are random. Predict the shape of the logits.
 
 # %%
 words = ["robot", "must", "obey", "orders"]
@@ -61,23 +59,22 @@ known = [*words, "."]
 idx = torch.tensor([[0, 1, 2, 3]])  # (B, T); the id of a word is its place in `known`
 torch.manual_seed(12)
 small = GPT2(GPT2Config(n_layer=3, n_head=2, n_embd=16, n_ctx=8, vocab_size=5))
-for parameter in small.requires_grad_(False).parameters():
+for parameter in small.requires_grad_(False).parameters():  # nothing is trained here
     parameter.normal_(std=0.4)
 tuple(small(idx).shape)
 
 # %% [markdown]
-# One text, four positions, and at each position a score for each of the five words: (B, T, V).
+# One text, four positions, five scores at each: (B, T, V).
 #
-# Think of a run as a grid: a column for each word, a row for each layer. A cell is one block at work at
-# one position: LayerNorm, attention, MLP. To write a text, the model runs once for every word: on *robot*,
-# then on *robot must*, and so on. In the picture, how many cells of run 4 were there in run 3 already?
+# Think of a run as a grid with a column for each token and a row for each layer. A cell is one block at work at one
+# position. (Layers are counted from 0, as in `model.h[0]`.) To write a text, the model runs once per token: on
+# *robot*, then on *robot must*, and so on. How many cells of run 4 were already computed in run 3?
 
 # %%
 runs(words, n_layer=3)
 
 # %% [markdown]
-# Nine of its twelve: all but one column. Four runs compute ten columns, and four of them are new. For a text
-# that fills GPT-2's context, 1024 tokens, the sum 1 + 2 + … + 1024 says how many:
+# Nine of the twelve: all but one column. For a text that fills GPT-2's context window of 1024 tokens:
 
 # %%
 for T in (4, 1024):
@@ -85,58 +82,52 @@ for T in (4, 1024):
     print(f"{T:4} tokens: {computed:,} columns computed, {T:,} of them new")
 
 # %% [markdown]
-# ### Does anything come out differently?
-#
-# Computing a cell again is a waste only if the result is the same. So run the model over three words, and then
-# over all four, and look at the rows of the first three. Has the fourth word changed anything? (The code
-# compares up to a small difference, `atol`: tensors of other sizes are summed in another order, and the last
-# digits may be rounded otherwise. Section 8 measures how much.)
+# That is a waste only if the results are the same. Run the model over three tokens, then over all four, and compare
+# the first three rows. Does the fourth token change anything? (`atol` allows for rounding: tensors of different
+# sizes are summed in different orders.)
 
 # %%
 three, four = small(idx[:, :3])[0], small(idx)[0]  # (3, V), (4, V)
 assert torch.allclose(three, four[:3], atol=1e-5)
-panels = [("logits, run over three words", three), ("run over four, first three rows", four[:3])]
+panels = [("logits, run over three tokens", three), ("run over four, first three rows", four[:3])]
 matrices(panels, words[:3], [f"→ {word}" for word in known])
 
 # %% [markdown]
-# Nothing. The same holds inside. `activations` runs a model and keeps everything on the way. Each
-# block has its keys `k`, its values `v` and its output `x_out`; compare those of the first three words in
-# every layer.
+# Nothing. Nor inside the model: `activations` records each block's keys `k` and values `v`, (B, nh, T, hs) as in
+# [lesson 07](07_multi_head.ipynb), and its output `x_out`.
 
 # %%
 after_three, after_four = activations(small, idx[:, :3]), activations(small, idx)
-for layer, (short, long) in enumerate(zip(after_three.blocks, after_four.blocks), start=1):
+for layer, (short, long) in enumerate(zip(after_three.blocks, after_four.blocks)):
     for name in ("k", "v", "x_out"):
         assert torch.allclose(getattr(short, name), getattr(long, name)[..., :3, :], atol=1e-5)
     print(f"layer {layer}: k {tuple(short.k.shape)} is the beginning of k {tuple(long.k.shape)}")
 
 # %% [markdown]
-# The shapes are (B, nh, T, hs): texts, heads, words, numbers in a head (lesson 07).
-#
 # ### Why
 #
-# Go up the grid. What enters layer 1 is the word and its position, and neither depends on later words.
-# In a layer two things happen. Attention reads *earlier* rows only: the mask of lesson 06. Everything else
-# (LayerNorm, the matrices, the MLP) works on each row alone. So what leaves layer 1 does not depend on
-# later words either, and it is what enters layer 2. The same argument then goes up layer by layer.
+# Layer 0 receives the token and its position; neither depends on later tokens. Inside a layer, attention reads
+# *earlier* rows only: the mask of [lesson 06](06_masking.ipynb). Everything else (LayerNorm, the matrices, the MLP)
+# works on each row alone. So the output of layer 0 does not depend on later tokens either, and it is the
+# input of layer 1. The argument repeats, layer by layer.
 #
-# **Predict.** An encoder such as BERT has no mask: every word reads all. A fourth word is added. In which
-# layers do the *keys* of the first three words change?
+# **Predict.** An encoder such as BERT has no mask: every token reads all others. A fourth token is added. In which
+# layers do the *keys* of the first three change?
 #
-# <details><summary>A. In none: a key is made from its own word</summary>
-# From its own row, yes. But from layer 2 on that row is no longer the word alone: attention of the layer below
+# <details><summary>A. In none: a key is made from its own token</summary>
+# From its own row, yes. But from layer 1 on that row is no longer the token alone: attention in the layer below
 # has blended others into it, and without a mask the fourth is among them.
 # </details>
-# <details><summary>B. In all but the first</summary>
-# Yes. The keys of layer 1 are made before any word has read another. Layer 1's attention then mixes the new
-# word into every row, and whatever is made from these rows has changed.
+# <details><summary>B. In all but layer 0</summary>
+# Yes. The keys of layer 0 are made before any token has read another. Its attention then mixes the new
+# token into every row, and everything made from these rows changes.
 # </details>
 # <details><summary>C. In all</summary>
-# Layer 1 makes its keys before its attention runs. There a row holds one word and one position.
+# Layer 0 makes its keys before its attention runs. There a row holds one token and one position.
 # </details>
-
-# %% [markdown]
-# To see it, give the same weights to a model whose attention has no mask.
+#
+# Give the same weights to a model whose attention has no mask. The pictures show the largest change of any entry of
+# a key when *orders* is added.
 
 # %%
 class ReadsAll(CausalSelfAttention):
@@ -153,10 +144,6 @@ for block in encoder.h:
     block.attn = ReadsAll(n_embd=16, n_head=2).requires_grad_(False)
 encoder.load_state_dict(small.state_dict());
 
-# %% [markdown]
-# For both models: how far does each word's key move when *orders* is added? The number is the largest change
-# of any entry of the key. Was your prediction right?
-
 # %%
 def keys_of(model, idx):
     """The keys of one text in every layer: (n_layer, nh, T, hs)."""
@@ -164,23 +151,22 @@ def keys_of(model, idx):
 
 
 def moved(model):
-    """The largest change of each key when the fourth word comes: (n_layer, 3)."""
+    """The largest change of each key when the fourth token is added: (n_layer, 3)."""
     change = keys_of(model, idx)[:, :, :3] - keys_of(model, idx[:, :3])
     return change.abs().amax(dim=(1, 3))
 
 
-LAYERS = ["layer 1", "layer 2", "layer 3"]
+LAYERS = ["layer 0", "layer 1", "layer 2"]
 matrices([("with the mask", moved(small)), ("without it", moved(encoder))], LAYERS, words[:3])
 
 # %% [markdown]
-# An encoder has to read everything anew when a word is added. GPT-2 never reads its first token again in
+# An encoder must read everything again when a token is added. GPT-2 never re-reads its first token in
 # the light of the second, and that is what makes a cache possible: **what is kept stays true.**
 #
-# ## 2. What the new word needs of the old ones
+# ## 2. What the new token needs of the old ones
 #
-# It remains to find out which of the old results are needed. One head, and for each word a query, a key
-# and a value of two numbers, those of lesson 06. *orders* is new. Its row of attention, by hand: a score with
-# every key, powers of e, shares, blend. It must be the last row of attention over all four words.
+# Which old results are needed? Take one head with the queries, keys and values of lesson 06, two numbers each.
+# *orders* is new. Compute its row of attention by hand: a score with every key, softmax, blend.
 
 # %%
 q = torch.tensor([[1.0, 0.5], [1.0, 1.0], [0.0, 2.0], [2.0, 1.0]])  # (T, hs) = (4, 2)
@@ -192,31 +178,29 @@ powers = torch.stack(scores).exp()
 orders = (powers / powers.sum()) @ v
 
 all_rows = masked_attention(q, k, v)
-assert torch.allclose(all_rows[3], orders, atol=1e-5)
-matrices([("attention of all four words", all_rows)], words)
+assert torch.allclose(all_rows[3], orders, atol=1e-5), f"by hand {orders}, got {all_rows[3]}"
+matrices([("attention of all four tokens", all_rows), ("the last, by hand", orders[None])], words)
 
 # %% [markdown]
-# **Predict.** Look at the lines by hand once more. What of the *earlier* words did they not use?
+# **Predict.** Look at the lines by hand once more. What of the *earlier* tokens did they not use?
 #
 # <details><summary>A. Their keys</summary>
 # Each of the four scores is a product of the new query with one key, and three of those keys are old.
 # </details>
 # <details><summary>B. Their values</summary>
-# The blend is made of all four values. An old word that gets attention hands over its value.
+# The blend is made of all four values. An old token that gets attention contributes its value.
 # </details>
 # <details><summary>C. Their queries</summary>
-# Yes. Of <code>q</code> only the row <code>q[3]</code> appears. A query is asked once, by its own word, at
-# the moment in which that word is read.
+# Yes. Of <code>q</code> only the row <code>q[3]</code> appears. A token uses its query once, when the token
+# itself is read.
 # </details>
 # <details><summary>D. Nothing: attention needs all of q, k and v</summary>
-# To compute all four rows, it does. But three of the rows were computed in earlier runs, and the new word
-# needs its own alone.
+# To compute all four rows, it does. But three of the rows were computed in earlier runs, and the new token
+# needs only its own.
 # </details>
-
-# %% [markdown]
-# The proof: put nonsense (`nan`, "not a number", which spoils whatever it touches) in the place of the
-# old queries, and then in the place of one old key. Nothing is cut off before the call, so four rows come out
-# each time; look at the last one alone, that of *orders*. In which of the two is it sound?
+#
+# The proof: replace the old queries, and then one old key, by `nan` ("not a number", which spoils everything
+# computed from it). In which case does the last row, that of *orders*, survive?
 
 # %%
 no_queries, no_key = q.clone(), k.clone()
@@ -226,13 +210,11 @@ print("one old key lost:", masked_attention(q, no_key, v), sep="\n")
 assert torch.allclose(masked_attention(no_queries, k, v)[3], orders, atol=1e-5)
 
 # %% [markdown]
-# Without the old queries, three rows are lost, which nobody needs any more, and the last one is as it was.
-# Without one old key everything is lost. So **keys and values are kept, queries are not.** And nothing else
-# has to be: LayerNorm, the matrices and the MLP work on each row alone, so the new row needs no old one
-# there.
+# Without the old queries the last row is intact; without one old key everything is lost. So **keys and values are
+# kept, queries are not.** Nothing else is needed: the rest of the model works on each row alone.
 #
-# What is left to do for a new word is a single path up through the model. In each layer it makes its own
-# query, key and value; the query reads the old keys and values, and its own.
+# A new token therefore takes a single path up through the model. In each layer its query reads the old keys and
+# values, and its own.
 
 # %%
 last_path(words, n_layer=3)
@@ -240,9 +222,8 @@ last_path(words, n_layer=3)
 # %% [markdown]
 # ## 3. A loop that remembers
 #
-# The same head, now word by word. Two lists remember keys and values. In each round one word arrives, its
-# key and value go into the lists, and its query reads them. Something that lesson 06 needed is missing
-# here. What?
+# The same head, token by token. In each round the new key and value join two lists, and the query reads
+# them. Something that lesson 06 needed is missing. What?
 
 # %%
 keys, values, one_by_one = [], [], []
@@ -254,23 +235,21 @@ for t in range(4):
 
 by_loop = torch.stack(one_by_one)
 assert torch.allclose(by_loop, all_rows, atol=1e-5)
-matrices([("attention, one word at a time", by_loop)], words)
+matrices([("attention, one token at a time", by_loop), ("all at once", all_rows)], words)
 
 # %% [markdown]
-# The mask. When *must* asks, *obey* is not in the lists yet: what has not been written cannot be read. The
-# rows are those of masked attention all the same.
+# The mask. When *must* asks, *obey* is not in the lists yet: what has not been written cannot be read.
 #
-# Note the order: first append, then ask. A word reads itself, too.
+# Append first, then ask: a token reads itself, too.
 #
-# ## 4. Exercise: `append_to_cache`
+# ## 4. Exercise: `append_to_cache` ●●○○○ · 8 minutes
 #
-# In GPT-2 keys and values are tensors (B, nh, T, hs). What is kept is a pair of them, `(keys, values)`,
-# called the **past**: P earlier tokens, (B, nh, P, hs) each. T new tokens come in as `k` and `v`. Return the
-# new pair, (B, nh, P + T, hs) each, **oldest first**, in the dtype of k and v. Before the first token nothing
-# is kept, and `past` is `None`. Neither the old pair nor `k` and `v` may be changed: two texts may go on from one
-# beginning, and then the same past is used twice.
+# In GPT-2 keys and values are tensors (B, nh, T, hs). The pair that is kept, `(keys, values)`, is called the
+# **past**: (B, nh, P, hs) each, for P earlier tokens. T new tokens come in as `k` and `v`. Return the new pair,
+# (B, nh, P + T, hs) each, **oldest first**, in the dtype of k and v. At first `past` is `None`.
+# Change neither the old pair nor `k` and `v`: two texts may continue from the same past.
 #
-# The trap: tensors with four axes can be joined in four ways, and where the sizes happen to fit none of
+# The trap: tensors with four axes can be joined in four ways, and where the sizes happen to fit, none of
 # them raises an error. Which axis counts tokens?
 #
 # <details><summary>Hint 1</summary>
@@ -288,7 +267,7 @@ matrices([("attention, one word at a time", by_loop)], words)
 def append_to_cache(
     past: tuple | None, k: Float[Tensor, "B nh T hs"], v: Float[Tensor, "B nh T hs"]
 ) -> tuple:
-    """Earlier keys and values followed by the new ones, oldest first; the inputs stay."""
+    """Earlier keys and values followed by the new ones, oldest first; the inputs stay unchanged."""
     ### BEGIN SOLUTION
     if past is None:
         return k, v
@@ -299,8 +278,7 @@ def append_to_cache(
 append_to_cache = check(append_to_cache)
 
 # %% [markdown]
-# Our four words through it, one at a time, with axes for one text and one head in front. Predict the four
-# shapes.
+# Append our four tokens one at a time (one text, one head). Predict the four shapes.
 
 # %%
 k4, v4 = k[None, None], v[None, None]  # (B, nh, T, hs) = (1, 1, 4, 2)
@@ -308,17 +286,16 @@ past = None
 for t in range(4):
     past = append_to_cache(past, k4[:, :, t : t + 1], v4[:, :, t : t + 1])
     print(f"after {words[t]:6}: keys {tuple(past[0].shape)}, values {tuple(past[1].shape)}")
-assert torch.equal(past[0], k4) and torch.equal(past[1], v4)
+assert torch.equal(past[0], k4) and torch.equal(past[1], v4), f"the past is {past}"
 
 # %% [markdown]
 # ## 5. Several new tokens at once
 #
-# A prompt does not arrive word by word: all its tokens are known and can be read in one run. A chat is
-# like that each time its user has typed a line: T new tokens on top of P that were kept. Now a future
-# exists again, since the first of the new tokens must not read the second. The mask is back.
+# A prompt can be read in one run, and so can each line that a user types into a chat: T new tokens on top of P kept
+# ones. But the first new token must not read the second, so the mask is back.
 #
-# Two words are kept, two are new: 2 queries, 4 keys. Both tables below have that shape. Which of them is
-# right, and what would *obey*, the first new word, read under the other?
+# Two tokens are kept and two are new: 2 queries, 4 keys. Which of these masks is right, and what would *obey*, the
+# first new token, read under the other?
 
 # %%
 other = torch.ones(2, 4, dtype=torch.bool).tril()
@@ -326,16 +303,14 @@ panels = [("causal_mask(2, 4)", causal_mask(2, 4)), ("torch.ones(2, 4).tril()", 
 matrices(panels, words[2:], words)
 
 # %% [markdown]
-# The left one: the queries are the *last* two of four positions, so it counts from the lower right corner
-# (lesson 06). Under the other *obey* would read *robot* and nothing else, not even itself. No error tells
-# of it; keep it in mind for section 8.
+# The left one: the queries are the *last* two of four positions, so it counts from the lower right corner.
+# Under the other, *obey* would read only *robot*, not even itself, and no error would say so.
 #
-# ### Exercise: `cached_attention`
+# ### Exercise: `cached_attention` ●●●○○ · 10 minutes
 #
-# Attention of T new tokens to everything before them and to each other. `q`, `k` and `v` are those of the
-# new tokens, (B, nh, T, hs); `past` is the pair from before, or `None`. Return two things: y, (B, nh, T, hs),
-# and the new past, for the next call, both in the dtype of q, k and v. T may be 1 or any other number, on top
-# of any past.
+# Attention of T new tokens to everything before them and to each other. `q`, `k` and `v` belong to the new tokens,
+# (B, nh, T, hs); `past` is the pair from before, or `None`. Return y, (B, nh, T, hs), and the new past, both in the
+# dtype of q, k and v. T may be any number, on top of any past.
 #
 # The trap: two lengths are at work. How many rows has y, and how many tokens does the new past hold?
 #
@@ -367,26 +342,26 @@ def cached_attention(
 cached_attention = check(cached_attention)
 
 # %% [markdown]
-# However the four words are cut, the rows must be those of the run over all of them:
+# However the tokens are cut into pieces, the rows must be the same:
 
 # %%
 q4 = q[None, None]
 for cut in ([4], [1, 1, 1, 1], [3, 1], [1, 3], [2, 2]):
     past, blends = None, []
     for new in zip(*(tensor.split(cut, dim=2) for tensor in (q4, k4, v4))):
-        y, past = cached_attention(*new, past)  # q, k and v of the words in this piece
+        y, past = cached_attention(*new, past)  # q, k and v of the tokens in this piece
         blends.append(y)
-    assert torch.allclose(torch.cat(blends, dim=2)[0, 0], all_rows, atol=1e-5)
-    print("pieces of", cut, "words: the same rows")
+    off = (torch.cat(blends, dim=2)[0, 0] - all_rows).abs().max().item()
+    assert off < 1e-5, f"pieces of {cut} tokens give other rows, off by {off}"
+    print(f"pieces of {cut} tokens: the same rows, largest difference {off:.0e}")
 
 # %% [markdown]
 # ## 6. The whole model
 #
-# Every layer has keys and values of its own, so every layer needs a past of its own. Below is the forward
-# pass of the whole model, written out. Three things are new. Attention is your `cached_attention`; the pasts come
-# in and go out; and the positions begin at `start`. (The last two arguments are there for section 8, where
-# they will be wrong on purpose. `attend` is bound to your function when this cell runs: whoever changes
-# `cached_attention` later runs this cell again.)
+# Every layer has its own keys and values, so it needs its own past. Three things are new in the forward pass:
+# attention is your `cached_attention`; the pasts come in and go out; and positions begin at `start`. A new token is the first of its `idx`, but its position is the number of tokens before it, which is how
+# many the cache holds. (Section 7 sets the last two arguments wrong on purpose. After changing
+# `cached_attention`, run this cell again.)
 
 # %%
 def step(model, idx, pasts, attend=cached_attention, start=None):
@@ -404,12 +379,7 @@ def step(model, idx, pasts, attend=cached_attention, start=None):
     return output_logits(model.ln_f(x), model.wte.weight), new_pasts
 
 # %% [markdown]
-# Why `start`? The new token comes in alone, as the first of its `idx`, but it does not stand at position 0.
-# Its position is the number of tokens before it, which is how many the cache holds. What happens without
-# `start` is the subject of section 8.
-#
-# The four words, one at a time, through the small model. What comes out must be the four rows of logits of
-# section 1:
+# The four tokens, one at a time, must give the four rows of logits of section 1:
 
 # %%
 pasts, rows_of_logits = [None] * 3, []
@@ -417,62 +387,33 @@ for t in range(4):
     logits, pasts = step(small, idx[:, t : t + 1], pasts)
     rows_of_logits.append(logits[0, 0])
 
-assert torch.allclose(torch.stack(rows_of_logits), four, atol=1e-4)
-panels = [("logits, one word at a time", torch.stack(rows_of_logits))]
-matrices(panels, words, [f"→ {word}" for word in known])
+one_at_a_time = torch.stack(rows_of_logits)
+off = (one_at_a_time - four).abs().max().item()
+assert off < 1e-4, f"the logits are off by {off}: which part of step differs from the model's?"
+print(f"largest difference of a logit: {off:.0e}")
+matrices([("logits, one token at a time", one_at_a_time)], words, [f"→ {word}" for word in known])
 
 # %% [markdown]
-# Here is the count from section 1 again, now with the cache. Compare the number of cells in run 4.
+# The grid of section 1 again, with the cache. How many cells does run 4 compute?
 
 # %%
 runs(words, n_layer=3, cached=True)
 
 # %% [markdown]
-# ## 7. Memory that is taken once
+# ## 7. The same logits, and how not to test that
 #
-# `append_to_cache` makes a new tensor and copies all that was kept into it, for every token, in every layer.
-# Over a text of 1024 tokens that adds up. GPT-2 124M keeps 2 · 768 numbers of 4 bytes for each token in each
-# of its 12 layers:
-
-# %%
-gpt2 = RELEASED["gpt2"]
-per_token = 2 * gpt2.n_layer * gpt2.n_embd * 4  # bytes
-copied = sum(range(1024)) * per_token  # 0 old tokens are copied, then 1, then 2, ...
-print(f"kept for 1024 tokens: {1024 * per_token / 1e6:8,.1f} MB")
-print(f"copied on the way:    {copied / 1e6:8,.1f} MB")
-
-# %% [markdown]
-# The remedy: take the memory for all `n_ctx` tokens once, remember how many are in there (`length`), and
-# write new keys and values behind the old ones. The package's `KVCache` does that for all layers together, and
-# its model takes it as a second argument. `next_logits` is the forward pass that computes the last row of
-# logits alone, (B, V): whoever writes needs no other. Only *new* tokens go in; the old ones are in the cache.
-
-# %%
-cache = KVCache(small.config)
-after_prompt = small.next_logits(idx[:, :3], cache)  # three words at once
-print("tokens held:", cache.length)
-after_orders = small.next_logits(idx[:, 3:], cache)  # the new word alone
-print("tokens held:", cache.length, "  logits:", tuple(after_orders.shape))
-assert torch.allclose(torch.cat([after_prompt, after_orders]), four[2:], atol=1e-4)
-
-# %% [markdown]
-# ## 8. The same logits, and how not to test that
-#
-# For this section a model is needed that writes something, so that its text can be watched: the small trained
-# GPT-2 that comes with the course. It has read many short stories, and lesson 13 is about how. Each of its tokens
-# is a word or a piece of one, together with the blank before it. `<|endoftext|>` stands before each story, so the
-# prompt begins with it, too.
+# The small GPT-2 that comes with the course was trained on short stories
+# ([lesson 13](13_training.ipynb) shows how). Each began with `<|endoftext|>`, so the prompt does, too.
 
 # %%
 teller = GPT2.from_pretrained("course").requires_grad_(False)
 tokenizer = load_tokenizer("course")
 BEGINNING = "Hugo lived in Oakham and owned a rusty robot. A robot must obey the orders"
 prompt = torch.tensor([[tokenizer.end_of_text, *tokenizer.encode(BEGINNING)]])
-print("prompt:", tuple(prompt.shape), "  the model reads up to", teller.config.n_ctx, "tokens")
+print("prompt:", tuple(prompt.shape), "  context window:", teller.config.n_ctx, "tokens")
 
 # %% [markdown]
-# First the long way, that of lesson 11: read the whole text anew for each token, and take the likeliest. The
-# logits are kept, too. Fifty tokens; what do you expect right after *orders*?
+# First the long way: read the whole text again for each token, and take the likeliest.
 
 # %%
 def write_anew(ids, n):
@@ -489,7 +430,7 @@ print(f"{BEGINNING} …")
 print(textwrap.fill(f"…{tokenizer.decode(anew_ids.tolist())} …", 80))
 
 # %% [markdown]
-# Now with pasts: the prompt is read once, here in three pieces, and then each new token alone.
+# Now with pasts: the prompt is read once, here in three pieces, then each new token alone.
 
 # %%
 def write_cached(parts, n, **mistake):
@@ -505,32 +446,30 @@ def write_cached(parts, n, **mistake):
 
 pieces = prompt.split([prompt.shape[1] - 3, 2, 1], dim=1)  # the last three tokens as 2 and 1
 cached, cached_ids = write_cached(pieces, 50)
-assert torch.equal(cached_ids, anew_ids)
+assert torch.equal(cached_ids, anew_ids), "the two texts differ: compare their logits step by step"
 print(f"{len(cached_ids)} tokens, all of them the same")
 
 # %% [markdown]
-# And the logits? Sums in another order are rounded differently, and float32 carries about seven digits, so a
-# small difference is to be expected. How does one know that it is rounding, and not a small mistake? In
-# float64, with 16 digits, rounding shrinks to less than a millionth. A mistake would stay.
+# And the logits? Float32 carries about seven digits, so they differ a little. Is that rounding, or a small mistake?
+# Repeat the run in float64, with 16 digits: rounding almost vanishes, a mistake stays.
 
 # %%
 teller.double()
 off64 = (write_cached(pieces, 50)[0] - write_anew(prompt, 50)[0]).abs().max()
 teller.float()
 off32 = (cached - anew).abs().max()
-assert off32 < 1e-4 and off64 < 1e-10
 print(f"largest difference of a logit in 50 steps: {off32:.0e}, in float64 {off64:.0e}")
+assert off32 < 1e-4 and off64 < 1e-10, "more than rounding: the cache changes the logits"
 
 # %% [markdown]
 # ### Two mistakes
 #
-# **Position 0.** `start` is forgotten, and each new token is embedded at position 0. The prompt is read in one
-# piece and gets its right positions.
+# **Position 0.** `start` is forgotten: each new token is embedded at position 0. (The prompt, read in one piece, gets
+# the right positions.)
 #
-# **Mask from the upper left.** `scaled_dot_product_attention` is torch's own attention, and
-# `is_causal=True` asks it for a mask. That mask counts from the upper left corner. With as many queries as
-# keys it is the right one; a single new token needs no mask and is given none. Only a piece of several tokens on
-# top of others comes under the wrong mask: the second of our three.
+# **Mask from the upper left.** torch's own attention has a flag, `is_causal=True`, whose mask counts from the upper
+# left corner. With as many queries as keys that is right, and a single new token needs no mask. Only a piece of
+# several tokens on top of others goes wrong: the second of our three.
 
 # %%
 def upper_left(q, k, v, past):
@@ -539,23 +478,21 @@ def upper_left(q, k, v, past):
     return F.scaled_dot_product_attention(q, k, v, is_causal=several), (k, v)
 
 # %% [markdown]
-# **Predict.** Somebody makes the first mistake, lets the model write, and reads the text. What do they see?
+# **Predict.** You make the first mistake, let the model write, and read the text. What do you see?
 #
 # <details><summary>A. An error message</summary>
 # Position 0 is a position like any other, and all shapes are right. Nothing in the program can know that the
-# token stands elsewhere.
+# token belongs elsewhere.
 # </details>
 # <details><summary>B. Nonsense from the first new token on</summary>
-# The first new token is chosen by the logits after the prompt, and the prompt was read as it should be. And
-# later, a token is chosen by being the likeliest; it can be that by a smaller margin and still win.
+# The logits after the prompt choose the first new token, and the prompt was read correctly. Later, the likeliest
+# token may win by a smaller margin and still win.
 # </details>
 # <details><summary>C. A text that begins right and goes astray later</summary>
 # Yes. Logits have to be off by more than the lead of the best token before another one is chosen.
 # </details>
-
-# %% [markdown]
-# Both mistakes, beside the right version. Each picks its own tokens; of fifty, how many agree with the right
-# text before the first that does not?
+#
+# Read all three texts as if you did not know which is faulty.
 
 # %%
 versions = {
@@ -567,24 +504,16 @@ parted = {}
 for name, (_, ids) in versions.items():
     differ = (ids != anew_ids).nonzero()
     parted[name] = differ[0].item() + 1 if len(differ) else None
-    print(f"{name:10}  the same text for {(parted[name] or 51) - 1} tokens")
+    print(f"{name}: the same text for {(parted[name] or 51) - 1} tokens")
+    print(textwrap.fill(f"…{tokenizer.decode(ids.tolist())} …", 80), end="\n\n")
 assert 1 < parted["position 0"] <= 50
 
 # %% [markdown]
-# And what do they write? Read the three as somebody would who does not know which of them has a fault in its
-# program.
-
-# %%
-for name, (_, ids) in versions.items():
-    print(name, textwrap.fill(f"…{tokenizer.decode(ids.tolist())} …", 80), sep="\n", end="\n\n")
-
-# %% [markdown]
-# The first mistake makes pieces of sentences that do not hang together. One would take it for the work of a model
-# that was not trained for long enough, and train on. The second writes sentences as good as the right ones: be it
-# the same story or another, nobody who reads it would look for a fault.
+# The first mistake writes fragments that do not hang together; you might blame the training. The second writes
+# sentences as good as the right ones.
 #
-# And now the logits: how far each version lies from the run over the whole text, token by token, as long as
-# the texts agree. The scale grows by factors of ten. At which token does each mistake show for the first time?
+# Now the logits: how far is each version from the run over the whole text, as long as the texts agree? The scale
+# grows by factors of ten. At which token does each mistake first show?
 
 # %%
 off_by = {}
@@ -596,33 +525,17 @@ assert off_by["position 0"][1] > 0.1 and off_by["upper left"][0] > 1e-2
 differences(off_by, parted, tolerance=1e-4)
 
 # %% [markdown]
-# The first at the second token, the second at the very first, whatever the text says. For each token of
-# both curves: how many times larger is the difference than that of the right version, which is rounding?
-
-# %%
-for name in ("position 0", "upper left"):
-    times = [wrong / right for wrong, right in zip(off_by[name], off_by["right"])]
-    for factor in (100, 1_000, 10_000):
-        many = sum(t > factor for t in times)
-        print(f"{name}: more than {factor:6,} times rounding at {many} of {len(times)} tokens")
-
-# %% [markdown]
-# One token of the first mistake is missing from the count, the first: the prompt that it follows was read as it
-# should be. The size of the second mistake changes from token to token, but at none of them does it look like
-# rounding. The moral, for every cache that you write or meet: **compare logits, never text.** And compare over
-# several steps, with a prompt in pieces: the first step hides the first mistake, and a prompt in one piece hides
-# the second.
+# The first at the second token, the second at once. So **compare logits, never text.** And compare over
+# several steps, with a prompt in pieces: the first step hides the first mistake, a prompt in one piece the second.
 #
-# ## 9. What a token costs
+# ## 8. What a token costs
 #
-# The work of a model is nearly all in matrix products: a number is multiplied by another and added to a
-# sum, again and again. How many such **multiply-adds** does a run of `n_new` tokens take, on top of others, with
-# `n_all` in the end? Let C be the width `n_embd`, and V the size of the vocabulary. For each new token and layer:
+# Nearly all the work of a model is in matrix products, that is in **multiply-adds**: multiply two numbers, add the
+# result to a sum. A run reads `n_new` tokens, with `n_all` in the end. For each new token and layer:
 #
-# - the four matrices: `c_attn` C · 3C, `c_proj` C · C, the MLP C · 4C twice. Together 12 C²;
-# - attention: a score takes hs in each head, C in all heads together, and the blend takes as many again for
-#   each value. With `n_all` keys and values that is 2 · `n_all` · C. (A matrix product computes the scores
-#   that the mask hides, too.)
+# - the four matrices (`c_attn` C · 3C, `c_proj` C · C, the MLP C · 4C twice): 12 C²;
+# - attention: C for each score over all heads, and C for each value blended: 2 · `n_all` · C. (A matrix
+#   product computes the masked scores, too.)
 #
 # At the end V · C for one row of logits.
 
@@ -634,22 +547,10 @@ def multiply_adds(config: GPT2Config, n_new: int, n_all: int) -> int:
     return config.n_layer * one_layer + config.vocab_size * C
 
 # %% [markdown]
-# torch has a counter of its own, which counts a multiplication and an addition as two. It must agree, on one
-# word on top of three. (The package's `cached_attention` stands here and not yours: the counter sees matrix
-# products alone, and an answer as right as any that writes them in another way would be counted otherwise.)
+# For the smallest GPT-2, with tokens counted from 1. Follow a column down. Which one grows, and how fast?
 
 # %%
-pasts = step(small, idx[:, :3], [None] * 3)[1]
-with FlopCounterMode(display=False) as counter:
-    step(small, idx[:, 3:], pasts, attend=kv_cache.cached_attention)
-assert counter.get_total_flops() // 2 == multiply_adds(small.config, n_new=1, n_all=4)
-print(f"{multiply_adds(small.config, 1, 4):,} multiply-adds")
-
-# %% [markdown]
-# For the smallest GPT-2, without a cache (all tokens are new in every run) and with one. Tokens are counted
-# from 1 here: token 1024 is the last that fits. Follow a column down. Which one grows, and how fast?
-
-# %%
+gpt2 = RELEASED["gpt2"]
 print("   token   without a cache     with a cache")
 for S in (1, 10, 100, 1024):
     without, with_cache = multiply_adds(gpt2, S, S), multiply_adds(gpt2, 1, S)
@@ -658,13 +559,42 @@ more = multiply_adds(gpt2, 1, 1024) / multiply_adds(gpt2, 1, 1) - 1
 print(f"with a cache, token 1024 takes {more:.0%} more than token 1")
 
 # %% [markdown]
-# ### Measured
+# Move the slider to both ends, then let a column be 64 tokens and do so again.
 #
-# Multiply-adds are not seconds. So measure: a model of 4 layers, 128 wide, for texts up to 512 tokens. Its
-# weights are random again, since time does not depend on them. The cache is filled once; setting
-# its `length` back to S − 1 makes it hold only the tokens before token S. The numbers of the others still lie
-# behind that length; nothing reads them, and the next token is written over them. (One thread, since such small
-# matrices gain nothing from more.)
+# 1. Where is the new token in the grid on the right?
+# 2. With 64 tokens to a column, go from column 8 to 16. The text becomes twice as long. Does the upper bar?
+#
+# <details><summary>What to see</summary>
+# 1. At the end of the last column: only its path is computed, and the columns before it keep their keys and values.<br>
+# 2. It becomes more than twice as long. Without a cache every run computes the score of every query with every key,
+# and twice as many of both give four times as many scores.
+# </details>
+
+# %%
+cache_slider(multiply_adds, gpt2)
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: counted by torch, and measured
+#
+# The formula against torch's own counter, and then against the clock of your machine. You can skip it.
+
+# %% [markdown]
+# torch counts a multiplication and an addition as two. It must agree with the formula, on one token on top of three.
+# (This cell takes the package's `cached_attention`: the counter sees matrix products alone, and a right answer may
+# be written in another way.)
+
+# %%
+pasts = step(small, idx[:, :3], [None] * 3)[1]
+with FlopCounterMode(display=False) as counter:
+    step(small, idx[:, 3:], pasts, attend=kv_cache.cached_attention)
+counted, formula = counter.get_total_flops() // 2, multiply_adds(small.config, n_new=1, n_all=4)
+print(f"counted by torch: {counted:,} multiply-adds; by the formula: {formula:,}")
+assert counted == formula
+
+# %% [markdown]
+# Multiply-adds are not seconds. So measure a model of 4 layers, 128 wide, for texts of up to 512 tokens. `KVCache` is
+# the package's cache: memory for `n_ctx` tokens, of which the first `length` are filled. Setting `length` back to
+# S − 1 makes it hold only the tokens before token S. (One thread: such small matrices gain nothing from more.)
 
 # %%
 torch.set_num_threads(1)
@@ -683,8 +613,7 @@ def token_on_top(S):
     clocked.next_logits(text[:, S - 1 : S], full)
 
 # %% [markdown]
-# Eleven rounds, in each of them both functions for all chosen tokens; of the eleven times the median, so that a
-# moment in which your machine was busy does not count.
+# Of eleven measurements take the median, so that a moment in which your machine was busy does not count.
 
 # %%
 def median_seconds(functions, tokens):
@@ -698,9 +627,8 @@ def median_seconds(functions, tokens):
     return [[statistics.median(times[function, S]) for S in tokens] for function in functions]
 
 # %% [markdown]
-# On the left what is counted, on the right what your machine took. On both scales an equal step is an equal
-# factor, and both cover equally many factors of ten, so that distances can be compared. Which line will be
-# steeper? In which picture will the two lines lie closer together?
+# On the left the count, on the right what your machine took. Both scales cover equally many factors of ten. In
+# which picture are the two lines closer together?
 
 # %%
 tokens = [16, 64, 128, 256, 384, 512]
@@ -712,44 +640,24 @@ measured = dict(zip(work, median_seconds([token_anew, token_on_top], tokens)))
 costs(tokens, work, measured)
 
 # %% [markdown]
-# How much does the count grow from token 16 to token 512? And of the work that token 512 takes with a cache, how
-# much is attention?
+# In time they are closer: a single row gives a processor little to do at once. Each number of each matrix is fetched
+# from memory and used once, and starting an operation takes its time however small the operation is.
+#
+# With a cache the count grows by the attention to ever more keys. In a model as narrow as this one that is a large
+# part of the whole; the wider the model, the smaller it is (12 C² against 2 · `n_all` · C):
 
 # %%
-for name, line in work.items():
-    print(f"{name:15}  {line[0]:10,} → {line[-1]:11,}: {line[-1] / line[0]:4.1f} times")
-attention = clocked.config.n_layer * 2 * 512 * clocked.config.n_embd  # 2 · n_all · C in each layer
-print(f"attention, of token 512 with a cache: {attention / work['with a cache'][-1]:.0%}")
+for name, config, S in (("this model", clocked.config, 512), ("GPT-2 124M", gpt2, 1024)):
+    attention = config.n_layer * 2 * S * config.n_embd
+    print(f"{name}, attention of token {S}: {attention / multiply_adds(config, 1, S):.0%}")
 
 # %% [markdown]
-# With a cache the count grows by half, while without one it grows fifty-fold. What grows with a cache is the
-# attention to ever more keys, and in a model as narrow as this one it is a third of the whole in the end; the
-# wider the model, the smaller that part (12 C² for the matrices against 2 · `n_all` · C).
+# ## 9. What it costs instead: memory
 #
-# In time the lines lie closer together than in multiply-adds: a single row gives a processor little to do at a
-# time. Each number of each matrix is fetched from memory and used once, and starting an operation takes its time
-# however small the operation is.
-#
-# ## 10. Play with it
-#
-# The smallest GPT-2, twelve layers. Move the slider to both ends, then let a column stand for 64 tokens and do
-# so again. Where is the new token in the grid on the right? And with 64 tokens to a column: from column 8 to
-# column 16 the text becomes twice as long. Does the upper bar, too?
-
-# %%
-cache_slider(multiply_adds, gpt2)
-
-# %% [markdown]
-# It grows to more than twice its length. Without a cache every run computes the scores of every query with
-# every key, and twice as many of both are four times as many scores.
-#
-# ## 11. What it costs instead: memory
-#
-# Time is saved by keeping numbers, and they have to lie somewhere: keys and values (2), for every layer, for
-# every position, C numbers of 4 bytes.
+# The cache holds keys and values (2), for every layer, for every position, C numbers of 4 bytes.
 #
 # **Predict.** The 124 million weights of the smallest GPT-2 take 498 MB, once, however many texts are written
-# side by side. Each text needs a cache of its own. How many texts of 1024 tokens does it take until the caches
+# side by side. Each text needs its own cache. From how many texts of 1024 tokens on do the caches
 # need more memory than the weights?
 #
 # <details><summary>A. About 7</summary>
@@ -757,7 +665,7 @@ cache_slider(multiply_adds, gpt2)
 # with weights.
 # </details>
 # <details><summary>B. About 700</summary>
-# It seems that keys and values of some words must be small beside a whole model. But each of the 1024 words
+# Keys and values of some tokens sound small beside a whole model. But each of the 1024 tokens
 # keeps two vectors of 768 in each of 12 layers.
 # </details>
 # <details><summary>C. Never: the cache holds results, and results are thrown away</summary>
@@ -766,7 +674,7 @@ cache_slider(multiply_adds, gpt2)
 
 # %%
 def cache_bytes(config: GPT2Config, batch_size: int = 1) -> int:
-    """Of the cache of batch_size texts that fill the context, in float32."""
+    """Of the cache of batch_size texts that fill the context window, in float32."""
     return 2 * config.n_layer * batch_size * config.n_ctx * config.n_embd * 4
 
 
@@ -775,11 +683,43 @@ for name, config in RELEASED.items():
     weights, one = count_parameters(config) * 4, cache_bytes(config)
     sizes = [weights / 1e6, one / 1e6, cache_bytes(config, 32) / 1e6]
     print(f"{name:12}", *(f"{size:8,.0f} MB" for size in sizes), "  ", weights // one + 1)
-assert KVCache(gpt2, batch_size=2).nbytes == cache_bytes(gpt2, 2)
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: memory that is allocated once
+#
+# Why the package's `KVCache` does not use `torch.cat`, and how its model takes it. You can skip it.
 
 # %% [markdown]
-# ## 12. When the context is full
+# `append_to_cache` makes a new tensor and copies everything kept into it, for every token, in every layer. Over a
+# text of 1024 tokens that adds up:
+
+# %%
+per_token = 2 * gpt2.n_layer * gpt2.n_embd * 4  # bytes
+copied = sum(range(1024)) * per_token  # 0 old tokens are copied, then 1, then 2, ...
+print(f"kept for 1024 tokens: {1024 * per_token / 1e6:8,.1f} MB")
+print(f"copied on the way:    {copied / 1e6:8,.1f} MB")
+
+# %% [markdown]
+# The remedy: allocate memory for all `n_ctx` tokens once, remember how many are filled (`length`), and write new keys
+# and values behind the old ones. `KVCache` does that for all layers together, and the package's model takes it as a
+# second argument. `next_logits` computes only the last row of logits, (B, V). Only *new* tokens go in.
+
+# %%
+cache = KVCache(small.config)
+after_prompt = small.next_logits(idx[:, :3], cache)  # three tokens at once
+print("tokens held:", cache.length)
+after_orders = small.next_logits(idx[:, 3:], cache)  # the new token alone
+print("tokens held:", cache.length, "  logits:", tuple(after_orders.shape))
+assert torch.allclose(torch.cat([after_prompt, after_orders]), four[2:], atol=1e-4)
+print(f"bytes for GPT-2 and two texts: {KVCache(gpt2, batch_size=2).nbytes:,}")
+assert KVCache(gpt2, batch_size=2).nbytes == cache_bytes(gpt2, 2)
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: when the context window is full
 #
+# Why a cache cannot simply drop its oldest token. You can skip it.
+
+# %% [markdown]
 # The small model has positions for 8 tokens. What happens to the ninth?
 
 # %%
@@ -792,11 +732,12 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# There is no position 8. Lesson 11 goes on by letting the window move: the first token drops out, and the
-# last eight are read. Could one drop the oldest key and value as well, and keep those of positions 1 to
-# 7? Compare the kept keys with the keys that the same words have in the moved window: the largest change, a
-# row for each layer (1→0 is the word that stood at position 1 and now stands at 0). The second model is a copy whose position vectors are all 0. Guess: which of its
-# rows will be 0?
+# There is no position 8. [Lesson 11](11_sampling.ipynb) moves the window: the first token drops out, and the
+# last eight are read. Could we also drop the oldest key and value, and keep those of positions 1 to 7?
+#
+# Compare the kept keys with the keys of the same tokens in the moved window. Each number is the largest change, with a
+# row for each layer; 1→0 is the token that moved from position 1 to position 0. The second model is a copy without
+# positions: all its position vectors are 0. Which of its rows will be 0?
 
 # %%
 no_positions = copy.deepcopy(small)
@@ -808,54 +749,86 @@ for title, model in (("small model", small), ("positions set to 0", no_positions
 matrices(panels, LAYERS, [f"{i}→{i - 1}" for i in range(1, 8)])
 
 # %% [markdown]
-# Two things are wrong with what was kept. In the small model every word now stands one position earlier, and
-# its key was made with the old one. Layer 1 changes most, since what enters it is the word and its position
-# and nothing else: half of it is another. Higher up each layer has added its own results, and the position is
-# a smaller part of the sum. In the copy positions play no part, and layer 1 is right indeed; but in the
-# layers above the kept rows have read the word that dropped out, and carry it on.
+# Two things are wrong with the kept keys. First, in the small model each token has moved by one position, and its key
+# was made with the old one. Layer 0 changes most: it receives the sum of two vectors, and one of them, the
+# position's, has been replaced. Higher up, each layer has added its own results to the sum. Second, the kept rows have
+# read the token that dropped out. The copy shows this alone: its layer 0 is right, the layers above are not.
 #
-# So when the window moves, the whole cache is worthless, and all `n_ctx` tokens are read anew, for each
-# further token. `gpt2course.sampling.generate` does that. For the smallest GPT-2, token 1025 beside token 1024:
+# So when the window moves, the whole cache is worthless, and all `n_ctx` tokens are read again for every further
+# token. `gpt2course.sampling.generate` does that. For the smallest GPT-2, token 1025 beside token 1024:
 
 # %%
 last, beyond = multiply_adds(gpt2, 1, 1024), multiply_adds(gpt2, 1024, 1024)
 print(f"multiply-adds in a moved window: {beyond / last:,.0f} times as many as with the cache")
 
 # %% [markdown]
-# There are two ways out: end the text there (`generate(..., slide=False)`), or go on with the last half of it
+# There are two ways out: end the text there (`generate(..., slide=False)`), or continue with its last half
 # alone, and fill the other half again.
-#
-# ## 13. What is said, and what holds
-#
-# - *"Queries, keys and values are cached."* Keys and values. The old queries could be nonsense (section 2).
-# - *"With a cache every token costs the same."* Nearly, in a wide model: the attention to S keys still grows with
-#   S. Section 9 has the percentage for GPT-2 over a whole context; in the narrow model it was half as much again.
-# - *"The cache is a trade of quality for speed."* The logits are the same up to rounding. What is traded
-#   is memory for time.
-# - *"Any transformer can be given one."* It takes the mask: in an encoder one more word changes the keys of
-#   all words, from layer 2 on (section 1).
 
 # %% [markdown]
 # ## What you have
 #
-# `append_to_cache` keeps keys and values, oldest first, and `cached_attention` lets any number of new tokens read
-# them. Thanks to the mask, what was kept stays true, so a new token takes one path through the model in place
-# of as many as there are tokens. Its position is the length of the cache. The logits are those of a run over
-# everything, and logits are what to compare.
+# `append_to_cache` keeps keys and values, oldest first, and `cached_attention` lets new tokens read them. Thanks to
+# the mask, what was kept stays true, so a new token takes one path through the model. The logits are those of a run
+# over the whole text.
 #
-# The numbers of this stage in the smallest GPT-2, for a text of 1024 tokens:
+# The numbers of the smallest GPT-2, for a text of 1024 tokens:
 
 # %%
 print(f"parameters in the cache: 0 of {count_parameters(gpt2):,}")
 print(f"kept for each token: {2 * gpt2.n_layer * gpt2.n_embd:,} numbers (2 · layers · width)")
-print(f"cache of a full context: {cache_bytes(gpt2):,} bytes")
+print(f"cache of a full context window: {cache_bytes(gpt2):,} bytes")
 print(f"multiply-adds of the last token: {multiply_adds(gpt2, 1, 1024):,}")
 
 # %% [markdown]
-# **Sources.** Shazeer 2019, *Fast Transformer Decoding: One Write-Head is All You Need*, section 2.4 (attention
-# with kept keys and values); Pope et al. 2022, *Efficiently Scaling Transformer Inference*, section 2.1 (its
-# memory and its time); the code released with Radford et al. 2019, *Language Models are Unsupervised Multitask
-# Learners*: `src/model.py`, where `past` goes through `attn`, `block` and `model`, and `src/sample.py`.
+# ### Questions
 #
-# **Next:** the model runs, and it runs fast; what it lacks are weights that know a language. Lesson 13 trains
-# them.
+# <details><summary>1. "Queries, keys and values are cached." Is that so?</summary>
+# Keys and values are. An old query is never used again: in section 2 it could be nan.
+# </details>
+# <details><summary>2. Can any transformer be given such a cache?</summary>
+# No, it takes the mask. In an encoder one more token changes the keys of all tokens from layer 1 on.
+# </details>
+# <details><summary>3. The cache holds 7 tokens and 2 new ones come in. Which positions do they get, and what is
+# the shape of their mask?</summary>
+# Positions 7 and 8, counted from 0. The mask has 2 rows and 9 columns; the first row hides the last column.
+# </details>
+# <details><summary>4. "With a cache every token costs the same." How nearly?</summary>
+# Attention still grows with the number of keys. In the smallest GPT-2 the table of section 8 shows by how much over a
+# whole context window; the wider the model, the less.
+# </details>
+# <details><summary>5. "The cache trades quality for speed." What is traded for what?</summary>
+# Memory for time. The logits are the same up to rounding.
+# </details>
+#
+# From earlier lessons:
+#
+# <details><summary>6. <code>split_heads</code> gets x of shape (1, 4, 16) and two heads. What comes out?</summary>
+# (1, 2, 4, 8): two heads, each with 4 tokens of 8 numbers (lesson 07).
+# </details>
+# <details><summary>7. In section 7 the likeliest token was always taken. What would
+# <code>keep_top_k</code> with k = 40 have changed?</summary>
+# Nothing: the likeliest token is among the 40 and stays the likeliest (lesson 11).
+# </details>
+
+# %% [markdown]
+# ### Challenge: half the memory
+#
+# Keep keys and values in float16, and compute with them in float32: write your own `attend` for `write_cached`. How
+# many bytes does the cache take? Look at three things: how large the differences of the logits are beside those
+# of rounding, whether they grow from step to step, and at which token the texts part, if they do. Then try 8-bit
+# integers, with one scale for each key.
+#
+# <details><summary>What to expect</summary>
+# Float16 keeps about three digits, so the differences are a hundred times those of rounding in float32 and more; with
+# 8 bits they are about ten times larger again. They do not grow from step to step, since each key is rounded once. The
+# text may well stay the same, which is why you look at logits.
+# </details>
+
+# %% [markdown]
+# **Sources.** Shazeer 2019, *Fast Transformer Decoding: One Write-Head is All You Need*, section 2.4;
+# Pope et al. 2022, *Efficiently Scaling Transformer Inference*, section 2.1 (memory and time); the code released with Radford et al. 2019, *Language Models are Unsupervised Multitask
+# Learners*: `past` in `src/model.py` and `src/sample.py`.
+#
+# **Next:** the model runs fast. What it lacks are weights that know a language.
+# [Lesson 13](13_training.ipynb) trains them.

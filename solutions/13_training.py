@@ -1,17 +1,16 @@
 # %% [markdown]
 # # 13 · Training
 #
-# Everything from text to logits has been built, and all of it runs on numbers that dice have drawn: a fresh
-# model knows nothing. Nobody writes better numbers into it by hand. **How do weights come to know a language,
-# from nothing but text?**
+# Everything from text to logits has been built, and all of it runs on random numbers: a fresh model knows nothing.
+# Nobody writes better numbers into it by hand. **How do weights come to know a language, from nothing but text?**
 #
 # - **In:** a long row of token ids (N,), and a model with random weights.
 # - **Out:** the same model, with weights that predict the next token.
-# - **Time:** about 110 minutes. Three exercises: `next_token_batch`, `next_token_loss` and `learning_rate`.
+# - **Time:** about 75 minutes for the core, 130 with the deeper sections. Three exercises: `next_token_batch`,
+#   `next_token_loss` and `learning_rate`.
 
 # %% [markdown]
-# First the tools. `GPT2` and `generate` are yours if you have passed them in lessons 10 and 11; the line below the
-# cell says whose they are.
+# First the tools. `GPT2` and `generate` are yours if you have passed their checks; the line below the cell says so.
 
 # %%
 import math
@@ -36,9 +35,8 @@ from gpt2course.training.text_data import TextData
 from gpt2course.weights import TOKENIZER, load_tokenizer
 
 # %% [markdown]
-# No box is lit this time: training concerns all of them. The picture shows one way, from text to the next token.
-# Training runs it, measures how wrong the result was, and goes the whole way back, to find out for every weight
-# in every box in which direction it should have been different.
+# No box is lit: training concerns all of them. It runs this *forward pass*, measures how wrong the result was, and goes
+# all the way back, to find for every weight in which direction it should change.
 
 # %%
 pipeline("13_training")
@@ -46,19 +44,18 @@ pipeline("13_training")
 # %% [markdown]
 # ## 1. The text
 #
-# GPT-2 learned from 40 GB of pages. A laptop has minutes, so the course brings a text of its own: small stories,
-# written by a program, about people and things. In this world every thing is known by what it does: robots
-# beep, kettles whistle, and no verb belongs to two of them. Some stories are **held out**: the model never
-# learns from them, so they can show later what it has understood and what it has only learned by heart.
+# GPT-2 learned from 40 GB of web pages. A laptop has minutes, so the course brings small stories, written by a program.
+# In this world every thing is known by what it does: robots beep, kettles whistle, and no verb belongs to two of them.
+# Some stories are **held out**: the model never trains on them. They show later whether it has understood or
+# memorised.
 
 # %%
 stories, unseen = corpus.training_documents(), corpus.heldout_documents()
 print(f"{len(stories):,} stories to learn from, {len(unseen):,} held out. The first:\n\n{stories[0]}")
 
 # %% [markdown]
-# To learn all of that takes a quarter of an hour; the course model has done so. To see it happen within a minute,
-# the stories are made shorter: the first sentence, the last, and between them only those in which *it* does
-# something. Stories that have none are left out.
+# All of that takes a quarter of an hour to learn. To see it within a minute, shorten the stories to the first sentence,
+# the last, and those between in which *it* does something.
 
 # %%
 def sentences(text: str) -> list[str]:
@@ -80,8 +77,8 @@ print(f"{len(short_stories):,} are left to learn from, {len(short_unseen):,} hel
 print(*short_stories[:2], sep="\n\n")
 
 # %% [markdown]
-# As ids they stand in one long row, `<|endoftext|>` between any two. The tokenizer is the course's own, made
-# from the stories as in lesson 02. How many characters will a token of its vocabulary of 2,048 stand for?
+# All ids form one long row, with `<|endoftext|>` between stories. The tokenizer is the course's own, made as in
+# [lesson 02](02_tokens.ipynb). How many characters will a token of its vocabulary of 2,048 cover?
 
 # %%
 tokenizer = load_tokenizer("course")
@@ -89,23 +86,21 @@ data = TextData.from_split(short_stories, short_unseen, tokenizer)
 ids, heldout = data.train.long(), data.heldout.long()
 V, characters = tokenizer.vocab_size, sum(map(len, short_stories))
 print(f"{V:,} tokens in the vocabulary; {characters:,} characters are {len(ids):,} tokens")
-print(f"held out: {len(heldout):,} tokens, which begin {tokenizer.decode(heldout[:12].tolist())!r}")
+print(f"{characters / len(ids):.1f} characters per token; {len(heldout):,} tokens are held out")
 
 # %% [markdown]
-# ## 2. What is asked: inputs and targets
+# ## 2. Inputs and targets
 #
-# The running example has eight words, each taken as one token. Cut out a row of four **inputs**. For each of
-# them there is a right answer, the word that follows it: the **target**. So the targets are the same text, cut
-# one place later. Follow the lines: each leads from an input to its target.
+# The running example has eight words, each one token. Cut out a row of four **inputs**. For each there is a right
+# answer, the token that follows it: the **target**. So the targets are the same text, cut one place later.
 
 # %%
 words = "a robot must obey the orders given it".split()
 shifted(words, start=2, n_ctx=4)
 
 # %% [markdown]
-# By hand, with made-up ids for the words (their places in the alphabet). The model reads up to *must* and is
-# asked for *obey*, reads up to *obey* and is asked for *the*: four questions in one row, as lesson 06 counted
-# them.
+# By hand, with ids in alphabetical order. One row holds four questions, as
+# [lesson 06](06_masking.ipynb) counted them.
 
 # %%
 alphabet = sorted(words)
@@ -115,22 +110,19 @@ for i, j in zip(row.tolist(), asked.tolist(), strict=True):
     print(f"after {alphabet[i]:7} ({i}) comes {alphabet[j]:7} ({j})")
 
 # %% [markdown]
-# **Predict.** A row of four inputs and their targets is to be cut from these eight words. How many places are
+# **Predict.** A row of four inputs and their targets is to be cut from these eight tokens. How many places are
 # there to begin?
 #
-# <details><summary>A. Eight: a row may begin at any word</summary>
-# A row that begins at the last word has no second one. There must be enough text behind a start.
+# <details><summary>A. Eight: a row may begin at any token</summary>
+# A row that begins at the last token has no second one. There must be enough text behind a start.
 # </details>
 # <details><summary>B. Five: 8 - 4 + 1</summary>
 # There are five ways to cut four neighbours out of eight. But the last of them has no target for its last
-# input: a row and its targets take <i>five</i> words.
+# input: a row and its targets take <i>five</i> tokens.
 # </details>
 # <details><summary>C. Four: 8 - 4</summary>
 # Yes: 0, 1, 2 and 3. Each row takes n_ctx + 1 tokens, and len(ids) - n_ctx places leave room for that.
 # </details>
-
-# %% [markdown]
-# A loop over all the starts, one row for each. The row that begins at 2 is the one from above:
 
 # %%
 n_ctx = 4
@@ -140,14 +132,14 @@ assert torch.equal(all_inputs[2], row) and torch.equal(all_targets[2], asked)
 matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)])
 
 # %% [markdown]
-# The stories together have hundreds of thousands of starts, too many to use at once. Each step of training takes a **batch**, a few rows whose starts are drawn by chance. Any start must be
-# possible, so that a token is seen now at the beginning of a row, with nothing before it, and now at its end.
+# The stories have hundreds of thousands of starts. Each step of training takes a **batch**: a few rows with random
+# starts.
 #
-# ## Exercise: `next_token_batch`
+# ## Exercise: `next_token_batch` ●●●○○ · 12 minutes
 #
-# Draw `batch_size` starts, independently of each other (the same start may come twice), each of the possible ones
-# equally likely; return the inputs and the targets, both int64 and `(batch_size, n_ctx)`, as a tuple. Whatever is
-# random comes from `generator`, so that a run can be repeated (`None` is torch's own). The trap lies at the
+# Draw `batch_size` starts, independently of each other (the same start may come twice), each possible one
+# equally likely. Return the inputs and the targets as a tuple, both int64 and `(batch_size, n_ctx)`. All
+# randomness comes from `generator`, so that a run can be repeated (`None` is torch's own). The trap is at the
 # two ends of the text.
 #
 # <details><summary>Hint 1</summary>
@@ -155,7 +147,7 @@ matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s
 # starts was counted above.
 # </details>
 # <details><summary>Hint 2</summary>
-# Adding a column of starts to the row <code>torch.arange(n_ctx + 1)</code> gives a whole table of places.
+# Adding a column of starts to the row <code>torch.arange(n_ctx + 1)</code> gives a whole matrix of places.
 # </details>
 # <details><summary>Hint 3</summary>
 # <code>ids[places]</code> has the shape of <code>places</code>. The inputs are all columns but the last, the targets
@@ -166,7 +158,7 @@ matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s
 def next_token_batch(
     ids: Int[Tensor, " N"], batch_size: int, n_ctx: int, generator: torch.Generator | None
 ) -> tuple[Int[Tensor, "B n_ctx"], Int[Tensor, "B n_ctx"]]:
-    """Rows cut out of a long text anywhere, and for each of their tokens the one that follows."""
+    """Rows cut at random places from a long text, and the token that follows each of theirs."""
     ### BEGIN SOLUTION
     starts = torch.randint(len(ids) - n_ctx, (batch_size, 1), generator=generator)
     cut = ids[starts + torch.arange(n_ctx + 1)]  # (B, n_ctx + 1)
@@ -177,22 +169,21 @@ def next_token_batch(
 next_token_batch = check(next_token_batch)
 
 # %% [markdown]
-# A batch of the stories. What must hold between the two, whatever was drawn? Say it before you read the second
-# line of the code.
+# A batch of the stories. What must hold between inputs and targets, whatever was drawn?
 
 # %%
 dice = torch.Generator().manual_seed(1)
 idx, targets = next_token_batch(ids, 3, 12, dice)  # (B, T) each
-assert torch.equal(idx[:, 1:], targets[:, :-1])  # a target is the input one place later
+assert torch.equal(idx[:, 1:], targets[:, :-1]), "a target is the input one place later"
 for read, last in zip(idx, targets[:, -1], strict=True):
     print(repr(tokenizer.decode(read.tolist())), "→", repr(tokenizer.decode([last.item()])))
 
 # %% [markdown]
 # ## 3. How wrong it was: the loss
 #
-# Now a model, yours, and small: two blocks of four heads, 64 numbers for each token. Its weights are drawn anew, as
-# normal numbers. GPT-2 draws them with a deviation of 0.02, which suits its width of 768; a narrow model sums
-# up fewer of them and needs larger ones: 0.05 in the two tables, 0.1 in the blocks.
+# Now a small model: two blocks of four heads, 64 numbers for each token. GPT-2's first weights have a standard
+# deviation of 0.02 (0.01 for `wpe` in the released code), which suits its width of 768. A narrow model needs larger
+# ones.
 
 # %%
 config = GPT2Config(n_layer=2, n_head=4, n_embd=64, n_ctx=64, vocab_size=V)
@@ -212,10 +203,9 @@ model = fresh_model()
 print(f"{sum(p.numel() for p in model.parameters()):,} weights; logits {tuple(model(idx).shape)}")
 
 # %% [markdown]
-# At every position a score for each of the 2,048 tokens. Take one position: the softmax makes probabilities of
-# its scores, and one of them belongs to the target. The loss is minus its natural logarithm, in *nats* (lesson 01):
-# 0 where the target got all of it, and more the less it got. The loss of a batch is the **mean over all its
-# tokens**, all positions of all rows. By hand for the first, then for all in a loop:
+# The softmax turns the scores of one position into probabilities, and one of them belongs to the target. Minus its
+# natural logarithm is the loss, in *nats* ([lesson 01](01_language_models.ipynb)). The loss of a batch is the **mean
+# over all its tokens**. This is called the *cross-entropy*. By hand, then in a loop:
 
 # %%
 logits = model(idx).detach()  # (B, T, V)
@@ -227,17 +217,13 @@ nats = [
 assert nats[0] == -math.log(first)
 loss_by_hand = sum(nats) / len(nats)
 print(f"{len(nats)} tokens, from {min(nats):.2f} to {max(nats):.2f} nats, mean {loss_by_hand:.4f}")
-print(f"if all {V:,} tokens were alike: ln {V:,} = {math.log(V):.4f} nats")
+print(f"if all {V:,} tokens were equally likely: ln {V:,} = {math.log(V):.4f} nats")
 
 # %% [markdown]
-# A fresh model lies near ln V, as it should: it is not wrong, it knows nothing. A number far above that would say
-# that the first weights are too large, so that it is *sure* of nonsense.
+# A fresh model is near ln V: it is not wrong, it knows nothing. Far above that, its first weights would be too large,
+# and the model *sure* of nonsense.
 #
-# ### Why not exactly like this
-#
-# The loop goes through the softmax and takes a logarithm after it. Scores in training can be large. Try it with the
-# scores 1000, 0 and -1000, and the second token as the target. What should the loss be? By 1000 nats the first
-# token is ahead.
+# Scores in training can be large: try 1000, 0 and -1000, with the second token as the target. What should the loss be?
 
 # %%
 scores = torch.tensor([1000.0, 0.0, -1000.0])
@@ -246,15 +232,15 @@ print("-ln of the softmax:        ", -scores.softmax(dim=-1)[1].log().item())
 print("-log_softmax, taken at once:", -scores.log_softmax(dim=-1)[1].item())
 
 # %% [markdown]
-# The probability is too small for a number in the computer and becomes 0, and its logarithm infinite. `log_softmax`
-# never holds the probability: ln of (eˢ / sum) is s - ln(sum). And the sum is taken of e raised to the *distances* from
-# the largest score of its row, here 0, -1000 and -2000, so that no power is too large; the largest is added again.
+# The probability is too small for a float and becomes 0, its logarithm infinite. `log_softmax` never
+# computes the probability: ln of (eˢ / sum) is s - ln(sum). It sums e raised to the *distances* from the largest score
+# of the row, so that no power is too large, and adds the largest again.
 #
-# ## Exercise: `next_token_loss`
+# ## Exercise: `next_token_loss` ●●○○○ · 8 minutes
 #
 # From logits `(B, T, V)` and targets `(B, T)` to one number, a tensor of shape `()`: the mean of -ln of the
-# probability of each target. The result has the dtype of the logits. Scores of ±1000 must not spoil it. You may
-# use `torch.nn.functional.cross_entropy`, which does softmax, logarithm and mean in one; its trap is that it looks
+# probability of each target, in the dtype of the logits. Scores of ±1000 must not spoil it. You may
+# use `torch.nn.functional.cross_entropy`, which does softmax, logarithm and mean in one. Its trap: it looks
 # for the vocabulary on axis 1.
 #
 # <details><summary>Hint 1</summary>
@@ -262,8 +248,8 @@ print("-log_softmax, taken at once:", -scores.log_softmax(dim=-1)[1].item())
 # row is one of the N.
 # </details>
 # <details><summary>Hint 2</summary>
-# <code>flatten(0, 1)</code> joins the first two axes. (<code>view</code> would ask that the numbers lie in one piece
-# in memory, and targets that were cut from rows do not.)
+# <code>flatten(0, 1)</code> joins the first two axes. (<code>view</code> needs contiguous memory, and targets that
+# were cut from rows are not contiguous.)
 # </details>
 # <details><summary>Hint 3</summary>
 # Without it: <code>log_softmax(dim=-1)</code>, then <code>gather(-1, targets[..., None])</code> picks at every
@@ -285,14 +271,14 @@ next_token_loss = check(next_token_loss)
 # %% [markdown]
 # ## 4. Which way is better: the gradient
 #
-# Take a single weight. Make it larger by a hair, run the model again, and see whether the loss has become larger or
-# smaller. The quotient says how much the loss changes for each unit of this weight: its **gradient**. To find all of
-# them like this takes two runs for every weight. `loss.backward()` goes through the model once, from the
-# loss back to the weights, and finds all of them together. Do both agree? (The first line compares your loss with
-# the loop.)
+# Increase a single weight by a hair, run the model again, and see how the loss changes. The change of the loss per unit
+# of this weight is its **gradient**. To find all gradients like this takes two runs for every weight.
+# `loss.backward()` goes through the model once, from the loss back to the weights, and finds all of them together:
+# **backpropagation**. Do both agree?
 
 # %%
-assert abs(next_token_loss(logits, targets).item() - loss_by_hand) < 1e-4
+off = abs(next_token_loss(logits, targets).item() - loss_by_hand)
+assert off < 1e-4, f"your loss is {off:.4f} from the loop's"
 model = fresh_model().double()  # 16 digits, so that a hair can be small
 next_token_loss(model(idx), targets).backward()
 weight, at, hair = model.wte.weight, (idx[0, 0].item(), 5), 1e-5
@@ -303,13 +289,13 @@ for nudge in (hair, -hair):
         around.append(next_token_loss(model(idx), targets).item())
         weight[at] -= nudge
 by_nudging = (around[0] - around[1]) / (2 * hair)
-assert abs(by_nudging - weight.grad[at].item()) < 1e-6
 print(f"by nudging {by_nudging:.8f}, by backward {weight.grad[at]:.8f}")
+assert abs(by_nudging - weight.grad[at].item()) < 1e-6, "the two gradients differ"
 
 # %% [markdown]
-# Where the gradient is positive, a smaller weight makes the loss smaller. So one **step** is: subtract from every weight
-# its gradient, times a small number, the **learning rate**. How large may that be? From the same start,
-# one step with each of five rates. Predict what happens at the largest.
+# Where the gradient is positive, a smaller weight makes the loss smaller. So one **step** subtracts from every weight
+# its gradient times a small number, the **learning rate**: *gradient descent*. From the same start, one step with
+# each of five rates. Predict what happens at the largest.
 
 # %%
 for rate in (0.01, 0.1, 1.0, 10.0, 100.0):
@@ -323,23 +309,22 @@ for rate in (0.01, 0.1, 1.0, 10.0, 100.0):
     print(f"learning rate {rate:6}: loss {before:.3f} → {after:.3f}")
 
 # %% [markdown]
-# The gradient is only true for small steps. A small rate wastes time, a large one jumps over the valley to a place that is
-# worse than before. This is gradient descent. GPT-2 was trained with a refinement of it.
+# The gradient is only true for small steps. A small rate wastes time; a large one jumps over the valley, to a place
+# worse than before.
 #
-# ## 5. AdamW, by hand
+# ## 5. AdamW
 #
 # One rate for all weights is a poor fit: some gradients are a thousand times larger than others. **Adam** keeps
-# two running means for every weight: `m` of its gradient g, and `v` of the gradient's square. It moves the weight
-# by m/√v, times the learning rate. If the gradients all point the same way, the quotient is about 1; if their signs
-# change, m is small and so is the move. The W of **AdamW** is a *decay*: in each step the weight also
-# shrinks by a small share of itself.
+# two running means for every weight: `m` of its gradient g, and `v` of g². It moves the weight by m/√v, times the
+# learning rate. If the gradients agree, the quotient is about 1; if their signs change, m is small and so is the move.
+# The W of **AdamW** is *weight decay*: each step also shrinks the weight by a small fraction of itself.
 #
-# β, a number a little below 1, says how much of an old mean stays in each step. The means start at 0, so at first they
-# are too small; after t steps, dividing by 1 - βᵗ sets that right and gives m̂ and v̂. One weight of 1.0, its
-# first gradient 0.5:
+# β, a number a little below 1, says how much of the old mean stays in each step. The means start at 0 and are too small
+# at first; after t steps, dividing by 1 - βᵗ corrects that and gives m̂ and v̂. (ε, `eps`, prevents a division by 0.)
+# One weight of 1.0, its first gradient 0.5:
 
 # %%
-lr, beta1, beta2, eps, decay = 0.1, 0.9, 0.95, 1e-8, 0.1
+lr, beta1, beta2, eps, decay = 0.1, 0.9, 0.99, 1e-8, 0.1
 w, g = 1.0, 0.5
 m = (1 - beta1) * g  # the running mean was 0
 v = (1 - beta2) * g**2
@@ -347,9 +332,14 @@ m_hat, v_hat = m / (1 - beta1), v / (1 - beta2)  # after one step they are g and
 w_after_one = w - lr * decay * w - lr * m_hat / (math.sqrt(v_hat) + eps)
 print(f"m {m:.3f}, v {v:.4f}, m̂ {m_hat:.3f}, v̂ {v_hat:.3f}: from {w} to {w_after_one:.4f}")
 
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: five steps of AdamW, by hand and by torch
+#
+# How the moves depend on gradients that change their sign, and what happens when all become a thousand times larger.
+# You can skip it.
+
 # %% [markdown]
-# (ε, here `eps`, only keeps the division alive where v is 0.) Five steps in a loop, with gradients that change their mind.
-# In which step will the weight move least?
+# In which of the five steps will the weight move least?
 
 # %%
 def adamw_by_hand(w: float, gradients: list[float], decay: float) -> list[float]:
@@ -372,8 +362,8 @@ print("path: ", "   ".join(f"{w:.4f}" for w in path))
 print("moves:", "   ".join(f"{abs(b - a):.4f}" for a, b in pairwise(path)))
 
 # %% [markdown]
-# The third: a gradient of -0.6 against what the first two have left in m nearly makes it 0. In the fourth, the
-# gradient is smallest, but m is not. Torch's own must take the same path:
+# The third: the gradient of -0.6 nearly cancels what the first two have left in m. In the fourth, the gradient is
+# smallest, but m is not. Torch's own must take the same path:
 
 # %%
 def adamw_by_torch(w: float, gradients: list[float], decay: float) -> list[float]:
@@ -388,7 +378,9 @@ def adamw_by_torch(w: float, gradients: list[float], decay: float) -> list[float
 
 
 by_torch = adamw_by_torch(1.0, gradients, decay)
-assert torch.allclose(torch.tensor(path), torch.tensor(by_torch), atol=1e-12)
+off = max(abs(a - b) for a, b in zip(path, by_torch, strict=True))
+print(f"largest difference between the two paths: {off:.0e}")
+assert off < 1e-12
 
 # %% [markdown]
 # **Predict.** All five gradients become a thousand times larger, and the decay is off. How far does the weight
@@ -397,24 +389,26 @@ assert torch.allclose(torch.tensor(path), torch.tensor(by_torch), atol=1e-12)
 # <details><summary>A. A thousand times as far</summary>
 # So it would in section 4. Here m becomes a thousand times larger, but so does √v.
 # </details>
-# <details><summary>B. As far as before</summary>
-# Yes: m/√v does not know in which unit the gradient is counted. Remember this for section 9: some mistakes hide
-# behind it.
+# <details><summary>B. As far as with the gradients as they were</summary>
+# Yes: m/√v does not depend on the unit of the gradient. Remember this for the break-it lab:
+# some mistakes hide behind it.
 # </details>
 # <details><summary>C. Less far, since large gradients are cut off</summary>
-# Cutting them is another matter (section 7), and nobody has done it here.
+# Clipping them is another matter (section 7), and nobody has done it here.
 # </details>
 
 # %%
 small, large = (adamw_by_hand(1.0, [k * g for g in gradients], decay=0.0) for k in (1, 1000))
+print("as they were:           ", "   ".join(f"{w:.4f}" for w in small))
+print("a thousand times larger:", "   ".join(f"{w:.4f}" for w in large))
 assert max(abs(a - b) for a, b in zip(small, large, strict=True)) < 1e-6
-print("   ".join(f"{w:.4f}" for w in large))
 
 # %% [markdown]
-# The decay belongs to matrices alone. A weight that no gradient holds up shrinks away, so that only those stay large
-# that are needed; a bias, or the scale of a
-# LayerNorm, is one number for a whole column and has no reason to be small. So the **optimizer**, as torch calls what
-# moves the weights, gets two groups:
+# ### Which weights decay
+#
+# Decay shrinks every weight that no gradient holds up. It is for matrices alone: a bias or a scale of LayerNorm has no
+# reason to be small. So the **optimizer**, which moves the weights, gets two groups. (With β₂ = 0.99 it averages the
+# squares of about a hundred steps; torch's default of 0.999 suits longer runs.)
 
 # %%
 def make_optimizer(model: nn.Module, max_lr: float) -> torch.optim.AdamW:
@@ -432,10 +426,9 @@ for group in make_optimizer(fresh_model(), 1e-3).param_groups:
 # %% [markdown]
 # ## 6. How fast: warm-up and cosine
 #
-# The learning rate is not the same in all steps. At first the means of Adam rest on few gradients, and those of a
-# random model are large and point anywhere: so the rate rises over some steps, the **warm-up**. In the
-# end the weights only tremble around a good place, and smaller steps let them settle: so the rate falls, along
-# half a wave of the cosine. With 4 steps of warm-up, from `max_lr` 0.8 down to `min_lr` 0.1 at step 8:
+# At first Adam's means rest on few gradients, and those of a random model point anywhere, so the rate rises over some
+# steps: the **warm-up**. In the end the weights jitter around a good place, and smaller steps let them settle, so the
+# rate falls, along half a cosine wave. With 4 steps of warm-up, from `max_lr` 0.8 down to `min_lr` 0.1 at step 8:
 
 # %%
 for step in range(4):
@@ -446,11 +439,11 @@ for step in range(4, 9):
     print(f"step {step}: share {share:.2f}, height {height:.3f}: {0.1 + (0.8 - 0.1) * height:.3f}")
 
 # %% [markdown]
-# ## Exercise: `learning_rate`
+# ## Exercise: `learning_rate` ●●○○○ · 10 minutes
 #
 # The rate at a step, a Python float. For `step < warmup_steps` it is max_lr · (step + 1) / warmup_steps: the
-# very first step has one part already, and the last of the warm-up has `max_lr`. From there half a cosine
-# leads down to `min_lr` at `max_steps`, and after that it stays. `warmup_steps` may be 0. The traps: where the cosine
+# first step already has one part, and the last of the warm-up has `max_lr`. From there half a cosine
+# leads down to `min_lr` at `max_steps`, where it stays. `warmup_steps` may be 0. The traps: where the cosine
 # begins to count, and what it does when it is not stopped.
 #
 # <details><summary>Hint 1</summary>
@@ -493,11 +486,10 @@ learning_rate = check(learning_rate)
 schedule_to_play(learning_rate)
 
 # %% [markdown]
-# ## 7. Two more habits: clipping, and a batch in pieces
+# ## 7. Gradient clipping
 #
-# Now and then a batch has a gradient far longer than usual, and one such step can undo a hundred. **Clipping** takes the
-# gradients of all weights together as one long arrow: if it is longer than a limit, all are scaled down by the same
-# factor. The direction stays. By hand, and by torch (which also returns the length before):
+# Now and then a batch has a gradient far larger than usual, and one such step can undo a hundred. **Clipping** treats
+# all gradients as one vector: if its norm exceeds a limit, it is scaled down. The direction stays.
 
 # %%
 model = fresh_model()
@@ -505,15 +497,20 @@ next_token_loss(model(idx), targets).backward()
 arrow = torch.cat([p.grad.flatten() for p in model.parameters()])
 limit = 1.0
 by_hand = arrow * min(1.0, limit / arrow.norm().item())
-length = nn.utils.clip_grad_norm_(model.parameters(), limit)
+norm = nn.utils.clip_grad_norm_(model.parameters(), limit)  # returns the norm before
 clipped = torch.cat([p.grad.flatten() for p in model.parameters()])
 assert torch.allclose(clipped, by_hand, atol=1e-6)
-print(f"length {length:.3f} before, {clipped.norm():.3f} after")
+print(f"norm {norm:.3f} before, {clipped.norm():.3f} after; by hand {by_hand.norm():.3f}")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: a batch in pieces
+#
+# How a batch that does not fit into memory is trained on all the same: *gradient accumulation*. You can skip it.
 
 # %% [markdown]
-# And what if a large batch does not fit into memory? Then it goes through in pieces. `backward` *adds* to the
-# gradients that are there, so after all pieces they hold a sum. The loss is a mean, so each piece's is
-# divided by the number of pieces. Twelve rows at once, and in three pieces: is it the same?
+# The batch goes through in pieces. `backward` *adds* to the gradients that are there, so after all pieces they hold a
+# sum. The loss is a mean, so divide each piece's by the number of pieces. Twelve rows at once, and in three
+# pieces: is it the same?
 
 # %%
 twelve, their_targets = next_token_batch(ids, 12, 32, dice)
@@ -523,17 +520,15 @@ for n_pieces in (1, 3):
     for piece, asked_of_it in zip(twelve.chunk(n_pieces), their_targets.chunk(n_pieces), strict=True):
         (next_token_loss(model(piece), asked_of_it) / n_pieces).backward()
     arrows.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
-assert torch.allclose(*arrows, atol=1e-12)
-f"largest difference of {len(arrows[0]):,} gradients: {(arrows[0] - arrows[1]).abs().max():.1e}"
+off = (arrows[0] - arrows[1]).abs().max().item()
+print(f"largest difference of {len(arrows[0]):,} gradients: {off:.1e}")
+assert off < 1e-12, "the pieces together give another gradient"
 
 # %% [markdown]
-# That `backward` adds is a gift here and a trap elsewhere: between two steps the gradients have to be set back, by
-# `zero_grad`.
-#
 # ## 8. The run
 #
-# What should the model learn? That *the* follows *on* is a matter of counting. The interesting question is one
-# like this, from sentences that were held out. The course calls such a question a **probe**:
+# What should the model learn? That *the* follows *on* is a matter of counting. These questions, from held-out stories,
+# are not; the course calls them **probes**:
 
 # %%
 probes = [probe for probe in corpus.probes("it", 500) if len(sentences(probe.text)) == 2][:50]
@@ -541,14 +536,13 @@ for probe in probes[:3]:
     print(f"{probe.text} …\n    {' / '.join(probe.answers)}, since it is the {probe.clue}\n")
 
 # %% [markdown]
-# The next word hangs on what *it* stands for. Other things are often named in the same sentence, so counting which
-# word follows which does not help: the model has to look back from *it* to the right noun, with a head of its
-# attention. Two numbers watch for that. **Right answers:** in how many probes is the likeliest next token a right
-# one? **The look back:** for every head, how much of its weight goes from *it* to the noun, averaged
-# over the probes?
+# The next token depends on what *it* refers to, and other things are named in the same sentence: a head must attend
+# from *it* to the right noun. Two numbers watch for that. **Right
+# answers:** in how many probes is the likeliest next token a right one? **Attention to the noun:** how much of each
+# head's attention weight goes from *it* to the noun, averaged over the probes?
 #
-# All questions go through the model in one batch. They have different lengths; the shorter ones are filled up at their
-# end, and the mask of lesson 06 keeps that from being read.
+# All questions form one batch. The shorter ones are padded at their end, and the causal mask keeps that from being
+# read.
 
 # %%
 END = tokenizer.end_of_text
@@ -556,13 +550,13 @@ questions = [[END, *tokenizer.encode(probe.text)] for probe in probes]
 longest = max(map(len, questions))
 filled = torch.tensor([q + [END] * (longest - len(q)) for q in questions])  # (B, T)
 verbs = [{tokenizer.encode(" " + word)[0] for word in probe.answers} for probe in probes]
-found = [find(probe, tokenizer) for probe in probes]  # where "it" and the noun stand
+found = [find(probe, tokenizer) for probe in probes]  # where "it" and the noun are
 places = [(it + 1, [n + 1 for n in noun]) for it, noun in found]  # + 1: <|endoftext|> in front
 tuple(filled.shape)
 
 # %% [markdown]
-# To read the weights of attention, the package's class stands in for yours, since it can be looked into
-# (`activations`, as in lesson 12): it is given the same weights under the same names.
+# The package's class can be inspected (`activations`, [lesson 12](12_kv_cache.ipynb)), so it gets the weights of your
+# model, under the same names.
 
 # %%
 def in_the_packages_class(model: nn.Module) -> package.GPT2:
@@ -576,15 +570,15 @@ def in_the_packages_class(model: nn.Module) -> package.GPT2:
 def look_back(model: nn.Module) -> tuple[float, Float[Tensor, "L nh"]]:
     """The share of right answers, and every head's mean weight from *it* to its noun."""
     seen = activations(in_the_packages_class(model), filled)
-    said = [seen.logits[b, it].argmax().item() for b, (it, _) in enumerate(places)]
-    right = sum(token in good for token, good in zip(said, verbs, strict=True))
+    predicted = [seen.logits[b, it].argmax().item() for b, (it, _) in enumerate(places)]
+    right = sum(token in good for token, good in zip(predicted, verbs, strict=True))
     maps = torch.stack([block.weights for block in seen.blocks])  # (L, B, nh, T, T)
     to_nouns = [maps[:, b, :, it, noun].sum(dim=-1) for b, (it, noun) in enumerate(places)]
     return right / len(probes), torch.stack(to_nouns).mean(dim=0)
 
 # %% [markdown]
-# One step of training, with everything that you have built. Read it line by line. New is only how
-# the optimizer is told its learning rate: it stands in each of its groups, under `"lr"`.
+# One step of training, with everything that you have built. Read it line by line. `backward` *adds* to the gradients
+# that are there, so `zero_grad` clears them first.
 
 # %%
 MAX_STEPS, PAUSE, BATCH, MAX_LR, WARMUP = 700, 200, 16, 5e-3, 50
@@ -592,7 +586,7 @@ MAX_STEPS, PAUSE, BATCH, MAX_LR, WARMUP = 700, 200, 16, 5e-3, 50
 
 def take_step(model, optimizer, step: int, generator: torch.Generator) -> float:
     """Move the weights once, and return the loss of the batch before."""
-    for group in optimizer.param_groups:
+    for group in optimizer.param_groups:  # each holds its own rate
         group["lr"] = learning_rate(step, MAX_LR, MAX_LR / 10, WARMUP, MAX_STEPS)
     idx, targets = next_token_batch(ids, BATCH, config.n_ctx, generator)
     loss = next_token_loss(model(idx), targets)
@@ -603,28 +597,31 @@ def take_step(model, optimizer, step: int, generator: torch.Generator) -> float:
     return loss.item()
 
 # %% [markdown]
-# Every 25 steps the run looks at held-out text, at the same rows each time, and at the probes. At five moments it keeps
-# what the model writes and what it would say to the first question.
+# Every 25 steps the run looks at the same held-out rows, at those of their tokens that follow *it*, and at the
+# probes. At five moments it keeps what the model writes and what it predicts after the first question.
 
 # %%
-log = {name: [] for name in ("loss", "held out", "right", "heads", "moments")}
+log = {name: [] for name in ("loss", "held out", "after it", "the rest", "right", "heads", "moments")}
 held_idx, held_targets = next_token_batch(heldout, 64, config.n_ctx, torch.Generator().manual_seed(0))
+after_it = held_idx == tokenizer.encode(" it")[0]  # (B, T)
 
 
 @torch.no_grad()
 def look(model: nn.Module, step: int) -> None:
     """Put down what the model can do after so many steps."""
-    loss = next_token_loss(model(held_idx), held_targets).item()
+    logits = model(held_idx)
+    loss = next_token_loss(logits, held_targets).item()
+    parts = [next_token_loss(logits[p][None], held_targets[p][None]) for p in (after_it, ~after_it)]
     right, weights = look_back(model)
-    for name, value in (("held out", loss), ("right", right), ("heads", weights)):
+    values = loss, parts[0].item(), parts[1].item(), right, weights
+    for name, value in zip(("held out", "after it", "the rest", "right", "heads"), values):
         log[name].append((step, value))
     if step in (0, 50, PAUSE, 350, MAX_STEPS):
         seen = moment_of(model, tokenizer, generate, probes[0].text, step, loss, weights)
         log["moments"].append(seen)
 
 # %% [markdown]
-# The first part of the run; it takes some seconds. (One thread, since matrices as small as these gain little
-# from more.) Before you start it: with which loss will it begin?
+# The first part of the run takes some seconds. With which loss will it begin?
 
 # %%
 def run(model, optimizer, generator: torch.Generator, up_to: int) -> None:
@@ -638,7 +635,7 @@ def run(model, optimizer, generator: torch.Generator, up_to: int) -> None:
             bar.set_postfix(loss=f"{loss:.2f}", refresh=False)
 
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # matrices as small as these gain little from more
 for kept in log.values():
     kept.clear()
 student, generator = fresh_model(), torch.Generator().manual_seed(0)
@@ -648,28 +645,31 @@ losses = {"training": log["loss"], "held out": log["held out"]}
 curves(losses, "The loss falls from ln V", "loss (nats per token)", {"ln V": math.log(V)})
 
 # %% [markdown]
-# From ln V it falls steeply: the model learns which words there are and which follow which. Held-out text costs
-# as much as the text it learns from, so nothing is learned by heart. Now the probes, at this moment:
+# The model learns which tokens there are and which follow which. Held-out loss falls with training loss. Were it to
+# rise again, the model would be memorising: *overfitting*. Now the probes:
 
 # %%
 share, to_nouns = look_back(student)
-f"{share:.0%} of the answers are right; the best head looks back with {to_nouns.max():.0%} of its weight"
+print(f"{share:.0%} of the answers are right")
+print(f"the best head gives {to_nouns.max():.0%} of its weight to the noun")
 
 # %% [markdown]
-# **Predict.** Most of the way down is done, and the model has hardly an idea what *it* stands for. What will become of the
-# right answers in the steps to come?
+# **Predict.** Most of the way down is done, and the model has hardly an idea what *it* refers to. What will become of
+# the right answers in the steps to come?
 #
 # <details><summary>A. Not much: the curve gets flat, so the model has learned what it can</summary>
 # The curve is a mean over all tokens, and few of them come after an <i>it</i>. A model may go from guessing to knowing
-# there, and the curve hardly shows it.
+# there while the mean falls by a fraction of a nat, which is nothing on this axis.
 # </details>
 # <details><summary>B. They rise little by little, as the loss falls</summary>
-# A reasonable guess, and how most words are learned. But here two things are needed together: a head that looks at
+# A reasonable guess, and how most words are learned. But here two things are needed together: a head that attends to
 # the noun, and something that turns the noun into its verb. One without the other is worth almost nothing.
 # </details>
 # <details><summary>C. Nothing for a while, and then nearly all of them within a few hundred steps</summary>
 # Yes. As soon as both halves are there a little, each makes the other worth improving.
 # </details>
+#
+# After the run, read the three panels from the bottom up, over the same steps.
 
 # %%
 run(student, optimizer, generator, up_to=MAX_STEPS)
@@ -680,43 +680,55 @@ heads = {
     f"head {h} of layer {layer}": [(step, w[layer, h].item()) for step, w in log["heads"]]
     for layer, h in (divmod(i, config.n_head) for i in best)
 }
-found_it = {"right answers": log["right"], **heads}
-stacked(
-    curves(losses, "The loss has nearly stopped falling", "nats per token", {"ln V": math.log(V)}),
-    curves(found_it, "when it finds its noun, and heads look there", "share", y_range=(0, 1.05)),
+late = {
+    name: [(step, nats) for step, nats in log[key] if step >= PAUSE]
+    for name, key in (("all tokens", "held out"), ("without those after “it”", "the rest"))
+}
+TITLES = (
+    "From 0 to 8 nats, the loss seems to have stopped falling",
+    "Held-out loss, zoomed in: it drops because of the tokens after “it”",
+    "The answers come right as heads learn to attend from “it” to its noun",
 )
-
-# %% [markdown]
-# Below, curves that rise together: the right answers, and the weight that some heads give from *it* to the noun. Above,
-# at the same steps: would you have seen it there? When did it happen, and what did the loss say meanwhile?
+stacked(
+    curves(losses, TITLES[0], "nats per token", {"ln V": math.log(V)}),
+    curves(late, TITLES[1], "nats per token", y_range=(1.1, 1.5)),
+    curves({"right answers": log["right"], **heads}, TITLES[2], "share", y_range=(0, 1.05)),
+)
 
 # %%
 share_in_the_end, its_heads = look_back(student)
-assert share_in_the_end >= 0.9 and its_heads.max() >= 0.5
 half = next(step for step, right in log["right"] if right >= 0.5)
-at = dict(log["held out"])
+around = max(0, half - 75), min(half + 75, MAX_STEPS)
 print(f"half of the answers are right from step {half} on, and {share_in_the_end:.0%} in the end")
-print(f"held-out loss at step {half}: {at[half]:.2f}; 100 steps before: {at[max(0, half - 100)]:.2f}")
+drop = {}
+for name in ("held out", "after it", "the rest"):
+    before, after = (dict(log[name])[step] for step in around)
+    drop[name] = before - after
+    print(f"{name:8}: {before:.2f} nats at step {around[0]}, {after:.2f} at step {around[1]}")
+share_of_tokens = after_it.double().mean().item()
+print(f"{share_of_tokens:.1%} of the tokens follow an it, and they make "
+      f"{share_of_tokens * drop['after it'] / drop['held out']:.0%} of the drop")
+assert share_in_the_end >= 0.9 and its_heads.max() >= 0.5, "it has not found its noun in 700 steps"
 
 # %% [markdown]
+# The loss did show it, in the very steps in which *it* finds its noun, but only on an axis of its own. The mean over
+# all tokens hides what happens in a few of them: **measure what you care about.**
+#
 # ### Five moments
 #
-# Move the slider from the first moment to the last. Above, what the model writes from nothing; below, what
-# it would say after a held-out question, and all of its heads. In which order does it learn words,
-# sentences and sense?
+# Move the slider from the first moment to the last. In which order does it learn words, sentences and sense?
+#
+# <details><summary>What to see</summary>
+# Words come first, then sentences in which any thing does anything; the sense of <i>it</i> comes last. In the
+# end the stories are still not good: people come and go. To keep them together from one sentence to the next takes more
+# layers, more text and more time.
+# </details>
 
 # %%
 moments_to_play(log["moments"], probes[0].text, probes[0].answers)
 
 # %% [markdown]
-# Words come first, then sentences in which any thing does anything; the sense of *it* comes last. And at the end the stories still are not
-# good: people come and go. To keep them together from one sentence to the next takes more layers, more text
-# and more time.
-#
-# ### The head at work
-#
-# One row of the table of weights: what that head reads when it stands on *it*, in one of the probes. Only
-# the last twelve tokens are drawn.
+# One row of attention weights: what the best head reads at *it*, in one of the probes (the last twelve tokens).
 
 # %%
 layer, head = divmod(int(its_heads.argmax()), config.n_head)
@@ -727,28 +739,28 @@ tokens = [tokenizer.decode([i]).strip() for i in questions[2][-12:]]
 matrices([(f"head {head} of layer {layer} reads", its_row[None])], ["it"], tokens, scale=(0.0, 1.0))
 
 # %% [markdown]
-# Nobody told it what a noun is, or that *it* stands for one. All of this was worth something for predicting the next
-# token, and for no other reason it is there.
+# Nobody told it what a noun is. It learned this only because it helps to predict the next token.
 #
-# ### Keep it
-#
-# Your model goes into your workbook's folder, in the same format as the released ones; lesson 15 shows it
-# beside the course model.
+# Save your model in the format of the released ones; [lesson 15](15_looking_inside.ipynb) shows it beside the course
+# model.
 
 # %%
 folder = workbook.folder() / "trained"
 in_the_packages_class(student).save_pretrained(folder)
 tokenizer.save(folder / TOKENIZER)
 again = package.GPT2.from_pretrained(folder)
-assert torch.allclose(again(filled), student(filled), atol=1e-4)
+off = (again(filled) - student(filled)).abs().max().item()
+assert off < 1e-4, f"the saved model's logits are off by {off}"
 print(*sorted(path.name for path in folder.iterdir()), sep="\n")
 
-# %% [markdown]
-# ## 9. The break-it lab
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: the break-it lab
 #
-# Training runs on, whatever you have done wrong: no error, and mostly the loss falls. So one has to know how a
-# loss curve *should* look. A smaller model, 150 steps, and every mistake by itself. (It is the package's model, so
-# that nothing of yours is spoilt.)
+# Seven mistakes of training: four that the loss curve shows, and three that it does not. You can skip it.
+
+# %% [markdown]
+# Training runs on, whatever you have done wrong: no error, and mostly the loss falls. So you have to know how a
+# loss curve *should* look. A smaller model of the package's, 150 steps, one mistake at a time.
 
 # %%
 TINY, TINY_STEPS = GPT2Config(n_layer=2, n_head=2, n_embd=32, n_ctx=32, vocab_size=V), 150
@@ -776,15 +788,13 @@ def tiny_run(
     return losses, model
 
 # %% [markdown]
-# Four mistakes:
-#
 # - **not shifted**: the targets are the inputs themselves;
 # - **no zero_grad**: the gradients of all steps so far add up;
 # - **softmax first**: probabilities go into a loss that takes a softmax itself;
-# - **plain list**: the blocks are kept in a Python list and not in an `nn.ModuleList`, so the optimizer
-#   never hears of their weights.
+# - **plain list**: the blocks are in a Python list and not in an `nn.ModuleList`, so the optimizer never sees their
+#   weights.
 #
-# **Predict:** which of them has the lowest loss in the end, and which cannot get below some floor?
+# **Predict:** which of them ends with the lowest loss, and which cannot get below some floor?
 
 # %%
 unlisted = tiny_model()
@@ -820,19 +830,20 @@ for name, (curve, model_of_it) in broken.items():
 print(f"softmax first: no lower than {math.log(math.e + V - 1) - 1:.3f}, ln V is {math.log(V):.3f}")
 
 # %% [markdown]
-# - **Not shifted** looks like a triumph. Its loss is close to 0, because copying the input is all that is
-#   asked; the honest loss is far above ln V. *Too good* is a warning.
-# - **Softmax first** is stuck at the top, and its next-token loss is worse than knowing nothing: even a perfect model gives probabilities of 1 and 0, and as *scores* they
-#   are e against 1. The last line computes the floor that follows from it.
-# - **No zero_grad** learns at first and then swings to and fro. The sum of all gradients so far is a ball that never
+# - **Not shifted** looks like a triumph: copying the input is all that is asked. *Too good* is a warning.
+# - **Softmax first** is stuck at the top: even a perfect model gives probabilities of 1 and 0, and as *scores* they
+#   are e against 1. The last line computes that floor.
+# - **No zero_grad** learns at first and then swings to and fro. The sum of all gradients is a ball that never
 #   loses speed: it rolls through every valley.
-# - **Plain list** is the quiet one: a decent curve, for a while even a better one. The tables learn, around blocks
-#   that stay random. The number of weights gives it away, and one should know that number beforehand (lesson 10).
+# - **Plain list** is the quiet one: a decent curve. The embeddings learn, around blocks that stay random. The
+#   number of weights gives it away ([lesson 10](10_output_projection.ipynb)).
+
+# %% [markdown]
+# ### Mistakes that no curve shows
 #
-# ### And those that do not show
-#
-# Three more, which people make just as often. Their numbers differ a little from the right one; but so does a run
-# that is right and has drawn other rows. Which of these lines would you have noticed?
+# Three more, as common. Their numbers differ a little from the right one; but so does a run that is right and has drawn other rows. (The
+# last, *train mode*, concerns **dropout**: a layer that sets random numbers to 0 in training, and must be off, by
+# `model.eval()`, when the model is evaluated.) Which of these lines would you have noticed?
 
 # %%
 def decay_on_everything(model, max_lr):
@@ -857,56 +868,47 @@ print(f"evaluated in train mode   next-token loss {honest_loss(trained['right'].
 
 # %% [markdown]
 # - **Decay on everything** hardly matters in 150 steps; in 100,000 it holds back every bias and every LayerNorm.
-# - A **loss that is too large** (forgotten: dividing by the number of pieces) is no more than chance away: section 5, Adam
-#   does not know the unit. With clipping, which counts in that unit, it would be another run.
-# - **Evaluated in train mode** is exactly the same, because this model has no dropout. In a model that has,
-#   the loss would be too high, and would tremble.
+# - A **loss that is too large** (its division by the number of pieces was forgotten) is no further from the right
+#   one than chance is: Adam does not depend on the unit. With clipping, which does, it would be another run.
+# - **Evaluated in train mode** is exactly the same, because this model has no dropout. With dropout,
+#   the loss would be too high and would vary from call to call.
 #
 # No curve finds these. A test does: compare one step with the same step written by hand, as in section 5.
 #
-# **Before you go:** your own run starts at a loss of 7.6 with 2,048 tokens in the vocabulary, and stays there, whatever
+# **Predict.** Your own run starts at a loss of 7.6 with 2,048 tokens in the vocabulary, and stays there, whatever
 # the learning rate. Which of these can it not be?
 #
 # <details><summary>A. The optimizer was given the parameters of another model</summary>
-# It can: then nothing that the loss sees ever moves. (It happens when a model is made anew in a notebook, and the
-# optimizer's cell is not run again.)
+# It can: then nothing that the loss sees ever moves. (It happens when you create the model again in a notebook and do
+# not run the optimizer's cell again.)
 # </details>
 # <details><summary>B. A detach() or .item() between model and loss</summary>
 # An <code>.item()</code> would raise at <code>backward</code>, but a <code>detach</code> in the middle of the model cuts
-# off all that lies before it, and in the worst case that is nearly everything. It can.
+# off everything before it, and in the worst case that is nearly everything. It can.
 # </details>
 # <details><summary>C. The targets are not shifted</summary>
 # Right, that one it cannot be: then the loss would fall to nearly 0.
 # </details>
 
-# %% [markdown]
-# ## 10. "At most 512 tokens are processed in training"
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: training from the command line
 #
-# You may read this about GPT-2. The paper says: *a larger batchsize of 512 is used*, and that the context grew
-# from 512 to 1024 tokens. 512 is the number of **rows** in a batch, and each of them has 1024 tokens:
-
-# %%
-gpt2 = GPT2Config()
-print(f"tokens in one step of GPT-2: 512 · {gpt2.n_ctx:,} = {512 * gpt2.n_ctx:,}")
-print(f"tokens in one step of yours: {BATCH} · {config.n_ctx} = {BATCH * config.n_ctx:,}")
+# The package's own training, on one processor or many, and on files of your own. You can skip it.
 
 # %% [markdown]
-# ## 11. The same as a command
-#
-# What you have run is the whole idea. The package's `training.train` does the same with what a longer run needs: it writes
-# checkpoints, so that a run that was killed goes on where it was; it looks at held-out text; it cuts a step into
-# pieces; on a GPU it computes in bfloat16, numbers of 16 bits
-# that reach as far as those of 32 and are coarser. It is one command (in a terminal; text to try, it takes
-# minutes):
+# `gpt2course train` does the same as this lesson with what a longer run needs. It saves **checkpoints** (the weights and
+# the optimizer's state), so that an interrupted run continues where it was. It looks at held-out text, and cuts
+# a step into pieces. On a GPU it computes in bfloat16, numbers of 16 bits with the range of those of 32 and
+# fewer digits. In a terminal (it takes minutes):
 #
 # ```
 # python -m gpt2course train --out my_model
 # python -m gpt2course train --out novels --data a.txt b.txt
 # ```
 #
-# The first makes the course model, the second learns from files of your own. On several processors, or several GPUs,
-# `torchrun` starts one process for each. Each takes its share of the rows of every batch, and before the step they average
-# their gradients: the batch in pieces from section 7, the pieces at the same time.
+# The first makes the course model, the second learns from files of your own. On several processors or GPUs,
+# `torchrun` starts one process for each. Each takes its part of the rows of every batch, and before the step they
+# average their gradients: *data-parallel* training, the batch in pieces of section 7, all at the same time.
 #
 # ```
 # torchrun --nproc-per-node 2 -m gpt2course train --out my_model
@@ -915,29 +917,65 @@ print(f"tokens in one step of yours: {BATCH} · {config.n_ctx} = {BATCH * config
 # %% [markdown]
 # ## What you have
 #
-# `next_token_batch` makes questions out of text, `next_token_loss` says how wrong the answers were, and
-# `learning_rate` how far to move. With them, your model went from ln V to stories in which *it* finds its
-# noun, and you saw a head learn to look there. What the loss curve tells is little, and what it hides is much: measure
-# what you care about.
+# `next_token_batch` makes questions out of text, `next_token_loss` measures how wrong the answers were, and
+# `learning_rate` says how far to move. With them your model went from ln V to stories in which *it* finds its
+# noun. Batch size, rates and number of steps are *hyperparameters*: chosen, not learned.
 #
-# The numbers of this stage in the smallest GPT-2:
+# The numbers of the smallest GPT-2:
 
 # %%
+gpt2 = GPT2Config()
 n = package.count_parameters(gpt2)
 print(f"loss of a fresh model: ln {gpt2.vocab_size:,} = {math.log(gpt2.vocab_size):.2f} nats per token")
+print(f"tokens in one step: 512 · {gpt2.n_ctx:,} = {512 * gpt2.n_ctx:,}; "
+      f"in one of yours: {BATCH} · {config.n_ctx} = {BATCH * config.n_ctx:,}")
 print(f"numbers held in training: {n:,} weights, as many gradients, m and v: "
       f"{4 * n * 4 / 1e9:.1f} GB in float32")
-print(f"multiply-adds in a step of 512 · 1024 tokens, for each weight one forward and two backward "
-      f"(towards its input, and for its own gradient): "
-      f"about {3 * n * 512 * 1024:.1e}")
+print(f"multiply-adds in one step, for each weight one forward and two backward "
+      f"(towards its input, and for its own gradient): about {3 * n * 512 * 1024:.1e}")
 
 # %% [markdown]
-# **Sources.** Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, section 2.3 (batch of
-# 512, context of 1024, 50,257 tokens); Radford et al. 2018, *Improving Language Understanding by Generative
-# Pre-Training*, section 4.1 (Adam, warm-up over 2,000 steps, cosine to 0, decay on all weights that are no bias or
-# gain; GPT-2's learning rates were tuned by hand and not published); Kingma and Ba 2014, *Adam*, algorithm 1; Loshchilov and Hutter 2019,
+# ### Questions
+#
+# <details><summary>1. How many predictions does one row of 64 inputs train?</summary>
+# 64, one at every position.
+# </details>
+# <details><summary>2. A model with 50,257 tokens in its vocabulary starts with a loss of 40. What is wrong?</summary>
+# Its first weights are too large: it is sure of nonsense. It should start near ln 50,257, the first number above.
+# </details>
+# <details><summary>3. All gradients become a thousand times larger. What do gradient descent and Adam do?</summary>
+# Gradient descent moves a thousand times as far, Adam as far as before: m and √v grow by the same factor.
+# </details>
+# <details><summary>4. "At most 512 tokens are processed in training", you may read about GPT-2. Is that so?</summary>
+# No. The paper says <i>a larger batchsize of 512 is used</i>: 512 rows, of 1024 tokens each. The context window was 512
+# in the first GPT.
+# </details>
+# <details><summary>5. Your loss falls to nearly 0 within a hundred steps. What do you suspect?</summary>
+# That the answer can be read: targets that are not shifted, or a mask that leaks.
+# </details>
+#
+# From earlier lessons:
+#
+# <details><summary>6. Why may the padding at the end of the shorter questions be any token?</summary>
+# The causal mask: no earlier position reads a later one (lesson 06).
+# </details>
+# <details><summary>7. In your <code>GPT2</code>, from which two sides does <code>wte</code> get gradients?</summary>
+# From the embedding of the inputs and from the output scores: the two matrices are tied (lesson 10).
+# </details>
+
+# %% [markdown]
+# ### Challenge: a text of your own
+#
+# Train the small model of section 8 on a text of yours, and hold a tenth of it out. Look for three things. Does the
+# loss begin near ln V? At which step does held-out loss stop falling while training loss goes on, and what does the
+# model write before and after? How does that step move with half the text?
+
+# %% [markdown]
+# **Sources.** Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, section 2.3; Radford et al.
+# 2018, *Improving Language Understanding by Generative Pre-Training*, section 4.1 (GPT-2's own learning rates
+# were not published); Kingma and Ba 2014, *Adam*, algorithm 1; Loshchilov and Hutter 2019,
 # *Decoupled Weight Decay Regularization*, algorithm 2; Loshchilov and Hutter 2017, *SGDR*, section 3 (the cosine);
 # Pascanu, Mikolov and Bengio 2013, *On the difficulty of training recurrent neural networks*, section 3.2 (clipping).
 #
-# **Next:** somebody has trained GPT-2 on 40 GB and given the weights away. Lesson 14 puts them into your model, name
-# by name.
+# **Next:** OpenAI has trained GPT-2 on 40 GB and given the weights away.
+# [Lesson 14](14_released_weights.ipynb) puts them into your model, name by name.

@@ -19,15 +19,15 @@ CELLS = {"new": NEW, "again": AGAIN, "k  v": KEPT}
 
 
 def runs(words: Words, n_layer: int, cached: bool = False) -> Picture:
-    """One grid of words and layers for each run: which cells are computed, and which again.
+    """One grid of tokens and layers for each run: which cells are computed, and which again.
 
-    Run i reads the first i words; cached, earlier columns keep their keys and values.
+    Run i reads the first i tokens; cached, earlier columns keep their keys and values.
     """
     drawn, told = [], []
     for n in range(1, len(words) + 1):
         one, computed = Drawing(), n_layer * (1 if cached else n)
         for layer in range(n_layer if n == 1 else 0):
-            one.text(-6, layer * HIGH + 20, f"layer {n_layer - layer}", "end", 12)
+            one.text(-6, layer * HIGH + 20, f"layer {n_layer - 1 - layer}", "end", 12)
         for j, word in enumerate(words[:n]):
             state = "new" if j == n - 1 else "k  v" if cached else "again"
             look = {"edge": PAGE, "thick": 2.5, "bold": True} if state == "new" else {"edge": PAGE}
@@ -46,18 +46,18 @@ def runs(words: Words, n_layer: int, cached: bool = False) -> Picture:
 
 
 def last_path(words: Words, n_layer: int) -> Picture:
-    """The last word's way up through the layers, and what it reads of the others in each."""
+    """The last token's way up through the layers, and what it reads of the others in each."""
     wide, high, drawn = 96, 58, Drawing()
     left = (len(words) - 1) * wide
     middle, bottom = left + wide / 2, n_layer * high
     look = {"edge": PAGE, "thick": 2.5, "bold": True, "rx": 4}
     drawn.text(-60, -44, "k and v: kept from earlier runs")
-    drawn.text(-60, -24, "q, k, v: computed for the new word")
+    drawn.text(-60, -24, "q, k, v: computed for the new token")
     drawn.box(left + 8, -54, wide - 16, 30, "logits", NEW, **look)
     drawn.arrow((middle, 10), (middle, -22), thick=2)
     for layer in range(n_layer):
         y = bottom - (layer + 1) * high
-        drawn.text(-12, y + 34, f"layer {layer + 1}", "end")
+        drawn.text(-12, y + 34, f"layer {layer}", "end")
         drawn.arrow((wide / 2, y + 29), (left + 6, y + 29), thick=2)
         for j in range(len(words) - 1):  # what is left of an old cell: its key and its value
             drawn.rect(j * wide + 8, y + 10, wide - 16, 38, edge=GREY, dash="4 4", rx=4)
@@ -71,7 +71,7 @@ def last_path(words: Words, n_layer: int) -> Picture:
         said = f"{word} (new)" if last else word
         drawn.text((j + 0.5) * wide, bottom + 26, said, "middle", 13, last)
     return drawn.picture(
-        f"{words[-1]} is new: its column alone is computed, from the word up through {n_layer} "
+        f"{words[-1]} is new: only its column is computed, from the token up through {n_layer} "
         f"layers to the logits. In each layer its query reads the kept keys and values of "
         f"{', '.join(words[:-1]) or 'nothing'}, and its own."
     )
@@ -151,8 +151,8 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
         said = f"{name}: {computed:,} position{'s' * (computed != 1)} computed"
         one.text(0, -28, said, size=12, bold=True)
         drawn.put(one, i * (COLUMNS * CELL[0] + 40))
-    drawn.text(-8, 12, f"layer {config.n_layer}", "end", 12)
-    drawn.text(-8, foot - 3, "layer 1", "end", 12)
+    drawn.text(-8, 12, f"layer {config.n_layer - 1}", "end", 12)
+    drawn.text(-8, foot - 3, "layer 0", "end", 12)
     without, with_cache = work.values()
     said = (
         f"token {token:,} is new: {without:,} multiply-adds without a cache, "
@@ -189,6 +189,6 @@ def _grid(n_layer: int, column: int, width: int, cached: bool) -> Drawing:
         old = "k and v kept" if cached else "computed again"
         drawn.text(0, foot + 18, f"← {old}", size=12)
         if width > 1:
-            said = f"of the last column’s {width} tokens one is new"
+            said = f"one of the last column’s {width} tokens is new"
             drawn.text(0, foot + 34, said, size=12)
     return drawn

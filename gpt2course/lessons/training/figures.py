@@ -17,7 +17,7 @@ from gpt2course.tokenizer import Tokenizer
 
 
 def shifted(words: Words, start: int, n_ctx: int) -> Picture:
-    """A text, and cut out of it one row of inputs with the row of its targets one place later."""
+    """A text, one row of inputs cut out of it, and their targets one place later."""
     drawn, width = Drawing(), word_width(words)
     rows = (("text", 0, len(words), ""), ("inputs", start, n_ctx, "read"),
             ("targets", start + 1, n_ctx, "target"))  # fmt: skip
@@ -39,8 +39,8 @@ class Moment:
 
     Attributes:
         loss: nats per token on held-out text.
-        likeliest: the words that it would say next after a question, with their probabilities.
-        weights: from *it* to its noun, for every layer and head, (L, nh).
+        likeliest: the next words that it predicts after a question, with their probabilities.
+        weights: attention from *it* to its noun, for every layer and head, (L, nh).
     """
 
     step: int
@@ -55,7 +55,7 @@ def moment_of(
     model: nn.Module, tokenizer: Tokenizer, generate: Callable[..., Tensor], question: str,
     step: int, loss: float, weights: Tensor,
 ) -> Moment:  # fmt: skip
-    """Let the model write a text and answer the question, which breaks off before a word."""
+    """Let the model write a text and complete the question, which breaks off before a word."""
     start = [tokenizer.end_of_text]
     scores = model(torch.tensor([start + tokenizer.encode(question)]))[0, -1]
     best, ids = scores.softmax(dim=-1).topk(5)
@@ -70,14 +70,14 @@ SAMPLE_LENGTH = 60  # tokens
 
 
 def moment_picture(moment: Moment, question: str, right: Words) -> Picture:
-    """What the model writes, what it says after the question, and which head looks at the noun.
+    """What the model writes, what it predicts after the question, and how heads attend to the noun.
 
     The words that would be right carry a check mark.
     """
     L, nh = moment.weights.shape
     layers, heads = [f"layer {i}" for i in range(L)], [f"head {i}" for i in range(nh)]
     heading = f"after {moment.step:,} steps: held-out loss {moment.loss:.2f} nats per token"
-    title = "weight from it to its noun"
+    title = "attention from “it” to its noun"
     marked = [(f"{'✓ ' * (word in right)}{word}", p) for word, p in moment.likeliest]
     left = bars(
         [Bar(word, p, f"{100 * p:.0f} %", FILLS[1 if word[0] == "✓" else 2]) for word, p in marked],
