@@ -487,8 +487,8 @@ neighbours_to_play(tables, names, first="robot")
 # %% [markdown]
 # ## 6. One row for two meanings
 #
-# In the stories *spring* is a season, and also a part of a clock that may have snapped. A *ring* is precious, and
-# bells ring: *clang*. Here are their cosines with words of both kinds.
+# In the stories *spring* is a season, and also a part of a clock that may have snapped. A *ring* is precious,
+# and bells ring: *clang*. Here are their cosines with words of both kinds.
 
 # %%
 kinds = ["summer", "winter", "snapped", "precious", "clang", "Mina"]
@@ -497,9 +497,9 @@ panel = ("one row, near to both meanings", pair[:, [id_of(word) for word in kind
 matrices([panel], ["spring", "ring"], kinds, scale=(-1.0, 1.0))
 
 # %% [markdown]
-# Each word got one row, near to words of both kinds. A lookup has no other choice: **it can't know which meaning is meant, because it does not see the sentence.** What a word means
-# *here* has to come from the words around it, and that is the work of attention
-# ([lesson 05](05_self_attention.ipynb)).
+# Each word got one row, near to words of both kinds. A lookup has no other choice: **it can't know which
+# meaning is meant, because it does not see the sentence.** What a word means *here* has to come from the words
+# around it, and that is the work of attention ([lesson 05](05_self_attention.ipynb)).
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: groups of words, on a map and in each other's place

@@ -75,8 +75,8 @@ both(x, x_swapped)
 # ## 2. An average can't see the order
 #
 # The next stage, **attention**, lets every row read the others. You will build it in
-# [lesson 05](05_self_attention.ipynb); its core fits into three lines. Each row compares itself with every row by
-# a dot product. The exponential makes these numbers positive, and dividing them by their sum makes them
+# [lesson 05](05_self_attention.ipynb); its core fits into three lines. Each row compares itself with every row
+# by a dot product. The exponential makes these numbers positive, and dividing them by their sum makes them
 # *weights* that sum to 1. Each row is then replaced by the average of all rows with these weights.
 
 # %%
@@ -362,8 +362,8 @@ clocks(3, n_embd=8)
 # ### By hand: one position
 #
 # The angle is position times rate. The rate of pair i is one over 10,000 to the power 2i / C. So the first
-# clock, i = 0, has rate 1: at position 3 its angle is 3 radians, and once round takes 2π, about 6.28 positions.
-# With C = 4 there are two pairs. What is the rate of the second?
+# clock, i = 0, has rate 1: at position 3 its angle is 3 radians, and it goes once round in 2π, about 6.28,
+# positions. With C = 4 there are two pairs. What is the rate of the second?
 
 # %%
 rate_0, rate_1 = 1 / 10_000 ** (0 / 4), 1 / 10_000 ** (2 / 4)
@@ -672,7 +672,7 @@ matrices([(title, direction @ direction.T)], labels, labels, scale=(-1.0, 1.0))
 
 # %% [markdown]
 # Positions 1 and 2 point the same way ("the name here did it"), 4 and 5 point the same way, and these two
-# directions are nearly opposite. The model has learned what the task needs and nothing more: it does not know
+# directions are far apart, at a cosine of about -0.84. The model has learned what the task needs and nothing more: it does not know
 # that 3 comes after 2. Rows 6 and 7 were never read, so they still hold the random numbers that they started
 # with. **A learned matrix knows only the positions that it was trained on.**
 #
