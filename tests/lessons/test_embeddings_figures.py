@@ -106,6 +106,7 @@ def test_strips_tell_in_how_many_columns_two_rows_agree():
         "before, columns in which two rows have the same sign: cat and dog 75%",
         "after, columns in which two rows have the same sign: cat and dog 100%",
     ]
+    assert [text for text in texts(picture) if "%" in text] == ["75%", "100%"]
     assert escape(picture.alt) in picture.html
 
 
@@ -184,11 +185,11 @@ def test_the_neighbours_follow_word_table_and_measure(table):
     played = neighbours_to_play(tables, WORDS, first="dog")
     word, which, measure, shown = played.widget.children
     assert shown.value == played.twin.html
-    assert shown.value == neighbour_bars("dog", WORDS, table, title="trained table", most=8).html
+    assert shown.value == neighbour_bars("dog", WORDS, table, title="trained matrix", most=8).html
     word.value = "in"
     assert "cosine with “in”" in shown.value
     which.value, measure.value = "untrained", "dot product"
-    wanted = neighbour_bars("in", WORDS, -table.flip(0), "dot product", title="untrained table")
+    wanted = neighbour_bars("in", WORDS, -table.flip(0), "dot product", title="untrained matrix")
     assert shown.value == wanted.html
 
 

@@ -22,7 +22,7 @@ def test_a_start_without_a_default_is_told_what_is_missing():
 
     result = checks.run("embed", embed)
     assert result.status == "error"
-    assert result.case.label == "without start the first token stands at position 0"
+    assert result.case.label == "without start the first token is at position 0"
     assert "missing 1 required positional argument: 'start'" in result.finding
 
 

@@ -61,7 +61,7 @@ def test_waves_tell_how_often_a_column_changes_its_sign():
     changes = sum(a * b < 0 for a, b in zip(column[1:-1], column[2:], strict=True)) + 1
     assert f"column 0 changes its sign {changes} times" in picture.alt
     assert "column 31 changes its sign 0 times" in picture.alt
-    assert picture.alt.startswith("Table of 64 positions and 32 columns, from -1.00 to 1.00")
+    assert picture.alt.startswith("64 positions and 32 columns, from -1.00 to 1.00")
     assert "<svg" in picture.html and len(picture.html) < 200_000
 
 
@@ -76,7 +76,7 @@ def test_both_rows_of_a_position_are_drawn(learned):
 @pytest.mark.parametrize("position", [5, 40])
 def test_beyond_the_learned_table_its_row_is_said_to_be_missing(learned, position):
     picture = row_of_both(position, learned)
-    said = f"learned: there is no row {position}, the table ends with row 4"
+    said = f"learned: there is no row {position}, the matrix ends with row 4"
     assert said in picture.html and picture.alt.endswith(said)
     assert len(numbers_in(picture.html)) == 4
 

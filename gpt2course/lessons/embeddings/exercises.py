@@ -22,7 +22,7 @@ def _ids(vocab_size: int, *shape: int, seed: int) -> Tensor:
 
 
 def _told_apart(n_rows: int, n_columns: int) -> Tensor:
-    """A table in which 2.1 stands in row 2, column 1."""
+    """A table in which 2.1 is in row 2, column 1."""
     return torch.arange(n_rows)[:, None] + torch.arange(n_columns) / 10
 
 
@@ -80,7 +80,7 @@ embed_tokens = Exercise(
     embedding.embed_tokens,
     call=_same_draws,
     cases=[
-        Case("three tokens, a table in which 2.1 stands in row 2, column 1",
+        Case("three tokens, a table in which 2.1 is in row 2, column 1",
              (torch.tensor([[2, 0, 2]]), _told_apart(4, 2)),
              rows=("id 2", "id 0", "id 2"), columns=("0", "1")),
         Case("two sequences of three tokens",

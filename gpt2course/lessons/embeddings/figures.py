@@ -1,4 +1,4 @@
-"""Pictures of lesson 03: one-hot times table, directions, learning, and a map of words."""
+"""Pictures of lesson 03: one-hot vectors times wte, directions, rows, a map of words."""
 
 import math
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def one_hot_product(
     one_hot: Int[Tensor, "T V"], wte: Float[Tensor, "V C"], words: Words, vocabulary: Words,
     columns: Words,
 ) -> Picture:  # fmt: skip
-    """One-hot vectors times the table, and the rows that come out."""
+    """One-hot vectors times the embedding matrix, and the rows that come out."""
     (T, V), C = one_hot.shape, wte.shape[1]
     panels = (
         Panel(f"one-hot, {T} × {V}", one_hot, words, vocabulary),
@@ -65,9 +65,9 @@ def arrows(rows: Series, asker: str) -> Picture:
 
 
 def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Picture:
-    """The same rows of several tables, each number a coloured cell, blue below 0 and red above.
+    """The same rows of several matrices, each number a coloured cell, blue below 0 and red above.
 
-    The text tells how much every second row agrees with the one before it.
+    Beside every second row: in how many columns it has the sign of the row before it.
     """
     strips, told = [], []
     for title, rows in tables.items():
@@ -78,12 +78,13 @@ def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Pict
         axis = Axis("column", 0, rows.shape[1], ticks={c: str(c) for c in range(0, 9999, 20)
                                                        if c < rows.shape[1]})  # fmt: skip
         axis.fitted([0], wide_).below(strip, high)
+        same = []
+        for i in range(0, len(words) - 1, 2):
+            agreed = f"{(rows[i] * rows[i + 1] > 0).float().mean():.0%}"
+            strip.text(wide_ + 8, 22 * i + 27, agreed)
+            same.append(f"{words[i]} and {words[i + 1]} {agreed}")
         strip.head(title)
         strips.append(strip)
-        same = [
-            f"{words[i]} and {words[i + 1]} {(rows[i] * rows[i + 1] > 0).float().mean():.0%}"
-            for i in range(0, len(words) - 1, 2)
-        ]
         told.append(f"{title}, columns in which two rows have the same sign: {', '.join(same)}")
     return column(strips).picture("\n".join(told))
 
@@ -91,7 +92,7 @@ def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Pict
 def flattened(table: Float[Tensor, "V C"]) -> tuple[Float[Tensor, "V 2"], float]:
     """The rows in the two directions in which they differ most, and the share that these hold.
 
-    The share is of the squared distances from the mean row (principal components).
+    The share is of the squared distances from the mean row (principal component analysis).
     """
     centred = table - table.mean(dim=0)
     _, strengths, directions = torch.linalg.svd(centred, full_matrices=False)
@@ -105,7 +106,7 @@ def word_map(
     groups: Mapping[str, Words],
     heading: str = "",
 ) -> Picture:
-    """Each table as a map of its words, its rows flattened to two numbers; groups share a mark."""
+    """A map of the words for each matrix, its rows projected to two numbers; groups share a marker."""
     maps, told = [], [heading] * bool(heading)
     for title, table in tables.items():
         places, share = flattened(table)

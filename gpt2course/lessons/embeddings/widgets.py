@@ -1,4 +1,4 @@
-"""Neighbours to play with: pick a word, a table and a measure; the nearest words follow."""
+"""Neighbours to play with: choose a word, a matrix and a measure; the nearest words appear."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,14 @@ from gpt2course.lessons.embeddings.figures import neighbour_bars
 def neighbours_to_play(
     tables: Mapping[str, Float[Tensor, "V C"]], words: Words, first: str
 ) -> Playable:
-    """Pick a word, a table and a measure; its nearest words follow as bars."""
+    """Choose a word, a matrix and a measure; its nearest words appear as bars."""
 
     def draw(word: str, table: str, measure: str) -> Picture:
-        return neighbour_bars(word, words, tables[table], measure, title=f"{table} table")
+        return neighbour_bars(word, words, tables[table], measure, title=f"{table} matrix")
 
     return playable(
         draw,
         word=menu("word:", sorted(words), first),
-        table=switch("table:", list(tables)),
+        table=switch("matrix:", list(tables)),
         measure=switch("measure:", ["cosine", "dot product"]),
     )

@@ -57,7 +57,7 @@ embed = Exercise(
     embedding.embed,
     cases=[
         Case(
-            "four tokens; 2.1 stands in row 2 of wte, 30 in row 3 of wpe",
+            "four tokens; 2.1 is in row 2 of wte, 30 in row 3 of wpe",
             (FOUR, WTE, WPE, 0),
             rows=("id 2 at 0", "id 0 at 1", "id 4 at 2", "id 2 at 3"),
             columns=("0", "1", "2"),
@@ -68,7 +68,7 @@ embed = Exercise(
             rows=("id 1 at 4",),
             columns=("0", "1", "2"),
         ),
-        Case("without start the first token stands at position 0", (FOUR, WTE, WPE)),
+        Case("without start the first token is at position 0", (FOUR, WTE, WPE)),
         Case("two sequences of three tokens", (IDX, *_tables(7, 11, 5, seed=1), 0)),
         Case("three new tokens on top of two earlier ones", (IDX, *_tables(7, 11, 5, seed=2), 2)),
         Case("up to the last position", (IDX, *_tables(5, 9, 4, seed=3), 6)),

@@ -1,4 +1,4 @@
-"""Pictures of lesson 04: positions as clocks, as waves, and row by row beside a learned table."""
+"""Pictures of lesson 04: positions as clocks, as waves, and row by row beside a learned matrix."""
 
 import math
 
@@ -57,7 +57,7 @@ def _clock(drawn: Drawing, x: float, y: float, sine: float, cosine: float) -> No
 
 
 def waves(table: Float[Tensor, "n_ctx C"]) -> Picture:
-    """A table of positions as a picture: one row of pixels for each position."""
+    """A matrix of positions as a picture: one row of pixels for each position."""
     n_ctx, n_embd = table.shape
     drawn, width, height = Drawing(), 640, 300
     drawn.image(0, 0, width, height, signed(table))
@@ -76,12 +76,12 @@ def waves(table: Float[Tensor, "n_ctx C"]) -> Picture:
         changes = int((table[1:, place].sign() != table[:-1, place].sign()).sum())
         told.append(f"column {place} changes its sign {changes} times")
     ends = f"from {table.min():.2f} to {table.max():.2f}"
-    said = f"Table of {n_ctx} positions and {n_embd} columns, {ends}: "
+    said = f"{n_ctx} positions and {n_embd} columns, {ends}: "
     return drawn.picture(said + ", ".join(told))
 
 
 def row_of_both(position: int, learned: Float[Tensor, "n_ctx C"]) -> Picture:
-    """One position by rule, as clocks and as a row, beside the same row of a learned table."""
+    """One position by rule, as clocks and as a row, beside the same row of a learned matrix."""
     n_ctx, n_embd = learned.shape
     dials, alt = _clocks(position, n_embd)
     reach = max(1.0, learned.abs().max().item())
@@ -91,7 +91,7 @@ def row_of_both(position: int, learned: Float[Tensor, "n_ctx C"]) -> Picture:
     parts = [matrix(row, title=title, scale=(-reach, reach)) for title, row in rows.items()]
     told = [alt, *(f"{title}: {' '.join(matrix_text(row).split())}" for title, row in rows.items())]
     if position >= n_ctx:
-        told.append(f"learned: there is no row {position}, the table ends with row {n_ctx - 1}")
+        told.append(f"learned: there is no row {position}, the matrix ends with row {n_ctx - 1}")
         missing = Drawing()
         missing.box(0, 0, 460, 40, told[-1], edge="#868e96", thick=2, dash="6 4", rx=4)
         parts.append(missing)

@@ -12,7 +12,7 @@ def position_slider(
 ) -> Playable:
     """A slider over the position; the clocks and both rows follow.
 
-    Without `last` it goes to three times the length of the learned table.
+    Without `last` it goes to three times the number of learned rows.
     """
     position = slider("position:", first, 0, last or 3 * len(learned) - 1)
     return playable(lambda position: row_of_both(position, learned), position=position)
