@@ -48,7 +48,7 @@ def weights_of(attend: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k:
 
 
 def labels_of(pieces: Pieces, most: int = 18) -> list[str]:
-    """Tokens as they are drawn, with signs for blanks; a very long one is cut.
+    """Tokens as they are drawn, with signs for spaces; a very long one is cut.
 
     >>> labels_of([b" robot", "it"])
     ['␣robot', 'it']

@@ -21,7 +21,7 @@ def piece_table(merges: Sequence[tuple[int, int]]) -> list[bytes]:
 
 
 def piece_text(piece: bytes) -> str:
-    """A piece as it can be drawn: blanks as signs, bytes that are no whole character as hex."""
+    """A piece as it can be drawn: spaces as signs, bytes that are no whole character as hex."""
     try:
         text = piece.decode()
     except UnicodeDecodeError:

@@ -228,7 +228,7 @@ cached_attention = CacheExercise(
         Case("scores that are exactly 0",
              _by_hand([[1.0, 0.0], [2.0, 1.0]], [[0.0, 2.0], [-1.0, 2.0]],
                       [[3.0, -1.0], [0.0, 5.0]], [[0.0, 1.0]], [[1.0, 2.0]])),
-        Case("a later value of a thousand million", _LATER_IS_LARGE),
+        Case("a later value of a billion", _LATER_IS_LARGE),
         Case("a batch of two with three heads", _qkv(4, 7, 2, 3, P=5, seed=11)),
         Case("a batch of two with three heads, nothing kept", _qkv(4, 7, 2, 3, seed=13)),
         Case("one new token in a batch of four", _qkv(1, 5, 4, 2, P=6, seed=15)),

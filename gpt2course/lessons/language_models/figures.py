@@ -33,7 +33,7 @@ PATTERNS = {  # each with how often it is drawn
 
 
 def robot_text(n_sentences: int, seed: int = 0) -> str:
-    """Short sentences made from patterns, in words and full stops with blanks between them."""
+    """Short sentences made from patterns, in words and full stops with spaces between them."""
     draw = random.Random(seed)
     patterns, weights = list(PATTERNS), list(PATTERNS.values())
     sentences = []

@@ -192,7 +192,7 @@ mean_attention = Told(
         ),
     ],
     hints={
-        "changes its argument": "The result is right, but an argument is changed, and whoever "
+        "changes its argument": "The result is right, but an argument is changed, and the code that "
         "called the function still needs it. `sentence[:, :, query, key]` with two plain numbers "
         "is no copy, so `+=` writes into the weights; `pop` and `sort` change a list of keys."
     },

@@ -79,7 +79,7 @@ masked_attention = Exercise(
         Case("three tokens, some scores exactly 0", _BY_HAND),
         Case("the four words", _FOUR, rows=WORDS),
         Case("scores near -2,000, near 0 and near 2,000", _FAR_APART),
-        Case("a later value of a thousand million", _LATER_IS_LARGE),
+        Case("a later value of a billion", _LATER_IS_LARGE),
         Case("two queries on top of three earlier keys", _qkv(2, 5, 3, seed=3)),
         Case("one new query, four keys", _qkv(1, 4, 3, seed=4)),
         Case("one token alone", _qkv(1, 1, 3, seed=5)),

@@ -40,7 +40,7 @@ def tokens_after(text: str, merges: Merges, n_merges: int, pattern: str = GPT2_P
     return Picture(
         f"{drawn.html}<div>{escape(said)}</div>"
         f'<div style="opacity:.8">{escape(last)}</div>'
-        '<div style="opacity:.8">␣ is a blank; a dashed box holds bytes, written in hex, that are '
+        '<div style="opacity:.8">␣ is a space; a dashed box holds bytes, written in hex, that are '
         "no whole character</div>",
         f"{said}. {last}. {drawn.alt}",
     )
