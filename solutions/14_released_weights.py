@@ -217,7 +217,7 @@ def find_checkpoint(small_folder):
 
 # %% [markdown]
 # The line below the cell says which file you have. From here on the lesson is the same for both, and its numbers are
-# those of *your* file. (With the released one some cells take seconds.)
+# those of *your* file.
 
 # %%
 scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 15 · Looking inside
 #
-# A trained model is a million numbers, and nobody wrote any of them. **Where in there does *it* become *the robot*? And how would you know?**
+# A trained model is a million numbers, and nobody wrote any of them. **Where in there does *it* become *the robot*?
+# And how would you know?**
 #
 # - **In:** a trained model and a text of T tokens.
 # - **Out:** the attention weights of all heads, `(L, nh, T, T)`; the residual stream at every stage, `(L + 1, T, C)`;
@@ -73,7 +74,7 @@ for text in (orders, orders + " because it"):
     print(f"{text} …  {likeliest(model(ids_of(text))[0, -1])}")
 
 # %% [markdown]
-# Now two texts that differ in a single word, two places before *it*. Will the predictions differ?
+# Now two texts that differ in a single word. Will the predictions differ?
 
 # %%
 robot, kettle = "Mina looked at the robot because it", "Mina looked at the kettle because it"
@@ -229,7 +230,7 @@ previous_token_score = check(previous_token_score)
 
 # %%
 def even(T: int) -> Float[Tensor, "T T"]:
-    """The weights of a head that gives every token it may read the same weight."""
+    """The weights of an even head: all tokens that it may read get the same."""
     return torch.ones(T, T).tril() / torch.arange(1, T + 1)[:, None]
 
 
@@ -265,13 +266,13 @@ for habit, scores in habits_of(weights).items():
 # best at their habit?
 #
 # <details><summary>A. All three: a head has its habit whatever the text</summary>
-# That is what a map on a page suggests.
+# That is what a map suggests. It shows one sentence.
 # </details>
 # <details><summary>B. One or two</summary>
-# A fair guess. Run the next cell.
+# A cautious guess, and still too high for ours.
 # </details>
 # <details><summary>C. None</summary>
-# Run the next cell.
+# Yes, for ours. For yours, see below.
 # </details>
 
 # %%
@@ -279,16 +280,23 @@ stories = [ids_of(story)[:, :60] for story in heldout_documents()]
 stories = [idx for idx in stories if idx.shape[1] == 60][:80]
 of_stories = [habits_of(head_weights(model, idx)) for idx in stories]
 stories, of_stories, on_fresh_stories = stories[:40], of_stories[:40], of_stories[40:]
-names, bars = [], []
+print(f"{len(of_stories)} stories, and {len(on_fresh_stories)} others for later")
+
+# %% [markdown]
+# For each habit, the head chosen by eye and the best one:
+
+# %%
+names, bars, kept = [], [], 0
 for habit, eye in by_eye.items():
     scores = torch.stack([one[habit] for one in of_stories]).mean(dim=0)
     again = torch.stack([one[habit] for one in on_fresh_stories]).mean(dim=0)
     best, won = figures.best_head(scores), sum(rank(one[habit], eye) == 1 for one in of_stories)
     names += [f"{habit}: {figures.head_name(*head)}, {by}" for head, by in ((eye, "by eye"), (best, "measured"))]
     bars += [scores[eye].item(), scores[best].item()]
+    kept += eye == best
     print(f"{habit:16} {figures.head_name(*eye)} has rank {rank(scores, eye):2}, best in {won} of 40 stories; "
           f"best: {figures.head_name(*best)}, on 40 others {figures.head_name(*figures.best_head(again))}")
-title = "Three heads by eye, three others by measurement"
+title = f"Of three heads chosen by eye, best over forty stories: {kept or 'none'}"
 figures.against_chance(names, bars, [even_score] * len(bars), title)
 
 # %% [markdown]
@@ -310,8 +318,7 @@ figures.against_chance(names, bars, [even_score] * len(bars), title)
 # ## 4. Who is *it*?
 #
 # A **probe** is a held-out text that ends right before a word that an earlier word decides. `find` gives the position of
-# the last token, whose vector makes the prediction, and the positions of the deciding word. Why a *list* of positions?
-# See the second text.
+# the last token, whose vector makes the prediction, and those of the deciding word. Why a *list*? See the second text.
 
 # %%
 probe = probes("it", 1)[0]
@@ -639,7 +646,7 @@ assert apart < 1e-4, f"differs from the model's logits by {apart}; check layer_n
 print(f"{len(stream)} stages; the last predicts {likeliest(x @ wte.T)}")
 
 # %% [markdown]
-# All stages have the same width, so ask an earlier one the same question: **if the model ended here, what would it
+# All stages have the same width, so ask an earlier one: **if the model ended here, what would it
 # predict?** This is called the **logit lens**.
 #
 # **Predict.** Before block 0 a vector is its token's embedding plus its position's. What does the lens predict there,
@@ -708,8 +715,8 @@ figures.lens_table(tokenizer.encode(robot), lens, tokenizer.token_bytes)
 # There, and only there, the position's embedding has a larger norm than the token's (the two lines above the table).
 # </details>
 #
-# Most settle in the first block. Where is the verb of *it* decided? On the fifty probes: the probability of
-# right words, and how often the token just read is predicted.
+# Most settle in the first block. Where is the verb of *it* decided? On the fifty probes: the probability of right words,
+# and how often the token just read is predicted.
 
 # %%
 batch, last, right = asked_it
@@ -736,7 +743,7 @@ lens_to_play(model, tokenizer, [robot, orders + " because it", river_bank])
 # %% [markdown]
 # <details><summary>Answer, after you have tried</summary>
 # After block 0 <i>slippery</i> leads, but with 5 %; the three adjectives of a river bank have about half of the
-# probability after block 2, and nearly all after block 3. The adjectives of the other sense never appear.
+# probability after block 2, and nearly all after block 3.
 # </details>
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
@@ -790,7 +797,7 @@ for word, scenes in SCENES.items():
         print(f"{scene + ' the ' + word:27} was …  {likeliest(model(ids_of(asked))[0, -1], 3)}")
 
 # %% [markdown]
-# It does. Now the vectors. The two texts of a pair have equally many tokens, so the words have equal positions, and
+# It does. The two texts of a pair have equally many tokens, so the words have equal positions, and
 # before block 0 the vectors must be equal to the last digit. After it, which will differ more: the vector of *bank*,
 # or that of *was*, the same word in both?
 
@@ -850,6 +857,9 @@ if (own / "config.json").exists() and load_tokenizer(own).encode(robot) == token
         models["yours"] = yours
 print("your model is here" if "yours" in models else "no model of yours to compare with: lesson 13 makes one")
 
+# %% [markdown]
+# The same measures for each, on the fifty probes:
+
 # %%
 row = "{:10}  {:>17}  {:>12}  {:>20}"
 print(row.format("", "it → noun", "token before", "right words after it"))
@@ -864,8 +874,11 @@ print(row.format("even", f"{even_to_noun:.2f}", f"{even_back:.2f}", ""))
 
 # %% [markdown]
 # Random weights attend nearly evenly and know no verbs. All that you have seen was made by training on the next token.
-# (Lesson 13 counted how often the *most likely* token was right; the *probability* of right words is
-# lower for the same model.)
+#
+# <details><summary>Why do right words get less here than the right answers of lesson 13?</summary>
+# It is another measure. Lesson 13 counted how often the <i>most likely</i> token was right. Here it is the
+# <i>probability</i> that all right words have together, which is lower for the same model.
+# </details>
 #
 # **Before you go:** in another model you find a head that puts 90 % of its weight, from every closing bracket, on the
 # bracket that it closes. What do you do next?

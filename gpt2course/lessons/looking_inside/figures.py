@@ -73,8 +73,8 @@ _HEAD = (
     "color:inherit"
 )
 LEGEND = (
-    '<div style="font-size:12px;margin:4px 0">below each word its probability, which is the fill '
-    "too: dark 0 %, yellow 100 %; ↺ the token just read, ✓ what the last stage says</div>"
+    '<div style="font-size:12px;margin:4px 0">below each token its probability, also shown by '
+    "the fill: dark 0 %, yellow 100 %; ↺ the token just read, ✓ what the last stage predicts</div>"
 )
 
 
