@@ -1,23 +1,26 @@
 # %% [markdown]
 # # 14 · Released weights
 #
-# Your GPT-2 has the right form, and numbers that were drawn at random, or trained for some minutes. Those that
-# OpenAI trained on 40 GB of text were released, in a file. **How do they get into your model, and how do you
-# know that they have arrived where they belong?**
+# Your GPT-2 has the right shape, and parameters that are random or were trained for a few minutes. OpenAI trained
+# the same model on 40 GB of text and released its weights in a file. **How do they get into your model, and how do
+# you know that each arrived where it belongs?**
 #
-# - **In:** a checkpoint: names, and a tensor under each.
-# - **Out:** your `GPT2` with these numbers in it. It then says what GPT-2 says.
-# - **Time:** about 90 minutes. One exercise: `load_released`.
+# - **In:** a checkpoint: names, and a tensor for each.
+# - **Out:** your `GPT2` with these weights. It then predicts what GPT-2 predicts.
+# - **Time:** 65 minutes for the core, 95 for everything.
+# - **Exercise:** `load_released` ●●●●○.
 
 # %% [markdown]
-# First the tools. `GPT2` is your whole model from lesson 10, `causal_mask` is from lesson 06, `generate` from
-# lesson 11 and `perplexity` from lesson 01; yours where they passed, as the line below the cell says.
+# First the tools: `GPT2` from [lesson 10](10_output_projection.ipynb), `causal_mask` from [06](06_masking.ipynb),
+# `generate` from [11](11_sampling.ipynb), `perplexity` from [01](01_language_models.ipynb). The line below the cell
+# says which of them are yours.
 
 # %%
 import json
 import math
 import struct
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import safetensors.torch
@@ -38,7 +41,7 @@ from gpt2course.model import count_parameters, parameter_table
 from gpt2course.weights import TOKENIZER, load_tokenizer, locate, read_config
 
 # %% [markdown]
-# No box is lit this time: the weights belong to all of them.
+# No box is lit: the weights belong to all of them.
 
 # %%
 pipeline("14_released_weights")
@@ -46,9 +49,8 @@ pipeline("14_released_weights")
 # %% [markdown]
 # ## 1. What a checkpoint is
 #
-# Begin with a model that is small enough to read all of it: five tokens, one block with one head, two numbers
-# wide. Every parameter of a torch module has a name, made of the names of the parts that it sits in. How many
-# numbers will there be in all?
+# Begin with a model that is small enough to read in full: five tokens, one block with one head, vectors of size two.
+# torch names each parameter by the modules around it. How many numbers will there be in all?
 
 # %%
 known = ["robot", "must", "obey", "orders", "."]
@@ -59,13 +61,12 @@ for name, parameter in tiny.named_parameters():
 print(f"{sum(p.numel() for p in tiny.parameters())} numbers")
 
 # %% [markdown]
-# Read `h.0.mlp.c_fc.weight` from the left: of the blocks `h` the first, in it the MLP, in that the first
-# matrix. That is a path through your modules, and the released file uses the same words. This is why the
-# lessons before this one insisted on names.
+# Read `h.0.mlp.c_fc.weight` from the left: the first of the blocks `h`, in it the MLP, in that the first matrix. It is
+# a path through your modules, and the released file uses the same one.
 #
-# A **checkpoint** is nothing more than this list with the numbers in it, written down. The usual format
-# today is called *safetensors*. Here is the tiny model as it would lie on the disk, 4 bytes for a number.
-# What else, besides the numbers, has to be in there?
+# A **checkpoint** is this list with its tensors, written to a file. The usual format today is called
+# *safetensors*. Here is the tiny model as a file would hold it, 4 bytes per number. What else does the file need,
+# besides the numbers?
 
 # %%
 raw = safetensors.torch.save({name: p.detach() for name, p in tiny.named_parameters()})
@@ -73,8 +74,26 @@ print(f"{len(raw)} bytes, of which numbers: 4 · 96 = {4 * 96}")
 print(raw[:150])
 
 # %% [markdown]
-# The names and the shapes. The first 8 bytes say how long the list of them is; then follows the list, as JSON;
-# then the numbers, one after the other. What does it know of `wpe.weight`, the table of positions?
+# It needs the names and shapes. The first 8 bytes give the size of a **header**; the header lists names and
+# shapes as JSON; then come the numbers, one tensor after another. A library reads all of it and returns a **dict of
+# names and tensors**, which torch calls the *state dict*.
+
+# %%
+by_library = safetensors.torch.load(raw)
+assert torch.equal(by_library["wpe.weight"], tiny.wpe.weight)
+print(f"{type(by_library).__name__} of {len(by_library)} tensors: {', '.join(list(by_library)[:2])}, …")
+
+# %% [markdown]
+# Why so plain a format? Files named `.bin` or `.pt` are often *pickles*, which can contain code that runs when you
+# open them. A safetensors file contains nothing that could run. This course reads no other format.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: reading the bytes by hand
+#
+# One tensor, read without any library. You can skip it.
+
+# %% [markdown]
+# What does the header know of `wpe.weight`, the position embeddings?
 
 # %%
 length = int.from_bytes(raw[:8], "little")  # the lowest byte comes first
@@ -83,38 +102,27 @@ header = json.loads(raw[8:first])
 header["wpe.weight"]
 
 # %% [markdown]
-# `F32` is a number of 32 bits. The offsets say where its bytes begin and end, counted from the end of the
-# list. So read them by hand: 32 bytes are 8 numbers (`f` stands for a float of 4 bytes, `<` for the lowest byte
-# first), and 8 numbers are 4 rows of 2.
+# `F32` is a number of 32 bits. The offsets say where its bytes begin and end, counted from the end of the header.
+# 32 bytes are 8 numbers (`f` is a float of 4 bytes, `<` means lowest byte first), and 8 numbers are 4 rows of 2.
 
 # %%
 begin, end = header["wpe.weight"]["data_offsets"]
 numbers = struct.unpack("<8f", raw[first + begin : first + end])
 by_hand = torch.tensor(numbers).reshape(4, 2)
 assert torch.equal(by_hand, tiny.wpe.weight)
-matrices([("wpe.weight, out of the bytes", by_hand)], ["position 0", "1", "2", "3"])
+print("equal to tiny.wpe.weight, to the last bit")
+matrices([("wpe.weight, read from the bytes", by_hand)], ["position 0", "1", "2", "3"])
 
 # %% [markdown]
-# Those are the model's positions, to the last bit. The others are read in the same way, name by name. (The list
-# may also have an entry `__metadata__`, with notes such as who wrote the file: no tensor.) As everybody does it,
-# with a library, a **dict of names and tensors** comes back; by custom it is called the *state* of the model.
-
-# %%
-by_library = safetensors.torch.load(raw)
-assert by_library.keys() == header.keys() and torch.equal(by_library["wpe.weight"], by_hand)
-type(by_library), list(by_library)[:3]
+# The other tensors are read in the same way. (A header may also have an entry `__metadata__`, with notes such as
+# who wrote the file. It is not a tensor.)
 
 # %% [markdown]
-# A format this plain has a reason. Files named `.bin` or `.pt` often are *pickles*, and a pickle may hold code
-# that runs when it is opened. A safetensors file holds a list and numbers, and nothing that could run. This
-# course reads no other.
-#
 # ## 2. The released file
 #
-# The file of the smallest GPT-2 lies on the Hugging Face hub, a public store of models, under the name
-# `openai-community/gpt2`. You do not need it to know what it must hold: your model's names and shapes say so.
-# Here they are for the real sizes; the blocks are alike, so `h.*` stands for all twelve. How many tensors are
-# there altogether?
+# The smallest GPT-2 is on the Hugging Face hub, a public store of models, as `openai-community/gpt2`. You need not
+# download it to know what it must hold. Here are your model's names and shapes in GPT-2's sizes; `h.*` means all
+# twelve blocks. How many tensors are there altogether?
 
 # %%
 gpt2 = RELEASED["gpt2"]
@@ -123,7 +131,7 @@ for name, shape, count in table:
     print(f"{name:24} {str(shape):14} {count:12,}" + " in 12 blocks" * name.startswith("h."))
 
 # %% [markdown]
-# Add up: tensors, numbers, and bytes.
+# Count tensors, numbers and bytes:
 
 # %%
 in_each_block = sum(name.startswith("h.") for name, _, _ in table)
@@ -135,17 +143,18 @@ print(f"{n_tensors} tensors, {n_numbers:,} numbers, {4 * n_numbers / 1e6:.1f} MB
 # %% [markdown]
 # **Predict.** The hub says that the file has 548 MB. That is 50 MB more. What might they be?
 #
-# <details><summary>A. The list of names and shapes</summary>
-# For the tiny model it was most of the file, over a thousand bytes for 16 tensors. But it grows with the number
-# of tensors and not with their size: with about ten times as many it is ten times as long, and far from 50 MB.
+# <details><summary>A. The header</summary>
+# For the tiny model the header was most of the file, over a thousand bytes for 16 tensors. But it grows with the
+# number of tensors and not with their size: ten times as many tensors make it ten times as long, far from 50 MB.
 # </details>
-# <details><summary>B. The matrix that makes the scores</summary>
-# A good guess, as some files do carry it. But it would be 50,257 rows of 768 numbers, and that is 154 MB. In
-# GPT-2 it is <code>wte</code> once more (lesson 10), and this file leaves it out.
+# <details><summary>B. The output matrix</summary>
+# A good guess, as some files do contain it. But it would be 50,257 rows of 768 numbers, which is 154 MB. GPT-2 uses
+# <code>wte</code> for it (weight tying, lesson 10), and this file leaves it out.
 # </details>
 # <details><summary>C. Something that was never learned</summary>
-# Yes: the mask of lesson 06. In the program that wrote the file each attention kept its triangle of 1024 × 1024
-# as a tensor, and what a module keeps is written down with the rest. Twelve triangles of zeros and ones.
+# Yes: the causal mask of lesson 06. In the program that wrote the file each attention module kept its triangle of
+# 1024 × 1024 as a <i>buffer</i>, a tensor that belongs to a module but is not trained, and buffers are saved too.
+# Twelve triangles of zeros and ones.
 # </details>
 
 # %%
@@ -156,36 +165,30 @@ print(f"{len(shapes)} tensors, {in_file:,} numbers, {4 * in_file / 1e6:.1f} MB")
 file_shares(shapes, f"{1 - n_numbers / in_file:.0%} of the released file is masks")
 
 # %% [markdown]
-# The mask carries an unlucky name: `h.0.attn.bias`, next to `h.0.attn.c_attn.bias`, which is learned. (OpenAI's
-# code calls a learned bias `b`, and its mask `b` as well; the program that wrote this file says *bias* for both.)
-# Remember the two; they differ by the dot.
+# The masks are *buffers*: saved with the module, but not trained. Their name is unlucky: `h.0.attn.bias`, next to
+# `h.0.attn.c_attn.bias`, which is learned. Mind the dot.
 #
-# ### 117M, 124M or 137M?
-#
-# Three counts of one model are in use. When the file was first released, it was named **117M**, after the table
-# in the paper. The paper had miscounted; when that was noticed, the file was renamed, after the count of what was
-# learned: **124M**, the matrices, tables, biases and norms. And a program that adds up whatever lies in the file on
-# the hub gets a third number, **137M**, masks included: both sums stand above.
+# Hence three sizes for one model. **117M** is the paper's, a miscount. **124M** counts everything that is learned;
+# the release was renamed after it. **137M** is the whole file on the hub, masks included. The last two are computed
+# above.
 #
 # ## 3. Which file do you have?
 #
-# The released file must come over the network once: 548 MB, which takes some minutes, and they stay on your
-# disk, in the hub's cache. So it is fetched only if you say so, here. If it is in the cache already, it is used
-# without being fetched.
+# The released file is a download of 548 MB. It happens once, and only if you ask for it here; then the file is in
+# the hub's cache on your disk. If it is there already, the lesson uses it.
 
 # %%
-fetch_released = False  # True: fetch 548 MB from the Hugging Face hub, once
+fetch_released = False  # True: download 548 MB from the Hugging Face hub, once
 
 # %% [markdown]
-# Where it is not to be had, a small checkpoint takes its place: this course's own model, 4 blocks and 128 wide,
-# trained on little stories. The cell writes it in the same format and under the same names: the package's
-# `save_pretrained` writes what *transformers* would write, the library with which most programs run such models.
-# Then everything is added that files of GPT-2 may carry besides: the output matrix, the masks, and the score
-# that is put in place of a hidden one (lesson 06 had -1e9, here it is -1e4).
+# Otherwise a small checkpoint takes its place: the course model, trained on little stories. The cell writes it as
+# *transformers* does, the library most programs use for such models, and adds
+# all that files of GPT-2 may contain besides the parameters: the output matrix, the masks, and `masked_bias`, the
+# score that replaces a masked one (-1e9 in lesson 06, -1e4 here).
 
 # %%
 def write_small(folder):
-    """The course's model as a file of GPT-2, with all that such files may carry."""
+    """Write the course model as a file of GPT-2, with everything that such files may contain."""
     package.GPT2.from_pretrained("course").save_pretrained(folder)
     load_tokenizer("course").save(folder / TOKENIZER)  # the name of its file
     tensors = safetensors.torch.load((folder / "model.safetensors").read_bytes())
@@ -197,8 +200,7 @@ def write_small(folder):
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
 
 # %% [markdown]
-# The released one if it is here or wanted, and the small one otherwise. (`locate` fetches it. Without a network
-# it gives up within seconds, and says what it tried.)
+# `locate` downloads the released file. Without a network it gives up within seconds and says what it tried.
 
 # %%
 def find_checkpoint(small_folder):
@@ -214,9 +216,8 @@ def find_checkpoint(small_folder):
     return small_folder, load_tokenizer(small_folder)
 
 # %% [markdown]
-# Find one, and read it. The line below the cell says which of the two you have; from here on the lesson is the
-# same for both, and its numbers are those of *your* file. (With the released one some cells take seconds, and
-# the whole about a minute.)
+# The line below the cell says which file you have. From here on the lesson is the same for both, and its numbers are
+# those of *your* file.
 
 # %%
 scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -230,8 +231,7 @@ print(f"{len(state)} tensors, {sum(t.numel() for t in state.values()):,} numbers
 # %% [markdown]
 # ## 4. Name by name
 #
-# Here is your own GPT-2 of the file's sizes, with random numbers. Under how many of its names does the file have
-# a tensor?
+# Here is your GPT-2 in the file's sizes, with random weights. How many of its names are in the file?
 
 # %%
 torch.manual_seed(14)
@@ -241,31 +241,33 @@ print(f"{len(wanted.keys() & state.keys())} of {len(wanted)} names are in the fi
 print("the file begins:", *list(state)[:2], sep="\n  ")
 
 # %% [markdown]
-# All of them, if you have the released file. None, if you have the small one: there every name but that of the
-# output matrix begins with `transformer.`. Files that were saved from the whole model of the library have this
-# prefix, since in it the blocks sit in a part of that name; others, such as `openai-community/gpt2`, were saved
-# from the part alone. What remains in the file that the model has no use for, once the prefix is off?
+# All of them in the released file. None in the small one: there nearly every name begins with `transformer.`, the
+# library's name for the module that holds the blocks. Files saved from the module around it have this prefix. Remove
+# it: what is left in the file that your model has no use for?
 
 # %%
 PREFIX = "transformer."
 named = {name.removeprefix(PREFIX): tensor for name, tensor in state.items()}
-assert wanted.keys() <= named.keys()
+lacking = sorted(wanted.keys() - named.keys())
+assert not lacking, f"your GPT2 has names that the file lacks: {lacking[:3]}; see lesson 10"
+print(f"{len(wanted)} of {len(wanted)} names are in the file; besides them it has")
 extra = [name for name in named if name not in wanted]
 for ending in (".attn.bias", ".attn.masked_bias", "lm_head.weight"):
     print(f"{sum(name.endswith(ending) for name in extra):3} × …{ending}")
 
 # %% [markdown]
-# Every name that the model wants is there. And what is extra need not be loaded, but one should know why. The
-# masks: is it the triangle that your `causal_mask` makes?
+# What is extra need not be loaded, but know why. Are the masks the triangle that your `causal_mask` makes?
 
 # %%
 mask = named["h.0.attn.bias"][0, 0].bool()  # (n_ctx, n_ctx); the two axes in front have size 1
-assert torch.equal(mask, causal_mask(config.n_ctx, config.n_ctx))
+same = torch.equal(mask, causal_mask(config.n_ctx, config.n_ctx))
+assert same, "your causal_mask differs from the file's mask; check it again in lesson 06"
+print(f"equal in all {mask.numel():,} entries")
 matrices([(f"the corner of h.0.attn.bias, of {tuple(mask.shape)}", mask[:6, :6])])
 
 # %% [markdown]
-# To the last entry. Your model computes it when it is needed, so the file's copy can stay behind. And where
-# the file has an output matrix, is it `wte`, as lesson 10 has it?
+# Yes. Your model computes the mask itself, so the file's copy can stay behind. And is the output matrix, where there
+# is one, equal to `wte`?
 
 # %%
 head = named.get("lm_head.weight")
@@ -275,26 +277,27 @@ else:
     print("equal to wte.weight:", torch.equal(head, named["wte.weight"]))
 
 # %% [markdown]
-# If it were *not* equal, the file would be of another kind of model, with two tables, and leaving one of them
-# out would quietly make a third model. So this has to be looked at, and not assumed.
+# If it were *not* equal, the file would belong to a model without weight tying, and leaving the matrix out would
+# quietly make a third model. So test it.
 #
-# Leaf through the file. In the first block: compare each shape in the file with the one in your model. Which
-# kinds of tensors have the same shape in both, and which do not?
+# **Play with it.** Browse the file. In the first block, compare each shape in the file with the one in your model.
+# Which kinds of tensors have the same shape in both, and which do not?
 
 # %%
 checkpoint_to_play(state, model)
 
 # %% [markdown]
 # <details><summary>Answer, after you have looked</summary>
-# Tables, biases and norms are alike. Of the four matrices of a block three have their two numbers exchanged,
-# and the fourth, <code>attn.c_proj</code>, shows the same number twice, so its shape says nothing.
+# Embeddings, biases and LayerNorms have the same shape. Of the four matrices of a block three have their two sizes
+# exchanged. The fourth, <code>attn.c_proj</code>, is square, so its shape tells nothing. (In the small file
+# <code>wpe</code> happens to be square as well: 128 positions, vectors of size 128. It is an embedding matrix, looked
+# up by row, and has one row per position in both programs.)
 # </details>
 #
-# ## 5. Turned matrices
+# ## 5. Two layouts for a matrix
 #
-# A matrix takes a row of n_in numbers to one of n_out. Both of these are ways to store it. Here are 2 numbers
-# that become 3. First with the matrix as (in, out), by hand: the j-th result is the sum over the inputs of
-# x[i] · w[i][j].
+# There are two ways to store a matrix that maps 2 numbers to 3. First (in, out), by hand: the j-th result is the sum
+# over the inputs of x[i] · w[i][j].
 
 # %%
 x = torch.tensor([10.0, 1.0])
@@ -304,9 +307,9 @@ assert torch.equal(x @ w, torch.tensor(one_by_one))
 one_by_one
 
 # %% [markdown]
-# That is how OpenAI's code stores its matrices: it computes `x @ w + b`, in a function named `conv1d`; hence the
-# name **Conv1D** for this layout. torch's `nn.Linear` stores (out, in), and computes `x @ weight.T + bias`. What
-# has to be done to `w`?
+# OpenAI's code stores its matrices like this. It computes `x @ w + b` in a function named `conv1d`, so the layout
+# is called **Conv1D**. torch's `nn.Linear` stores (out, in) and computes `x @ weight.T + bias`. What has to be done
+# to `w`?
 
 # %%
 linear = nn.Linear(2, 3, bias=False).requires_grad_(False)
@@ -316,8 +319,8 @@ assert torch.equal(linear(x), x @ w)
 linear(x)
 
 # %% [markdown]
-# It is **turned**, or *transposed*, which is the same: rows become columns. And a matrix that is square? Here 2 numbers become 2. Do it in your
-# head: (10, 1) times the matrix as it is, and times the turned one.
+# It is **transposed**: rows become columns. And a square matrix? Here 2 numbers become 2. In your head: (10, 1)
+# times the matrix as it is, and times its transpose.
 
 # %%
 square = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -327,18 +330,17 @@ matrices(panels)
 # %% [markdown]
 # Both can be computed, and they differ.
 #
-# **Predict.** Somebody forgets all this and copies the four matrices of a block as they are in the file. At
-# which of them does torch complain?
+# **Predict.** Somebody copies the four matrices of a block as they are in the file. At which does torch complain?
 #
 # <details><summary>A. At all four: each is the wrong way round</summary>
 # Each is. But torch compares shapes, and knows nothing of what the axes mean.
 # </details>
 # <details><summary>B. At none: copying numbers needs no shapes</summary>
-# <code>copy_</code> wants shapes that fit. (2, 3) does not fit into (3, 2).
+# <code>copy_</code> needs shapes that fit. (2, 3) does not fit into (3, 2).
 # </details>
 # <details><summary>C. At three</summary>
-# Yes: at <code>c_attn</code>, <code>c_fc</code> and the MLP's <code>c_proj</code>. Attention's
-# <code>c_proj</code> takes as many numbers as it gives, so it is square, and goes in without a word.
+# Yes: at <code>c_attn</code>, <code>c_fc</code> and the MLP's <code>c_proj</code>. Attention's <code>c_proj</code>
+# maps C numbers to C, so it is square and is copied without an error.
 # </details>
 
 # %%
@@ -347,14 +349,14 @@ for ending in four:
     there, here = named[f"h.0.{ending}"], model.get_parameter(f"h.0.{ending}")
     try:
         here.detach().clone().copy_(there)  # into a copy, so that the model stays as it is
-        said = "no complaint"
+        said = "no error"
     except RuntimeError:
-        said = "an error"
+        said = "RuntimeError"
     print(f"{ending:20} file {tuple(there.shape)!s:13} model {tuple(here.shape)!s:13} {said}")
 
 # %% [markdown]
-# In the released model, to scale. The blue matrices are to become the orange ones. How could a program know
-# that the second one has to be turned?
+# GPT-2's four, to scale: blue as in the file, orange as `nn.Linear` needs them. How could a program know that the
+# second one has to be transposed?
 
 # %%
 sizes = {name[4:]: shape[::-1] for name, shape, _ in table if name.endswith(four)}
@@ -363,34 +365,38 @@ four_matrices(sizes, "The four matrices of a block, of which one fits either way
 # %% [markdown]
 # From its name alone.
 #
-# ## 6. Exercise: `load_released`
+# ## Exercise: `load_released` ●●●●○ · 25 minutes
 #
-# Fill a model with a checkpoint, and return it. `state` is a dict of names and tensors, with or without the
-# prefix `transformer.` (no tensor comes under both names). The matrices of the blocks are (in, out) and must be
-# turned; everything else goes in as it is. The masks (`…attn.bias`, `…attn.masked_bias`) are left out, and so is `lm_head.weight` *if it equals
-# `wte.weight`*.
+# Fill a model with a checkpoint and return the model. `state` is a dict of names and tensors. Write it in three
+# rungs, and run the check after each: the card shows the first case that fails.
 #
-# Copy the numbers into the parameters that the model has, and put no new ones in their place: an optimiser may hold
-# them. A float32 parameter stays float32, whatever the file has, and no number is rounded on the way. Leave `state` as it is. What does not fit is a `ValueError` that names the tensor: one that is missing, one
-# that is extra, one of another shape (two axes where the model has one are another shape, too). And then **the model must be as it was**: half a checkpoint is worse than
-# none.
+# 1. **Names and layout.** Names come with or without the prefix `transformer.` (no tensor comes under both). The
+#    four matrices of each block are (in, out): transpose them. Copy all else as it is. *The card then shows an
+#    output matrix; or, if you loop over the model's names, a missing tensor.*
+# 2. **What stays behind.** Leave out the mask buffers (`….attn.bias`, `….attn.masked_bias`), and `lm_head.weight`
+#    *if it equals `wte.weight`*. *The card then shows a missing tensor.*
+# 3. **Refuse what does not fit.** A tensor that is missing, extra or of another shape (or number of axes) is a
+#    `ValueError` that names it, and **the model must be as it was**: half a checkpoint is worse than none. So compare
+#    everything before you copy anything.
 #
-# The trap: two names that differ by little, `h.0.attn.bias` and `h.0.attn.c_attn.bias`, and one shape that tells you
-# nothing, that of `attn.c_proj.weight`. Write into the function all that it needs, its list of names too: your answer
-# goes on into other lessons, and the `four` of the cell above stays here.
+# Copy into the model's own parameters; an optimiser may hold them, so do not replace them. The model keeps its dtype,
+# and no number is rounded on the way. Leave `state` unchanged. Write everything into the function, its list of names
+# too: later lessons import your answer, but not the `four` of the cell above.
+#
+# The trap: names that differ by a dot, `h.0.attn.bias` and `h.0.attn.c_attn.bias`, and the square `attn.c_proj.weight`.
 #
 # <details><summary>Hint 1</summary>
-# Two steps. First build a new dict of tensors as the model wants them, under its names, turned where need be.
-# Then compare it with <code>dict(model.named_parameters())</code>, all of it, and only then copy.
+# First build a new dict of tensors as the model wants them, under its names, transposed where needed. Then compare
+# it with <code>dict(model.named_parameters())</code>, all of it. Only then copy.
 # </details>
 # <details><summary>Hint 2</summary>
-# <code>name.endswith((…, …))</code> takes several endings. A tensor that is no matrix (look at
-# <code>tensor.ndim</code>) must not be turned: leave it, and its shape will be found wrong.
+# <code>name.endswith((…, …))</code> takes several endings. A tensor that is not a matrix (see
+# <code>tensor.ndim</code>) must not be transposed: leave it, and the comparison of shapes refuses it.
 # </details>
 # <details><summary>Hint 3</summary>
-# <code>torch.equal</code> is False where shapes differ. Copying: <code>with torch.no_grad():</code> and
-# <code>parameter.copy_(tensor)</code>. It spreads a tensor of one number over all of a parameter, so do not let
-# <code>copy_</code> judge the shapes.
+# <code>torch.equal</code> is False where shapes differ. To copy: <code>with torch.no_grad():</code> and
+# <code>parameter.copy_(tensor)</code>. But <code>copy_</code> broadcasts a tensor of one number over a whole
+# parameter, so do not rely on it to judge shapes.
 # </details>
 
 # %%
@@ -423,19 +429,21 @@ def load_released(state: dict[str, Tensor], model: GPT2) -> GPT2:
 load_released = check(load_released)
 
 # %% [markdown]
-# Now the file into your model. And the count of section 2, from the file's own tensors:
+# Now load the file into your model, and count again, from the file's own tensors:
 
 # %%
 model = load_released(state, model)
-assert torch.equal(model.wte.weight, named["wte.weight"])
-assert torch.equal(model.get_parameter("h.0.attn.c_proj.weight"), named["h.0.attn.c_proj.weight"].T)
+square_one = model.get_parameter("h.0.attn.c_proj.weight")
+as_named = torch.equal(model.wte.weight, named["wte.weight"])
+transposed = torch.equal(square_one, named["h.0.attn.c_proj.weight"].T)
+assert as_named and transposed, "wte or attn.c_proj differs from the file; check load_released again"
 counted = sum(named[name].numel() for name in wanted)
-assert counted == count_parameters(config)
-print(f"{len(wanted)} tensors, {counted:,} numbers loaded")
+assert counted == count_parameters(config), "your GPT2 has other parameters; check lesson 10 again"
+print(f"{len(wanted)} tensors, {counted:,} numbers loaded; attn.c_proj is transposed: {transposed}")
 
 # %% [markdown]
-# What does it say to a file with a tensor missing? (Into a copy of the same sizes made on `meta`, where a model
-# has shapes and no memory.)
+# What does it say to a file that lacks a tensor? (The model here is on the device `meta`, where a tensor has a
+# shape and no memory.)
 
 # %%
 with torch.device("meta"):
@@ -447,15 +455,12 @@ except ValueError as error:
     print(str(error)[:200])
 
 # %% [markdown]
-# ## 7. Loaded, or loaded right?
+# ## 6. Loaded, or loaded right?
 #
-# "It loaded without errors" says that names and shapes fit. It says nothing about the numbers: the square matrix
-# fits both ways. To know, the model's answers have to be compared with those of a program that was not made of
-# the same parts.
-#
-# So here is GPT-2 once more, written to be as unlike yours as possible: no modules, no `nn.Linear`, one text
-# without a batch axis, and every tensor as it lies in the file. First three functions. Where does the file's
-# layout show?
+# "It loaded without errors" says nothing about the numbers. To know, compare your model's logits with those of a
+# program that shares no part with it. So here is GPT-2 once more, as unlike yours as
+# possible: no modules, no `nn.Linear`, no batch axis, every tensor as it is in the file. First three functions. Where
+# does the file's layout show?
 
 # %%
 def linear_in_out(x, file, name):
@@ -472,7 +477,7 @@ def gelu_tanh(x):
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 # %% [markdown]
-# In the first line of the first function: nothing is turned. And the whole model. Even the mask is the file's.
+# In the first function: nothing is transposed. Now the whole model, with the file's own mask.
 
 # %%
 def forward_from_file(file, ids, config):
@@ -491,8 +496,8 @@ def forward_from_file(file, ids, config):
     return norm(x, file, "ln_f") @ file["wte.weight"].T
 
 # %% [markdown]
-# A text to compare them on: a story that the course's model was not trained on, and GPT-2 was not either, since
-# a program has made it. It begins with `<|endoftext|>`, the sign between two texts.
+# The text to compare them on is a made-up story that neither the course model nor GPT-2 was trained on, after
+# `<|endoftext|>`, the token between two texts.
 
 # %%
 story = heldout_documents()[0]
@@ -500,8 +505,8 @@ ids = [tokenizer.end_of_text, *tokenizer.encode(story)][: config.n_ctx]
 print(f"{len(ids)} tokens: {story[:72]} …")
 
 # %% [markdown]
-# Your model and the other one, on all tokens. In float32 a difference in the last digits is rounding; in float64
-# it must all but vanish (lesson 12). A mistake would stay.
+# In float32, rounding makes a small difference; in float64 it must all but vanish ([lesson 12](12_kv_cache.ipynb)). A
+# mistake would stay.
 
 # %%
 @torch.no_grad()
@@ -513,16 +518,15 @@ def apart(dtype):
 
 off32, off64 = apart(torch.float32), apart(torch.float64)
 model.float()
-assert off32 < 1e-2 and off64 < 1e-8, "the two differ: was the model changed since? run its load again"
+assert off32 < 1e-2 and off64 < 1e-8, "the two programs differ: load the file into model again, or check load_released again"
 print(f"logits differ by at most {off32:.0e}, in float64 by {off64:.0e}")
 
 # %% [markdown]
-# Two programs, one of your parts and one without any of them, agree on every score for every token. *Now* it is
-# loaded right.
+# Two programs without a common part agree on every logit of every token. *Now* it is loaded right.
 #
-# ## 8. What it knows
+# ## 7. What it knows
 #
-# The ten likeliest next words, after `<|endoftext|>` and the beginning of a sentence. What would you say?
+# The five most likely next tokens after `<|endoftext|>` and the beginning of a sentence. What would you predict?
 
 # %%
 def encoded(text):
@@ -530,20 +534,21 @@ def encoded(text):
 
 
 @torch.no_grad()
-def ten_next(model, text):
-    """The ten likeliest next tokens, as text, and their probabilities."""
-    top = model(encoded(text))[0, -1].softmax(-1).topk(10)
+def five_next(model, text):
+    """The five most likely next tokens, as text, and their probabilities."""
+    top = model(encoded(text))[0, -1].softmax(-1).topk(5)
     words = [piece_text(tokenizer.token_bytes(i)) for i in top.indices.tolist()]
     return words, top.values.tolist()
 
 
 prompt = "Hugo liked the robot because it"
-next_words(prompt, *ten_next(model, prompt))
+next_words(prompt, *five_next(model, prompt))
 
 # %% [markdown]
-# (`␣` is the blank that belongs to the token.) And how well does it predict a whole text? For each token of the
-# story: minus the logarithm of the probability that the model gave it before it came. That is the surprise, in
-# nats; 0 is certainty, and ln 2 = 0.7 the toss of a coin.
+# (`␣` is the token's space.) And how well does it predict a whole text? For each token, take minus the logarithm of
+# the probability that it had. This **negative log-likelihood**, also called *surprise*, is in nats: 0 is certainty,
+# ln 2 = 0.7 a coin toss. Look at names, new and repeated, at words that could hardly be different, and at the verb
+# after *it*.
 
 # %%
 @torch.no_grad()
@@ -558,23 +563,25 @@ pieces = [tokenizer.token_bytes(i) for i in ids[1:]]
 surprise_text(pieces, nll.tolist(), "How much each token surprised the model")
 
 # %% [markdown]
-# Look for names, and for what happens when a name comes a second time; for the words that hardly could be others;
-# for the verb after *it*. (In the course's stories each thing has three verbs. To a model that knows the thing they
-# are equally likely, which is a surprise of ln 3 = 1.1. A village is one of 120 made-up names:
-# ln 120 = 4.8, where nothing hints at it. Said again, it could be copied from the text; where it still surprises, the
-# model did not quite do that.) The average is the loss that training makes small, and e to
-# its power the perplexity of lesson 01: among how many equally likely tokens the model might as well have guessed.
+# <details><summary>What there is to find, after you have looked</summary>
+# In the course's stories each thing has three verbs, equally likely to a model that knows the thing: ln 3 = 1.1 nats. A
+# village is one of 120 made-up names: ln 120 = 4.8. When it is repeated, it could be copied from the text; surprise
+# there means that the model did not quite do so.
+# </details>
+#
+# The mean is the training loss, and e to its power the **perplexity**: the number of equally likely tokens that the
+# model might as well have chosen from.
 
 # %%
 print(f"{nll.mean():.2f} nats per token, perplexity {perplexity(nll):.1f}")
 print(f"knowing nothing: {math.log(config.vocab_size):.2f} nats, perplexity {config.vocab_size:,}")
 
 # %% [markdown]
-# ## 9. Break it: seven ways to load, one of them right
+# ## 8. Break it: six wrong loads
 #
-# Here is the file with six mistakes in it. Each changes numbers under their right names and in their right
-# shapes, so that a load of the changed file gives what a `load_released` with this mistake would give of the right
-# one. (A matrix that is turned in the file, and turned once more by the loading, is not turned at all.)
+# Here is the file with six different mistakes. Names and shapes stay as they were, so your loader makes of the
+# changed file what a loader with this mistake would make of the right one. (A matrix transposed in the file, and once
+# more while loading, is not transposed at all.)
 
 # %%
 def changed(ending, change):
@@ -587,15 +594,13 @@ def q_and_k_exchanged(t):
     return torch.cat((k, q, v), dim=-1)
 
 # %% [markdown]
-# **Predict.** Put the six in order, from the one that does the least harm to the one that does the most. *one
-# attn.c_proj* is *attn.c_proj* in a single block; where the weight of `ln_f` stays 1, the last norm still centres and scales
-# each row, and leaves out what it has learned.
+# **Predict.** Put the six in order, from least harm to most. (*one attn.c_proj* means in a single block.)
 
 # %%
 files = {
     "right": state,
-    "attn.c_proj not turned": changed("attn.c_proj.weight", lambda t: t.T),
-    "one attn.c_proj not turned": changed("h.1.attn.c_proj.weight", lambda t: t.T),
+    "attn.c_proj not transposed": changed("attn.c_proj.weight", lambda t: t.T),
+    "one attn.c_proj not transposed": changed("h.1.attn.c_proj.weight", lambda t: t.T),
     "queries and keys exchanged": changed(("c_attn.weight", "c_attn.bias"), q_and_k_exchanged),
     "no biases": changed(("c_attn.bias", "c_proj.bias", "c_fc.bias"), torch.zeros_like),
     "weight of ln_f stays 1": changed("ln_f.weight", torch.ones_like),
@@ -603,8 +608,8 @@ files = {
 }
 
 # %% [markdown]
-# Load each into one and the same model, and ask it what the right one was asked: its perplexity for the story, how
-# far its logits are from the right ones, and the next word after the prompt.
+# Load each, and ask for its perplexity on the story, the distance of its logits from the right ones, and the next
+# token after the prompt.
 
 # %%
 other = GPT2(config).eval()
@@ -612,56 +617,40 @@ with torch.no_grad():
     right_logits = model(torch.tensor([ids]))
 found = {}
 for name, file in files.items():
-    load_released(file, other)  # raises nothing
+    load_released(file, other)  # no error
     with torch.no_grad():
         off = (other(torch.tensor([ids])) - right_logits).abs().max().item()
-    found[name] = Load(*ten_next(other, prompt), perplexity(surprise(other, ids)), off)
-assert all((load.difference < 1e-3) == (name == "right") for name, load in found.items())
+    found[name] = Load(*five_next(other, prompt), perplexity(surprise(other, ids)), off)
 loads(found, "Seven loads without an error, one of them right")
 
+# %%
+unnoticed = [name for name, load in found.items() if name != "right" and load.difference < 1e-3]
+assert not unnoticed, f"no difference after {unnoticed}: check load_released again"
+assert found["right"].difference < 1e-3, "model has changed since it was loaded; load it again"
+print("by their logits all six stand out from the right load")
+
 # %% [markdown]
-# None of them raised an error. How much is "off by 5"? Logits matter only by their differences, so hold it against
-# how far they lie apart: at each token, their deviation over the vocabulary, and from the lowest to the highest.
+# None of them raised an error. Perplexity tells you only if you know what it should be, and the mildest of the six
+# hardly moves it.
+#
+# **Play with it.** See what each predicts next; a star marks tokens that are not among the right model's five. Which
+# of these lists would you have taken for the right model's?
 
 # %%
-spread = right_logits.std(-1).mean().item()
-reach = (right_logits.amax(-1) - right_logits.amin(-1)).mean().item()
-print(f"at one token the logits have a deviation of {spread:.1f}, and reach over {reach:.1f}")
+loads_to_play(prompt, found, begin_with="one attn.c_proj not transposed")
 
 # %% [markdown]
-# A logit that is off by 1 makes a word e times as likely, or as unlikely, beside the others. Would the perplexity have told you? Only if you knew what it should be. And even
-# then, which of them are within a fifth of the right one, so that one might put it down to the text?
-
-# %%
-limit = 1.2 * found["right"].perplexity
-close = [name for name, load in found.items() if name != "right" and load.perplexity < limit]
-print("within a fifth:", ", ".join(close) or "none")
-
-# %% [markdown]
-# By their logits all of them stand out, the mildest too. Now look at what each of them says next. Words with a star are not among
-# the ten of the right model. Which of these lists would you have taken for the work of a model that is right?
-
-# %%
-loads_to_play(prompt, found, begin_with="one attn.c_proj not turned")
-
-# %% [markdown]
-# And a text: the likeliest token, twenty-five times, by the right model and by those with one `attn.c_proj`, or all,
-# as they lay in the file.
-
-# %%
-start = encoded("Hugo liked the robot because")
-for name in ("right", "one attn.c_proj not turned", "attn.c_proj not turned"):
-    load_released(files[name], other)
-    with torch.no_grad():
-        written = generate(other, start, max_new_tokens=25, temperature=0, top_k=None, generator=None)
-    print(f"{name}:\n    {tokenizer.decode(written[0, 1:].tolist())}")
-
-# %% [markdown]
+# <details><summary>Answer, after you have looked</summary>
+# In the small file: <i>one attn.c_proj</i>, whose first three are the robot's three verbs with nearly the right
+# probabilities. <i>No biases</i> and <i>weight of ln_f stays 1</i> begin with a right verb too, so one look at one
+# list would let them pass as well. With the released file judge by the bars: how much of the right list's
+# probability is left in the second?
+# </details>
+#
 # ### Nothing loaded at all
 #
-# torch has a loader of its own, `load_state_dict`, and it is strict: names that do not match are an error. It can
-# be told not to be, with `strict=False`, and you will meet that advice. Here are the right tensors under names
-# with a prefix. How many of them arrive?
+# torch's own loader, `load_state_dict`, is strict: names that do not match are an error. You will meet the advice to
+# switch that off with `strict=False`. Here are the right tensors under names with a prefix. How many arrive?
 
 # %%
 torch.manual_seed(14)
@@ -673,18 +662,20 @@ print("wte is as it was:", torch.equal(fresh.wte.weight, before))
 print(f"perplexity: {perplexity(surprise(fresh, ids)):,.0f}")
 
 # %% [markdown]
-# None, and no error. A loader should complain of everything that it did not expect; yours does. (The perplexity can
-# be above that of knowing nothing, which is the size of the vocabulary. A random model does not say "all are equally
-# likely"; its scores differ, for no reason, and what is sure without a reason is punished.)
+# None, and no error. A loader should report everything that it did not expect; yours does.
+#
+# <details><summary>How can the perplexity exceed the vocabulary size, that of knowing nothing?</summary>
+# A random model does not call all tokens equally likely, and confidence without a reason is punished.
+# </details>
 #
 # ### Where does it go wrong?
 #
-# The logits of *one attn.c_proj not turned* are off. In which block? Keep what each block gives, in the right model and
-# in the wrong one, on the same text.
+# In which block does *one attn.c_proj not transposed* begin to differ? Record each block's output, in the right model
+# and in the wrong one.
 
 # %%
 def after_each_block(model):
-    """What each block has given, (1, T, C) each."""
+    """The output of each block, (1, T, C) each."""
     kept = []
     hooks = [block.register_forward_hook(lambda b, x, y: kept.append(y)) for block in model.h]
     with torch.no_grad():
@@ -694,49 +685,160 @@ def after_each_block(model):
     return kept
 
 
-load_released(files["one attn.c_proj not turned"], other)
+load_released(files["one attn.c_proj not transposed"], other)
 for i, (good, bad) in enumerate(zip(after_each_block(model), after_each_block(other), strict=True)):
     print(f"after block {i}: off by up to {(good - bad).abs().max():.2g}")
 
 # %% [markdown]
-# **Before you go:** a colleague has moved a checkpoint into a program of their own. It loaded without an error,
-# and the text that it writes is fluent, if a little dull. They ask whether it is right. What do you look at?
+# Inspect the first block that differs.
+#
+# **Before you go:** a colleague has loaded a checkpoint into a program of their own, without an error. Its text is
+# fluent, if a little dull. They ask whether it is right. What do you look at?
 #
 # <details><summary>A. More of its text</summary>
-# One wrong matrix among many may leave the text fluent (above one was not turned). And a text that is a little
-# worse looks like the text of a model that is a little worse.
+# One wrong matrix among many may leave the text fluent, and text that is a little worse looks like the text of a
+# model that is a little worse.
 # </details>
 # <details><summary>B. Its perplexity</summary>
-# Better: a number can be compared, if somebody has measured the same text with the same model before. But a small
-# mistake changes it by little, and it does not say where.
+# Better: a number can be compared, if somebody has measured the same text with the same model. But a small mistake
+# changes it little, and it does not say where.
 # </details>
 # <details><summary>C. Its logits, beside those of a program that is known to be right</summary>
-# Yes: for one text, all of them, to within 0.01 in float32, and in float64 to rounding, as above. And where they
-# differ, go through the blocks, and find the first that does.
+# Yes: for one text, all of them, to within 0.01 in float32, and to rounding in float64. Where they differ, go
+# through the blocks and find the first that does.
 # </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: how wrong is wrong?
+#
+# How large a difference of 5 in a logit is, which mistakes a perplexity would miss, and what wrong models write. You
+# can skip it.
+
+# %% [markdown]
+# Only differences between logits matter. So compare "off by 5" with their spread: at each token, their standard
+# deviation over the vocabulary, and their range.
+
+# %%
+spread = right_logits.std(-1).mean().item()
+extent = (right_logits.amax(-1) - right_logits.amin(-1)).mean().item()
+print(f"at one token the logits have a standard deviation of {spread:.1f}, and a range of {extent:.1f}")
+
+# %% [markdown]
+# A logit that is 1 higher makes a token e times as likely relative to the others. Which of the six have a
+# perplexity within a fifth of the right one, so that one might blame the text?
+
+# %%
+limit = 1.2 * found["right"].perplexity
+close = [name for name, load in found.items() if name != "right" and load.perplexity < limit]
+print("within a fifth:", ", ".join(close) or "none")
+
+# %% [markdown]
+# And a text: always the most likely token, 25 times, by the right model and by those where one `attn.c_proj`, or
+# all of them, went in as they are in the file.
+
+# %%
+start = encoded("Hugo liked the robot because")
+for name in ("right", "one attn.c_proj not transposed", "attn.c_proj not transposed"):
+    load_released(files[name], other)
+    with torch.no_grad():
+        written = generate(other, start, max_new_tokens=25, temperature=0, top_k=None, generator=None)
+    print(f"{name}:\n    {tokenizer.decode(written[0, 1:].tolist())}")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: the same four steps with transformers
+#
+# Tokenizer, ids, model, text: how most programs run GPT-2, beside yours. It needs the library *transformers*, which
+# the course does not install. You can skip it.
+
+# %% [markdown]
+# The released file comes with a tokenizer that the library reads; the small one has the course's. The rest is the
+# same for both. Do the two programs write the same text?
+
+# %%
+prompt_ids = encoded("Hugo liked the robot because")  # steps 1 and 2: tokenizer, ids
+ours = generate(model, prompt_ids, max_new_tokens=12, temperature=0, top_k=None, generator=None)
+print("yours:       ", tokenizer.decode(ours[0, 1:].tolist()))
+if find_spec("transformers"):
+    from transformers import GPT2LMHeadModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # it would list the masks as unexpected
+    logging.disable_progress_bar()
+    theirs = GPT2LMHeadModel.from_pretrained(folder)  # step 3: model
+    look = {"do_sample": False, "attention_mask": torch.ones_like(prompt_ids), "pad_token_id": 0}
+    with torch.no_grad():
+        difference = (theirs(prompt_ids).logits - model(prompt_ids)).abs().max().item()
+        written = theirs.generate(prompt_ids, max_new_tokens=12, **look)
+    print("transformers:", tokenizer.decode(written[0, 1:].tolist()))  # step 4: text
+    print(f"logits differ by at most {difference:.0e}")
+    assert difference < 1e-2, "the two models differ: load the file into model again"
+else:
+    print("transformers is not installed here")
+
+# %% [markdown]
+# `AutoTokenizer.from_pretrained("openai-community/gpt2")` is their step 1 for the released model:
+# `tokenizer(text, return_tensors="pt")` gives the ids, and `tokenizer.decode(ids)` the text.
+
+# %% [markdown]
+# ## Challenge: a quarter of the file
+#
+# No check for this one. Store each matrix of the blocks as whole numbers from -127 to 127 (`torch.int8`), with one
+# scale for the whole matrix; then with one scale for each output. Convert them back, load them, and judge by the
+# logits and the perplexity of sections 6 and 7.
+#
+# What to look for: how small does the file become? How much better is a scale per output than one for all, and which
+# of the four matrices suffers most? Try 15 levels in place of 255. When does the text change, and would you have
+# noticed?
 
 # %% [markdown]
 # ## What you have
 #
-# `load_released` reads a checkpoint into your own GPT-2, name by name: prefix off, masks and a tied head left
-# out, the matrices of the blocks turned by their name and not by their shape; and it refuses what does not fit.
-# Your model then gives the logits of a second program that shares no part with it. A file that loads without an
-# error may still be loaded wrong: compare logits.
+# `load_released` fills your GPT-2 name by name, transposes by name and not by shape, and refuses what does not fit.
+# Your model then gives the logits of a program that shares no part with it.
 #
-# The numbers of this stage in the smallest GPT-2:
+# Five questions on this lesson:
+#
+# <details><summary>1. What is in a safetensors file?</summary>
+# The size of the header in 8 bytes, the header (names, dtypes, shapes and offsets as JSON), and the numbers. No code.
+# </details>
+# <details><summary>2. Which tensors of a GPT-2 file are not loaded, and why?</summary>
+# The mask buffers, which are constants that the model computes itself, and <code>lm_head.weight</code> where it equals
+# <code>wte.weight</code>.
+# </details>
+# <details><summary>3. Which parameters are transposed, and why not <code>wte</code> and <code>wpe</code>?</summary>
+# <code>c_attn</code>, <code>c_fc</code> and both <code>c_proj</code> of each block: the file has (in, out), nn.Linear
+# (out, in). Embedding matrices are looked up by row, one row per token or position, in both programs.
+# </details>
+# <details><summary>4. Why must shapes be compared before <code>copy_</code>?</summary>
+# <code>copy_</code> broadcasts: one number, one row or one column is repeated over the whole parameter. And an error
+# in the middle would leave the model half filled.
+# </details>
+# <details><summary>5. A model loads without an error. What have you shown, and what not?</summary>
+# Names and shapes fit. Whether the numbers are where they belong, only a comparison of logits shows.
+# </details>
+#
+# And two on earlier ones:
+#
+# <details><summary>6. Why does GPT-2 need no separate output matrix? (lesson 10)</summary>
+# The logits are dot products of the final vector with the rows of <code>wte</code>: weight tying.
+# </details>
+# <details><summary>7. A model has a perplexity of 8 on a text. What does that mean? (lesson 01)</summary>
+# On average it is as uncertain as if it chose among 8 equally likely tokens: a loss of ln 8 = 2.08 nats per token.
+# </details>
+#
+# **GPT-2 124M in numbers:**
 
 # %%
-in_turned = gpt2.n_layer * sum(math.prod(shape) for shape in sizes.values())
+in_matrices = gpt2.n_layer * sum(math.prod(shape) for shape in sizes.values())
 in_square = gpt2.n_layer * gpt2.n_embd**2
 print(f"{n_tensors} tensors loaded, of {len(shapes)} in the file")
-print(f"turned: {gpt2.n_layer * len(sizes)} matrices with {in_turned / n_numbers:.0%} of all numbers")
-print(f"square, so that nothing complains: {gpt2.n_layer} matrices, {in_square / n_numbers:.1%} of all numbers")
+print(f"transposed: {gpt2.n_layer * len(sizes)} matrices with {in_matrices / n_numbers:.0%} of all numbers")
+print(f"square, so that no shape tells: {gpt2.n_layer} matrices, {in_square / n_numbers:.1%} of all numbers")
 
 # %% [markdown]
-# **Sources.** Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, table 2 (the sizes as
-# they were first given); the code released with it, `src/model.py`, function `conv1d`, and its
-# `README.md` (the note on the counts); the safetensors library, `README.md`, section *Format*; transformers,
-# `pytorch_utils.py`, class `Conv1D`.
+# **Sources.** Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, table 2 (the sizes as first
+# stated); the code released with it, `src/model.py`, function `conv1d`, and `README.md` (the note on the counts); the
+# safetensors library, `README.md`, section *Format*; transformers, `pytorch_utils.py`, class `Conv1D`.
 #
-# **Next:** the numbers are in place, and they do something. Lesson 15 looks at what: which heads look where, and
-# what the stream holds on its way up.
+# **Next:** [lesson 15](15_looking_inside.ipynb) looks at what these weights do: which heads look where, and what the
+# residual stream holds on its way up.

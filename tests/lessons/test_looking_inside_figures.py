@@ -200,7 +200,7 @@ def test_switching_a_head_off_shows_what_is_left_beside_what_was(model, tokenize
     switches["L0·H1"].value = False
     with without_heads(model, [(0, 1)]):
         now = next_probs(model, tokenizer, TEXTS[0])
-    left, instead = shown.value.split("the likeliest without L0·H1")
+    left, instead = shown.value.split("the most likely without L0·H1")
     assert f"{percent_of(now[whole.argmax()])}, was {percent_of(whole.max())}" in left
     assert "without L0·H1: what is left" in left
     for likely in now.topk(5).indices:

@@ -28,7 +28,7 @@ SMALL = GPT2Config(n_layer=11, n_head=2, n_embd=6, n_ctx=5, vocab_size=9)
 RIGHT = Load([" obey", "."], [0.6, 0.3], perplexity=4.0, difference=0.0)
 WRONG = Load([" was", "."], [0.8, 0.1], perplexity=16.0, difference=12.345)
 ALIKE = Load([" obey", "."], [0.5, 0.4], perplexity=4.1, difference=2e-5)
-FOUND = {"right": RIGHT, "not turned": WRONG, "rounded": ALIKE}
+FOUND = {"right": RIGHT, "not transposed": WRONG, "rounded": ALIKE}
 
 
 def widths(picture, fill):
@@ -51,7 +51,7 @@ def inside(picture):
 def test_every_tensor_of_gpt2_belongs_to_a_kind():
     kinds = {name: group_of(name) for name, _ in GPT2(SMALL).named_parameters()}
     assert "others" not in kinds.values() and set(kinds.values()) <= set(GROUPS)
-    assert kinds["h.0.attn.c_attn.bias"] == "attention" and kinds["h.3.ln_2.bias"] == "norms"
+    assert kinds["h.0.attn.c_attn.bias"] == "attention" and kinds["h.3.ln_2.bias"] == "LayerNorms"
     assert all(group_of(f"transformer.h.0{ending}") == "masks" for ending in MASK_BUFFERS)
     assert group_of("lm_head.weight") == "output matrix" and group_of("score.weight") == "others"
 
@@ -60,10 +60,10 @@ def test_shares_of_the_file_are_bytes_and_bars_as_long():
     shapes = {"wte.weight": (250_000, 1), "h.0.attn.bias": (1, 1, 500, 1000), "ln_f.bias": (60,)}
     picture = file_shares(shapes, "a title")
     assert picture.alt == (
-        "a title: token table 1.0 MB, 33.3%; norms 0.0 MB, 0.01%; masks 2.0 MB, 66.7%"
+        "a title: token embeddings 1.0 MB, 33.3%; LayerNorms 0.0 MB, 0.01%; masks 2.0 MB, 66.7%"
     )
     (table,), (masks,) = (
-        widths(picture, GROUPS["token table"]),
+        widths(picture, GROUPS["token embeddings"]),
         widths(picture, GROUPS["masks"]),
     )
     assert masks == pytest.approx(2 * table)
@@ -78,7 +78,7 @@ def test_a_card_has_both_shapes_the_first_numbers_and_all_of_them_in_columns():
     assert lines[:3] == [
         "h.0.mlp.c_fc.weight", "in the file: (10, 21), 210 numbers", "in the model: (21, 10)",
     ]  # fmt: skip
-    assert lines[3] == "mean 94.500, deviation 60.621, from -10.000 to 199.000"
+    assert lines[3] == "mean 94.500, standard deviation 60.621, from -10.000 to 199.000"
     assert lines[4] == "the first 8 × 8" and lines[5].split()[:2] == ["-10.00", "-9.00"]
     assert len(lines) == 5 + 8
     columns = [column.height for column in shapes(picture, "rect", fill=BAR)]
@@ -123,7 +123,7 @@ def test_the_browser_lists_the_tables_first_and_the_blocks_in_order():
     assert {*chosen.options[-2:]} == {"ln_f.weight", "ln_f.bias"}
 
 
-# Turned matrices
+# Transposed matrices
 
 
 def test_matrices_are_drawn_to_scale_and_only_the_square_one_fits():
@@ -157,8 +157,8 @@ def test_loads_are_told_with_perplexity_difference_and_word():
     picture = loads(FOUND, "a title")
     title, right, wrong, alike = picture.alt.splitlines()
     assert title == "a title"
-    assert right == "right: perplexity 4.0, logits off by 0.00, likeliest  obey 60%"
-    assert wrong == "not turned: perplexity 16.0, logits off by 12.35, likeliest  was 80%"
+    assert right == "right: perplexity 4.0, logits off by 0.00, most likely  obey 60%"
+    assert wrong == "not transposed: perplexity 16.0, logits off by 12.35, most likely  was 80%"
     assert "logits off by 2e-05" in alike
     blue, orange = widths(picture, BAR), widths(picture, OTHER_BAR)
     assert len(blue) == 2 and len(orange) == 1  # rounding is no wrong load
@@ -172,11 +172,11 @@ def test_loads_without_any_uncertainty_are_drawn():
 
 
 def test_two_lists_star_the_words_that_the_first_has_not():
-    picture = two_lists("a robot", ("right", "not turned"), RIGHT, WRONG)
+    picture = two_lists("a robot", ("right", "not transposed"), RIGHT, WRONG)
     after, right, wrong = picture.alt.splitlines()
     assert after == "after “a robot”"
-    assert right == "right: perplexity 4.0, logits off by 0.00:  obey 60.0%, . 30.0%"
-    assert wrong == "not turned: perplexity 16.0, logits off by 12.35:  was * 80.0%, . 10.0%"
+    assert right == "right: perplexity 4.0, logits off by 0.00:  obey 60.0 %, . 30.0 %"
+    assert wrong == "not transposed: perplexity 16.0, logits off by 12.35:  was * 80.0 %, . 10.0 %"
     long, short = widths(picture, OTHER_BAR)
     assert long == pytest.approx(8 * short)
     assert texts(picture).count(" was *") == 1 and inside(picture)
@@ -185,8 +185,8 @@ def test_two_lists_star_the_words_that_the_first_has_not():
 def test_the_list_beside_the_right_one_follows_the_choice():
     playable = loads_to_play("a robot", FOUND)
     chosen, shown = playable.widget.children
-    assert chosen.options == ("not turned", "rounded") and playable.twin.html == shown.value
-    assert "not turned: perplexity 16.0" in shown.value
+    assert chosen.options == ("not transposed", "rounded") and playable.twin.html == shown.value
+    assert "not transposed: perplexity 16.0" in shown.value
     chosen.value = "rounded"
     assert "rounded: perplexity 4.1" in shown.value and "perplexity 16.0" not in shown.value
     assert "right: perplexity 4.0" in shown.value

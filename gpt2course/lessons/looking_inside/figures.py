@@ -1,4 +1,4 @@
-"""Pictures of lesson 15: what each stage would say, what a head does, and how vectors part."""
+"""Pictures of lesson 15: what each stage predicts, what a head does, and how vectors diverge."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -15,13 +15,13 @@ from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO, Drawing, Words
 from gpt2course.drawing.tokens import piece_text
 
-FAR = 0.1  # a point carries its name where it looks or matters by this much more than others
+FAR = 0.1  # a point is named where its weight or its loss exceeds the others' by this much
 
 Piece = Callable[[int], bytes]
 
 
 def stage_names(n_stages: int) -> list[str]:
-    """What the stages of the residual stream are called: before the first block, after each.
+    """The names of the residual stream's stages: before the first block, after each.
 
     >>> stage_names(3)
     ['before block 0', 'after block 0', 'after block 1']
@@ -32,13 +32,13 @@ def stage_names(n_stages: int) -> list[str]:
 def lens_table(
     ids: Sequence[int], lens: Float[Tensor, "S T V"], piece: Piece, title: str = ""
 ) -> Picture:
-    """The likeliest next token at every stage (row) after every token (column).
+    """The most likely next token at every stage (row) after every token (column).
 
-    The fill is its probability there. ↺ marks a stage that says the token which it has just read,
-    ✓ one that says what the last stage says. `piece` gives the bytes of a token id.
+    The fill is its probability. ↺ marks a stage that predicts the token just read, ✓ one that
+    predicts what the last stage does. `piece` gives the bytes of a token id.
     """
     probs, tops = lens.detach().softmax(-1).max(-1)  # (S, T)
-    title = title or "the likeliest next token, if the model ended here"
+    title = title or "the most likely next token, if the model ended here"
     read = [piece_text(piece(i)) for i in ids]
     rows, told = [], []
     for stage, name in enumerate(stage_names(len(lens))):
@@ -58,7 +58,7 @@ def lens_table(
         for t, w in enumerate(read)
     )
     html = (
-        '<div tabindex="0" role="region" aria-label="what each stage would say, scrolls" '
+        '<div tabindex="0" role="region" aria-label="what each stage predicts, scrolls" '
         'style="overflow-x:auto"><table style="border-collapse:collapse;font-size:13px">'
         '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">'
         f'{escape(title)}</caption><tr><th scope="col" style="{_SIDE}">stage \\ read</th>'
@@ -73,8 +73,8 @@ _HEAD = (
     "color:inherit"
 )
 LEGEND = (
-    '<div style="font-size:12px;margin:4px 0">below each word its probability, which is the fill '
-    "too: dark 0 %, yellow 100 %; ↺ the token just read, ✓ what the last stage says</div>"
+    '<div style="font-size:12px;margin:4px 0">below each token its probability, also shown by '
+    "the fill: dark 0 %, yellow 100 %; ↺ the token just read, ✓ what the last stage predicts</div>"
 )
 
 
@@ -88,7 +88,7 @@ def _lens_cell(word: str, prob: float, sign: str) -> str:
 
 
 def stage_lines(curves: Series, title: str, label: str, low: float = 0.0) -> Picture:
-    """One number for each stage of the stream, a line for each thing that was measured."""
+    """One number for each stage of the stream, a line for each measure."""
     stages = stage_names(len(next(iter(curves.values()))))
     ticks = {i: name.replace(" block", "\nblock") for i, name in enumerate(stages)}
     low = min(low, *(min(values) for values in curves.values()))
@@ -105,10 +105,10 @@ def stage_lines(curves: Series, title: str, label: str, low: float = 0.0) -> Pic
 def weight_and_effect(
     measured: Mapping[str, tuple[Float[Tensor, "L nh"], Float[Tensor, "L nh"]]],
 ) -> Picture:
-    """Every head as a point: how much it looks at a word, and what is lost without the head.
+    """Every head as a point: its weight on a word, and what is lost without the head.
 
-    By the name of a question: the mean weights on the word that decides, and what goes of a
-    measure between 0 and 1 when a head is taken out.
+    For each question: the mean weights on the word that decides, and the loss of a measure
+    between 0 and 1 when a head is ablated.
     """
     effects = [y for _, effect in measured.values() for y in effect.flatten().tolist()]
     reach = 0.15 * (max(effects) - min(effects)) or 1.0
@@ -140,7 +140,7 @@ def _head_alt(layer: int, head: int, weight: float, effect: float) -> str:
 def against_chance(
     names: Words, values: Sequence[float], chances: Sequence[float], title: str
 ) -> Picture:
-    """Measured numbers between 0 and 1 as bars, with a mark where blind chance would be."""
+    """Measured numbers between 0 and 1 as bars, with a mark at the baseline."""
     rows = [
         Bar(name, value, f"{value:.2f}", mark=even)
         for name, value, even in zip(names, values, chances, strict=True)
@@ -153,7 +153,7 @@ def against_chance(
 def lens_stages(
     pieces: Sequence[bytes], place: int, scores: Float[Tensor, "S V"], piece: Piece, top: int = 4
 ) -> Picture:
-    """A text with one token marked, and what each stage would say after it, the last one on top.
+    """A text with one token marked, and what each stage predicts after it, the last one on top.
 
     `scores` are of the whole vocabulary; `piece` gives the bytes of a token id.
     """
@@ -185,7 +185,7 @@ def lens_stages(
 
 
 def head_name(layer: int, head: int) -> str:
-    """A head as it is called in pictures and tables, so that it can't be read as a number.
+    """The name of a head in pictures and tables.
 
     >>> head_name(0, 3)
     'L0·H3'

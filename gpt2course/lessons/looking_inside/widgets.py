@@ -15,8 +15,8 @@ from gpt2course.lessons.looking_inside.figures import head_name, lens_stages
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 
-BEFORE, NOW = 10, 5  # likeliest words of the whole model, and of the one without some heads
-FULL = 90  # pixels of a bar that stands for 100 %, so that two tables stand side by side
+BEFORE, NOW = 10, 5  # most likely tokens of the whole model, and of the one without some heads
+FULL = 90  # pixels of a bar of 100 %, so that two tables stand side by side
 
 
 @torch.no_grad()
@@ -30,9 +30,9 @@ def lens_of(model: GPT2, ids: list[int]) -> Float[Tensor, "S T V"]:
 def lens_to_play(
     model: GPT2, tokenizer: Tokenizer, texts: list[str], token: int | None = None
 ) -> Playable:
-    """Choose a text and a token; the likeliest next ones at every stage follow.
+    """Choose a text and a token; the picture shows what each stage predicts.
 
-    Another text is asked at its last token, until the slider moves.
+    Another text starts at its last token, until the slider moves.
     """
     read = {text: tokenizer.encode(text) for text in texts}
     lenses: dict[str, Tensor] = {}
@@ -58,10 +58,10 @@ def lens_to_play(
 def heads_to_switch(
     model: GPT2, tokenizer: Tokenizer, texts: list[str], off: tuple[tuple[int, int], ...] = ()
 ) -> Playable:
-    """A switch for every head, as (layer, head); the likeliest next tokens without them follow.
+    """A switch for every head; the picture shows the most likely next tokens without them.
 
-    One table has the ten likeliest of the whole model and what is left of each, the other the
-    likeliest of the model without the heads that are off.
+    `off` has (layer, head) of those that are off at first. One table has the whole model's ten
+    most likely tokens and what is left of each, the other the most likely without these heads.
     """
     config = model.config
     places = [(layer, head) for layer in range(config.n_layer) for head in range(config.n_head)]
@@ -76,10 +76,10 @@ def heads_to_switch(
         named = ", ".join(head_name(*place) for place in sorted(silent))
         left = _candidates(tokenizer, whole[text], now, BEFORE, whole[text])
         instead = _candidates(tokenizer, now, now, NOW, whole[text])
-        heading = f"after “{text}” without {named}: what is left of the likeliest"
+        heading = f"after “{text}” without {named}: what is left of the most likely"
         tables = (
             next_tokens(left, heading, FULL),
-            next_tokens(instead, f"the likeliest without {named}", FULL),
+            next_tokens(instead, f"the most likely without {named}", FULL),
         )
         drawn = "".join(f"<div>{one.html}</div>" for one in tables)
         html = f'<div style="display:flex;gap:14px;flex-wrap:wrap">{drawn}</div>'
@@ -96,7 +96,7 @@ def _candidates(
     tokenizer: Tokenizer, order_of: Float[Tensor, " V"], probs: Float[Tensor, " V"], most: int,
     before: Float[Tensor, " V"] | None,
 ) -> list[Candidate]:  # fmt: skip
-    """The tokens that are likeliest by `order_of`, with their probabilities now and before."""
+    """The most likely tokens by `order_of`, with their probabilities now and before."""
     order = order_of.argsort(descending=True, stable=True)[:most].tolist()
     was = {} if before is None else {i: before[i].item() for i in order}
     return [Candidate(i, tokenizer.token_bytes(i), probs[i].item(), was.get(i)) for i in order]

@@ -1,4 +1,4 @@
-"""Pictures of lesson 14: what a checkpoint holds, turned matrices, surprise, and wrong loads."""
+"""Pictures of lesson 14: a checkpoint, transposed matrices, surprise, and wrong loads."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,28 +10,29 @@ from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, FILLS, NEW, OTHER_BAR, PAGE, READ, fill_for, ink_on
+from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.matrix import as_matrix, matrix, matrix_text
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import chip, piece_text
 
-GROUPS = {"token table": FILLS[0], "position table": FILLS[6], "attention": FILLS[2],
-          "MLP": FILLS[1], "norms": FILLS[4], "masks": FILLS[3], "output matrix": FILLS[5],
+GROUPS = {"token embeddings": FILLS[0], "position embeddings": FILLS[6], "attention": FILLS[2],
+          "MLP": FILLS[1], "LayerNorms": FILLS[4], "masks": FILLS[3], "output matrix": FILLS[5],
           "others": FILLS[7]}  # fmt: skip
-CORNER, BINS = 8, 24  # rows and columns of a tensor, and columns of its histogram
+CORNER, BINS = 8, 24  # rows and columns shown of a tensor, and bins of its histogram
 
 
 def group_of(name: str) -> str:
     """What a tensor of a GPT-2 checkpoint is for, by its name."""
     if name.endswith((".attn.bias", ".attn.masked_bias")):
         return "masks"
-    parts = {"wte.": "token table", "wpe.": "position table", ".attn.": "attention",
-             ".mlp.": "MLP", "ln_": "norms", "lm_head": "output matrix"}  # fmt: skip
+    parts = {"wte.": "token embeddings", "wpe.": "position embeddings", ".attn.": "attention",
+             ".mlp.": "MLP", "ln_": "LayerNorms", "lm_head": "output matrix"}  # fmt: skip
     return next((group for part, group in parts.items() if part in name), "others")
 
 
 def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture:
-    """How many bytes of a checkpoint each kind of tensor takes, four for a number, as bars."""
+    """The bytes of a checkpoint by kind of tensor, four per number, as bars."""
     n_bytes: dict[str, int] = {}
     for name, shape in shapes.items():
         n_bytes[group_of(name)] = n_bytes.get(group_of(name), 0) + 4 * math.prod(shape)
@@ -46,7 +47,7 @@ def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture
 
 
 def tensor_card(name: str, tensor: Tensor, in_model: Sequence[int] | None) -> Picture:
-    """One tensor of a checkpoint: its shapes, its first numbers, and how they are spread.
+    """One tensor of a checkpoint: its shapes, its first numbers, and their histogram.
 
     `in_model` is the shape of the model's parameter of this name, if there is one.
     """
@@ -56,7 +57,7 @@ def tensor_card(name: str, tensor: Tensor, in_model: Sequence[int] | None) -> Pi
     lines = [
         f"in the file: {tuple(tensor.shape)}, {len(flat):,} number{'s' * (len(flat) != 1)}",
         f"in the model: {ours}",
-        f"mean {flat.mean():z.3f}, deviation {flat.std(correction=0):.3f}, "
+        f"mean {flat.mean():z.3f}, standard deviation {flat.std(correction=0):.3f}, "
         f"from {flat.min():z.3f} to {flat.max():z.3f}",
     ]
     corner = as_matrix(numbers, [0] * (numbers.ndim - 2))[:CORNER, :CORNER]
@@ -70,7 +71,7 @@ def tensor_card(name: str, tensor: Tensor, in_model: Sequence[int] | None) -> Pi
 
 
 def _histogram(values: Tensor) -> Drawing:
-    """How many of the numbers lie where, as columns on an axis that is centred at 0."""
+    """A histogram of the numbers, on an axis centred at 0."""
     reach = values.abs().max().item() or 1.0
     counts = torch.histc(values, bins=BINS, min=-reach, max=reach)
     drawn, width = Drawing(), 12
@@ -81,12 +82,12 @@ def _histogram(values: Tensor) -> Drawing:
     for x, said, side in ((0, f"{-reach:.2f}", "start"), (right / 2, "0", "middle"),
                           (right, f"{reach:.2f}", "end")):  # fmt: skip
         drawn.text(x, 136, said, side, 12)
-    drawn.text(0, -7, "how many numbers lie where", size=12, bold=True)
+    drawn.text(0, -7, "how the numbers are distributed", size=12, bold=True)
     return drawn
 
 
 def four_matrices(shapes: Mapping[str, tuple[int, int]], title: str = "") -> Picture:
-    """Matrices (in, out) to scale, as they lie in the file and as nn.Linear holds them."""
+    """Matrices (in, out) to scale, as in the file and as nn.Linear stores them."""
     unit = 130 / max(max(shape) for shape in shapes.values())
     drawn, told, y = Drawing(), [], 0.0
     places = (
@@ -114,7 +115,7 @@ def four_matrices(shapes: Mapping[str, tuple[int, int]], title: str = "") -> Pic
 
 
 def surprise_text(pieces: Sequence[bytes], nll: Sequence[float], title: str = "") -> Picture:
-    """A text as boxes of tokens, each coloured by its surprise (nats), which stands under it."""
+    """A text as boxes of tokens, each coloured by its surprise in nats, the number under it."""
     drawn, told = [], []
     for piece, nats in zip(pieces, nll, strict=True):
         fill = fill_for(nats, 0.0, max(nll))
@@ -132,7 +133,7 @@ def surprise_text(pieces: Sequence[bytes], nll: Sequence[float], title: str = ""
 
 
 class Load(NamedTuple):
-    """After one way of loading: the likeliest next words, perplexity, how far logits are off."""
+    """After one way of loading: the most likely next tokens, perplexity, how far logits are off."""
 
     words: Words
     probs: Sequence[float]
@@ -153,10 +154,11 @@ def loads(found: Mapping[str, Load], title: str = "") -> Picture:
         drawn.text(330, 30 * i + 19, off, "end")
         drawn.text(356, 30 * i + 19, next_word)
         told.append(
-            f"{name}: perplexity {load.perplexity:,.1f}, logits off by {off}, likeliest {next_word}"
+            f"{name}: perplexity {load.perplexity:,.1f}, logits off by {off}, "
+            f"most likely {next_word}"
         )
     drawn.text(330, -8, "logits off by", "end", 12, True)
-    drawn.text(356, -8, "likeliest next word", size=12, bold=True)
+    drawn.text(356, -8, "most likely next token", size=12, bold=True)
     both = bars(rows, length=190, high=30)
     both.text(0, -8, "perplexity", size=12, bold=True)
     drawn.put(both)
@@ -169,15 +171,15 @@ def _off_by(difference: float) -> str:
 
 
 def two_lists(after: str, names: tuple[str, str], right: Load, other: Load) -> Picture:
-    """The likeliest next words after two ways of loading, side by side.
+    """The most likely next tokens after two ways of loading, side by side.
 
-    A word of the second list that is not in the first has a star.
+    A token of the second list that is not in the first has a star.
     """
     lists, told = [], [f"after “{after}”"]
     for name, load, fill in zip(names, (right, other), (BAR, OTHER_BAR), strict=True):
         words = [word if word in right.words else f"{word} *" for word in load.words]
         pairs = zip(words, load.probs, strict=True)
-        rows = [Bar(word, p, f"{p:.1%}", fill) for word, p in pairs]
+        rows = [Bar(word, p, percent(p), fill) for word, p in pairs]
         said = f"{name}: perplexity {load.perplexity:,.1f}"
         one = bars(rows, full=1, length=200, high=24)
         one.head(said, size=13)
@@ -186,7 +188,7 @@ def two_lists(after: str, names: tuple[str, str], right: Load, other: Load) -> P
         told.append(f"{said}, logits off by {_off_by(load.difference)}: {shares}")
     both = row(lists)
     off = _off_by(other.difference)
-    said = f"logits off by up to {off}   ·   *: not among the ten on the left"
+    said = f"logits off by up to {off}   ·   *: not among the {len(right.words)} on the left"
     both.text(0, both.bottom + 20, said, size=12)
     both.head(told[0])
     return both.picture("\n".join(told))

@@ -1,4 +1,4 @@
-"""A checkpoint to leaf through, and the same file loaded in several ways."""
+"""A checkpoint to browse, and the same file loaded in several ways."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ def checkpoint_to_play(state: Mapping[str, Tensor], model: nn.Module) -> Playabl
 
 
 def _place(name: str) -> tuple[int, int, str]:
-    """Where a tensor stands in the list: the tables, the blocks by their number, the rest."""
+    """The sort key of a name: the embeddings, the blocks by their number, the rest."""
     parts = name.removeprefix(PREFIX).split(".")
     if parts[0] == "h":
         return 1, int(parts[1]), name
@@ -32,9 +32,9 @@ def _place(name: str) -> tuple[int, int, str]:
 
 
 def loads_to_play(after: str, found: Mapping[str, Load], begin_with: str | None = None) -> Playable:
-    """Choose a way of loading; the ten next words stand beside those of the first, the right one.
+    """Choose a way of loading; its next tokens appear beside those of the first, the right one.
 
-    It begins with `begin_with`, or with the second.
+    It opens on `begin_with`, or on the second.
     """
     right = next(iter(found))
 
