@@ -194,6 +194,48 @@ def test_what_jupytext_notes_about_layout_stays_out_of_the_lesson():
     assert json.loads(built.lesson)["cells"][0]["metadata"] == {}
 
 
+DEEPER = "# %% [markdown] jp-MarkdownHeadingCollapsed=true\n# ## Deeper: more\n#\n# Skip it.\n"
+
+
+def test_a_deeper_section_is_collapsed_in_both_notebooks():
+    built = build(SOURCE, DEEPER)
+    assert built.faults == []
+    for notebook in (built.solution, built.lesson):
+        (cell,) = json.loads(notebook)["cells"]
+        assert cell["metadata"] == {"jp-MarkdownHeadingCollapsed": True}
+
+
+def test_a_deeper_section_that_is_not_collapsed_is_refused_with_the_line_as_it_should_be():
+    (fault,) = faults_of(DEEPER.replace(" jp-MarkdownHeadingCollapsed=true", ""))
+    assert "should be '# %% [markdown] jp-MarkdownHeadingCollapsed=true'" in fault
+
+
+@pytest.mark.parametrize("text", ["# ## More: less", "# Deeper: no heading", "# see ## Deeper: a"])
+def test_no_other_cell_is_collapsed(text):
+    (fault,) = faults_of(f"# %% [markdown] jp-MarkdownHeadingCollapsed=true\n{text}\n")
+    assert "should be '# %% [markdown]'" in fault
+
+
+@pytest.mark.parametrize("path", [SOLUTION, LESSON])
+@pytest.mark.parametrize(
+    ("begins", "metadata"),
+    [("## Deeper", {}), ("## After", {"jp-MarkdownHeadingCollapsed": True})],
+)
+def test_a_heading_expanded_or_collapsed_and_saved_is_no_edit(course, path, begins, metadata):
+    text = DEEPER + "\n# %% [markdown]\n# ## After\n"
+    SOURCE.write_text(text, encoding="utf-8")
+    assert main([]) == 0
+    notebook = read(path)
+    (cell,) = (c for c in notebook["cells"] if "".join(c["source"]).startswith(begins))
+    cell["metadata"] = metadata
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert main([]) == 0  # built again, not refused as edited
+    cells = read(path)["cells"]
+    assert [c["metadata"] for c in cells] == [{"jp-MarkdownHeadingCollapsed": True}, {}]
+    assert main(["--from-notebook", str(SOLUTION)]) == 0
+    assert SOURCE.read_text(encoding="utf-8") == text
+
+
 def test_marked_cells_carry_nbgraders_metadata_and_no_others_do(course):
     for path in (SOLUTION, LESSON):
         found = [

@@ -23,6 +23,11 @@ A source must be what jupytext itself would write, so that source -> notebook ->
 byte for byte: `# %matplotlib inline` and not `%matplotlib inline`, options in alphabetical order
 and in ASCII. A fault shows the line as it should be.
 
+A Markdown cell that begins with a heading "Deeper: …" is collapsed when JupyterLab opens the
+notebook, up to the next heading of its level or above. Its first line must say so:
+
+    # %% [markdown] jp-MarkdownHeadingCollapsed=true
+
 A lesson leaks where a code cell, a comment or a fenced Python block holds, as a syntax tree,
   - the whole answer of a region, from 3 nodes on, or
   - one of its statements of at least 10 nodes (what a statement assigns or returns is compared,

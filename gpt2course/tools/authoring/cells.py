@@ -26,6 +26,9 @@ from gpt2course import require_passed
 require_passed("NAME")
 ### END HIDDEN TESTS"""
 ANY_HIDDEN_TEST = re.compile(re.escape(HIDDEN_TEST).replace("NAME", r"\w+") + r"\s*\Z")
+# JupyterLab opens with these headings collapsed, however they were left when it saved.
+DEEPER = re.compile(r"#{1,6} Deeper:")
+COLLAPSED = {"jp-MarkdownHeadingCollapsed": True}
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,19 @@ def write_text(cells: list[Cell]) -> str:
 
 
 def notebook_cells(notebook: dict) -> list[Cell]:
-    """The cells of a notebook as a source would hold them: no outputs, tests or noise."""
+    """The cells of a notebook as a source would hold them: no outputs, tests or noise.
+
+    A heading that begins with "Deeper:" is collapsed, and no other is.
+    """
     cells = []
     for raw in notebook["cells"]:
         kind, source = raw["cell_type"], "".join(raw["source"])
         if kind == "code":
             source = ANY_HIDDEN_TEST.sub("", source)
-        cells.append(Cell(kind, source, clean_metadata(raw["metadata"])))
+        metadata = clean_metadata(raw["metadata"])
+        if kind == "markdown" and DEEPER.match(source):
+            metadata |= COLLAPSED
+        cells.append(Cell(kind, source, metadata))
     return cells
 
 
