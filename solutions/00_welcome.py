@@ -166,7 +166,8 @@ for token, n in Counter(found).most_common(6):
 # keyboard: Tab moves, Enter presses.) Some things to try, each with its answer:
 #
 # <details><summary>1. Choose a verb of the dog: was your prediction right? Then write <i>kettle</i> in place of
-# <i>dog</i> in the field at the top and press Enter. The last two words are the same. How can the model know?</summary>
+# <i>dog</i> in the field at the top and press Enter. The last two words are the same. How can the model
+# know?</summary>
 # The full stop gets about 40 %. With <i>kettle</i>, the three verbs are the kettle's. Nothing else has changed, so
 # the prediction after <i>it</i> depends on a word further back.
 # </details>
@@ -174,12 +175,12 @@ for token, n in Counter(found).most_common(6):
 # three times. Does each thing keep to its habits?</summary>
 # Nearly always. Draw long enough, and you may find one that does not.
 # </details>
-# <details><summary>3. The temperature makes the differences between the bars larger (below 1) or smaller (above 1). Set it
-# to 0, press <i>draw 10</i>, then <i>start again</i> and <i>draw 10</i> once more. Do the same at 2. Which one
-# writes the same text every time?</summary>
-# Temperature 0: the likeliest token is chosen every time. At 2, unlikely tokens come up often, and the sentences fall
-# apart. (The slider <i>top-k</i> keeps only the k likeliest tokens. The others are marked <i>cut off</i>, with the
-# probability that they had. Both belong to lesson 11.)
+# <details><summary>3. The temperature makes the differences between the bars larger (below 1) or smaller (above 1).
+# Set it to 0, press <i>draw 10</i>, then <i>start again</i> and <i>draw 10</i> once more. Do the same at 2. Which
+# one writes the same text every time?</summary>
+# Temperature 0: the likeliest token is chosen every time. At 2, unlikely tokens come up often, and the sentences
+# fall apart. (The slider <i>top-k</i> keeps only the k likeliest tokens. The others are marked <i>cut off</i>, with
+# the probability that they had. Both belong to lesson 11.)
 # </details>
 # <details><summary>4. Empty the field and press Enter. The text is now the special token that comes before every
 # story. What does the model draw?</summary>
@@ -191,8 +192,8 @@ explorer(model, tokenizer, "Mina watched the dog because it")
 
 # %% [markdown]
 # *dog* comes two words before *it* here, and may be further away, as in *Mina led the lions past the dog in the
-# garden because it*. The token *it* has to look back and find it. This looking back is called **attention**, and it is
-# the heart of this course. The model does it in 16 places, called heads. In one of them, how much does *it* read
+# garden because it*. The token *it* has to look back and find it. This looking back is called **attention**, and it
+# is the heart of this course. The model does it in 16 places, called heads. In one of them, how much does *it* read
 # from each token? (In the Explorer, the button *attention* draws all of them; lessons 05 to 07 explain them.)
 
 # %%
@@ -324,9 +325,9 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 # | [13](13_training.ipynb), [14](14_released_weights.ipynb) | training, and the released GPT-2 running on your parts |
 # | [15](15_looking_inside.ipynb) | looking inside a trained model |
 #
-# - **An afternoon:** this lesson, then parts of others: 01 as far as `count_bigrams` and the keyboard, 02 to
-#   `train_merges`, 03 to `embed_tokens`, all exercises of 05, 06 to `causal_mask`, `Block` in 09, `GPT2` in 10,
-#   and `sample_next` and `generate` in 11. What you skip, the package supplies.
+# - **An afternoon:** this lesson, then parts of others: 01 as far as the keyboard, 02 to `train_merges`, 03 to
+#   `embed_tokens`, 05 to `blend_values`, 06 to `causal_mask`, 09 from the residual stream to `Block`, 10 to `GPT2`
+#   and its first text, and `sample_next` and `generate` in 11. What you skip, the package supplies.
 # - **The core:** all lessons without the sections that begin with *Deeper*. You build every part of GPT-2.
 # - **Everything:** the deeper sections and the challenges too. JupyterLab opens deeper sections collapsed; click the
 #   triangle beside a heading to open one. No later lesson needs them.
@@ -336,9 +337,9 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 # %%
 minutes = {  # lesson: an afternoon, the core, everything
     "00": (30, 30, 40), "01": (25, 55, 85), "02": (25, 70, 110), "03": (20, 55, 95),
-    "04": (0, 55, 95), "05": (50, 60, 95), "06": (30, 55, 70), "07": (0, 75, 110),
-    "08": (0, 60, 85), "09": (30, 70, 115), "10": (35, 65, 110), "11": (30, 75, 140),
-    "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 130),
+    "04": (0, 55, 95), "05": (50, 65, 80), "06": (30, 55, 70), "07": (0, 75, 110),
+    "08": (0, 60, 85), "09": (30, 70, 115), "10": (40, 70, 95), "11": (30, 75, 110),
+    "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 110),
 }
 for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.values())):
     print(f"{way:12} {sum(times) / 60:4.1f} hours, {sum(m > 0 for m in times)} lessons")

@@ -74,8 +74,8 @@ by_hand = {word: after_must.count(word) / len(after_must) for word in ("obey", "
 # %% [markdown]
 # ### All words in a loop
 #
-# For every token but the last, the text itself holds the right answer; `shift_targets` separates the two. A pair of neighbours, current and next, is called a **bigram**. Two bigrams
-# share the highest count in our text. Which ones?
+# For every token but the last, the text itself holds the right answer; `shift_targets` separates the two. A pair of
+# neighbours, current and next, is called a **bigram**. Two bigrams share the highest count in our text. Which ones?
 
 # %%
 inputs, targets = shift_targets(tokens)
@@ -227,9 +227,8 @@ next_tokens(after("the"), "after “the”")
 # %% [markdown]
 # ## Play with it: the keyboard
 #
-# The three likeliest next words, as on a phone. Press one (or move with Tab and press Enter) to
-# append it. Write two sentences that make sense. Then press *start again*, and choose the first suggestion every time.
-# What happens?
+# The three likeliest next words, as on a phone. Press one (or move with Tab and press Enter) to append it. Write two
+# sentences that make sense. Then press *start again*, and choose the first suggestion every time. What happens?
 
 # %%
 keyboard(story_probs, story_words, "we hear the")
@@ -512,9 +511,9 @@ once[idx[:-1], idx[1:]] += 1
 print(f"counted: {once.sum():.0f} of {counts.sum():.0f} pairs; must, obey: {once[1, 2]:.0f}")
 
 # %% [markdown]
-# Each cell was read once, increased, and written back, so a pair that occurs twice writes the same 1 twice.
-# There is no error message, and the table looks reasonable. What does it cost? The same line on the long story, tested
-# on the new text:
+# Each cell was read once, increased, and written back, so a pair that occurs twice writes the same 1 twice. There is
+# no error message, and the table looks reasonable. What does it cost? The same line on the long story, tested on the
+# new text:
 
 # %%
 story_once = torch.zeros(story_words.vocab_size, story_words.vocab_size)
@@ -570,11 +569,10 @@ for back in (1, 2, 3, 6):
 # 1,024. A model that computes with learned numbers is a **neural network**, and the learned numbers are its
 # **parameters**; our table has V times V of them.
 #
-# Until 2017, such models were mostly **recurrent neural networks** (RNNs): they read token by
-# token and carry a memory of fixed size, in which early words fade. Then came the **transformer**, in which each token
-# reads directly from the others. It had two halves. The **decoder** sees only what came
-# before, so it can write: **GPT** (2018), **GPT-2** (2019), **GPT-3** (2020). The **encoder** reads a
-# finished text from both sides: **BERT** (2018).
+# Until 2017, such models were mostly **recurrent neural networks** (RNNs): they read token by token and carry a
+# memory of fixed size, in which early words fade. Then came the **transformer**, in which each token reads directly
+# from the others. It had two halves. The **decoder** sees only what came before, so it can write: **GPT** (2018),
+# **GPT-2** (2019), **GPT-3** (2020). The **encoder** reads a finished text from both sides: **BERT** (2018).
 #
 # What you have built here stays: targets from the text itself, surprise in nats, perplexity, one token after the
 # other. How large is a bigram table for GPT-2's vocabulary, compared with the smallest GPT-2?
@@ -588,14 +586,14 @@ print(f"the table is {n_counts / n_parameters:.0f} times as large")
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: the models and their sizes
 #
-# The four sizes of GPT-2, the models of its time in one picture, and how much text 40 GB is. Nothing later needs it; you
-# can skip it.
+# The four sizes of GPT-2, the models of its time in one picture, and how much text 40 GB is. Nothing later needs it;
+# you can skip it.
 
 # %% [markdown]
 # GPT-2's parameters follow from the number of its blocks (also called **layers**) and from its **width**, how many
 # numbers each token has in them. `count_parameters` adds them up (you write it in
-# [lesson 10](10_output_projection.ipynb)). On disk, each parameter takes 4 bytes. You will still read 117M, 345M, 762M
-# and 1542M. Are they right?
+# [lesson 10](10_output_projection.ipynb)). On disk, each parameter takes 4 bytes. You will still read 117M, 345M, 762M and
+# 1542M. Are they right?
 
 # %%
 often_said = ("117M", "345M", "762M", "1542M")
@@ -608,9 +606,9 @@ for (name, config), said in zip(RELEASED.items(), often_said):
 # They are not. Those numbers come from the paper; its authors later noted, beside the released code, that they had
 # been miscounted. For comparison: a keyboard app for a phone, SwiftKey, took up 78 MB in 2019.
 #
-# In one picture: the parameters of the GPTs up to 2019 are computed; those of ELMo, BERT and
-# GPT-3 are what their authors state. **ELMo** (2018) is the RNN among them. The axis is **logarithmic**, each step ten
-# times as much, since otherwise only GPT-3 could be seen. Between which two neighbours is the largest step?
+# In one picture: the parameters of the GPTs up to 2019 are computed; those of ELMo, BERT and GPT-3 are what their
+# authors state. **ELMo** (2018) is the RNN among them. The axis is **logarithmic**, each step ten times as much,
+# since otherwise only GPT-3 could be seen. Between which two neighbours is the largest step?
 
 # %%
 DECODER, ENCODER = "decoder: sees what came before", "encoder: sees both sides"
@@ -628,9 +626,9 @@ model_sizes(history)
 # More than a hundred times the parameters in one step, with almost the same architecture. (GPT, of
 # 2018, has 117M: here that number is right.)
 #
-# And the text? GPT-2 learned from **WebText**: 40 GB from 8 million web pages that users of the forum Reddit had linked
-# to. The fourteen works of the novelist Jin Yong come to about 50 MB. How many
-# times does that fit? (An English letter is one byte, a Chinese character usually three.)
+# And the text? GPT-2 learned from **WebText**: 40 GB from 8 million web pages that users of the forum Reddit had
+# linked to. The fourteen works of the novelist Jin Yong come to about 50 MB. How many times does that fit? (An
+# English letter is one byte, a Chinese character usually three.)
 
 # %%
 web_text, pages, novels = 40e9, 8e6, 50e6  # bytes, pages, bytes
@@ -642,12 +640,12 @@ print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
 # ## Challenge: two words back
 #
 # No check for this one. Build a **trigram** model of the story: count what follows each *pair* of words (a dict from
-# pairs to a `Counter` will do), let it write, and compute its perplexity on the new text. Then try it on a text of your
-# own, a chapter of a book for example.
+# pairs to a `Counter` will do), let it write, and compute its perplexity on the new text. Then try it on a text of
+# your own, a chapter of a book for example.
 #
-# What to look for: does it still get stuck when it always takes the likeliest word? How much perplexity does the second
-# word save, and can it tell the kettle from the dog? In your own text, what percentage of the pairs in the last tenth
-# never occur in the rest?
+# What to look for: does it still get stuck when it always takes the likeliest word? How much perplexity does the
+# second word save, and can it tell the kettle from the dog? In your own text, what percentage of the pairs in the
+# last tenth never occur in the rest?
 
 # %% [markdown]
 # ## What you have
@@ -661,8 +659,8 @@ print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
 # The probability that w comes next, given the text so far. A bigram model uses the last token only.
 # </details>
 # <details><summary>2. Why does every model of this kind get stuck if it always takes the likeliest token?</summary>
-# The next token depends on the last one alone, and there are finitely many. As soon as one comes up again, everything
-# after it repeats.
+# The next token depends on the last one alone, and there are finitely many. As soon as one comes up again,
+# everything after it repeats.
 # </details>
 # <details><summary>3. A model gave the three tokens of a text the probabilities 1/2, 1/4 and 1/8. What is its
 # perplexity?</summary>
@@ -671,11 +669,11 @@ print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
 # <details><summary>4. Why do we test on a text that the model has not counted?</summary>
 # It has stored the text that it counted, and always looks better there than on any other.
 # </details>
-# <details><summary>5. A colleague's model has perplexity 12, yours has 20. Theirs knows 100 words and was
-# tested on weather reports; yours has GPT-2's vocabulary and was tested on novels. Whose model is better?</summary>
-# Nobody can tell. Perplexity compares models on the same text, cut into the same tokens; weather reports are easier to
-# predict than novels, for any model. Across vocabularies, compare nats per byte of text, since the bytes
-# are the same for all.
+# <details><summary>5. A colleague's model has perplexity 12, yours has 20. Theirs knows 100 words and was tested on
+# weather reports; yours has GPT-2's vocabulary and was tested on novels. Whose model is better?</summary>
+# Nobody can tell. Perplexity compares models on the same text, cut into the same tokens; weather reports are easier
+# to predict than novels, for any model. Across vocabularies, compare nats per byte of text, since the bytes are the
+# same for all.
 # </details>
 #
 # And two on lesson 00:
@@ -689,11 +687,12 @@ print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
 #
 # **GPT-2 124M in numbers:** a vocabulary of 50,257, a context window of 1,024 tokens, 124,439,808 parameters.
 #
-# **Sources.** Shannon 1948, *A Mathematical Theory of Communication*, section 3; Jelinek et al. 1977, *Perplexity*; Vaswani et al. 2017, *Attention Is All You Need*, sections 1 and
-# 3; Peters et al. 2018 (ELMo), section 3, and allennlp.org/elmo; Radford et al. 2018 (GPT), section 4.1; Devlin et al.
-# 2018 (BERT), section 3; Radford et al. 2019 (GPT-2), sections 2.1 and 2.3, and a note in the released code; Brown et al.
-# 2020 (GPT-3), table 2.1; Alammar 2019, *The Illustrated GPT-2* (the keyboard, 78 MB); Lee Meng 2019, a post on GPT-2 and
-# Jin Yong, leemeng.tw (50 MB).
+# **Sources.** Shannon 1948, *A Mathematical Theory of Communication*, section 3; Jelinek et al. 1977, *Perplexity*;
+# Vaswani et al. 2017, *Attention Is All You Need*, sections 1 and 3; Peters et al. 2018 (ELMo), section 3, and
+# allennlp.org/elmo; Radford et al. 2018 (GPT), section 4.1; Devlin et al. 2018 (BERT), section 3; Radford et al.
+# 2019 (GPT-2), sections 2.1 and 2.3, and a note in the released code; Brown et al. 2020 (GPT-3), table 2.1; Alammar
+# 2019, *The Illustrated GPT-2* (the keyboard, 78 MB); Lee Meng 2019, a post on GPT-2 and Jin Yong, leemeng.tw (50
+# MB).
 #
 # **Next:** with whole words as tokens, a model has nothing to say about a word that it has not counted.
 # [Lesson 02](02_tokens.ipynb) cuts text into tokens so that no text is impossible.
