@@ -191,7 +191,7 @@ matrices([("probabilities: each row sums to 1", probs)], words.words, words.word
 # ## A larger text
 #
 # Counts mean more with more text. `robot_text` draws sentences at random from a few patterns.
-# Read the first ones, and watch what comes after *it*.
+# Watch what comes after *it*.
 
 # %%
 story = robot_text(2000)
