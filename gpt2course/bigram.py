@@ -1,7 +1,7 @@
 """Counting pairs of tokens: the smallest language model, and the measure for all of them.
 
-A language model gives every token of the vocabulary a probability of coming next. This one looks
-at the last token alone, and knows what it has counted. V is the size of the vocabulary.
+A language model gives every token of the vocabulary a probability of coming next. This one uses
+the last token only, and the pairs that it has counted. V is the size of the vocabulary.
 """
 
 import difflib
@@ -44,11 +44,11 @@ def count_bigrams(
 def bigram_probs(counts: Float[Tensor, "V V"], alpha: float = 0.0) -> Float[Tensor, "V V"]:
     """Each row of counts as probabilities, after alpha has been added to every count.
 
-    A row without any count is even: it is so for every alpha above 0, however small.
+    A row without any count is uniform, as it is for every alpha above 0, however small.
 
     Args:
         alpha: imagined occurrences of each pair ("add-alpha smoothing"), so that no pair is
-            impossible; 0 believes the counts.
+            impossible; 0 takes the counts as they are.
 
     >>> bigram_probs(torch.tensor([[3.0, 1.0], [0.0, 0.0]]))
     tensor([[0.7500, 0.2500],
@@ -64,7 +64,7 @@ def bigram_probs(counts: Float[Tensor, "V V"], alpha: float = 0.0) -> Float[Tens
 def bigram_nll(probs: Float[Tensor, "V V"], idx: Int[Tensor, " N"]) -> Float[Tensor, " M"]:
     """Nats of surprise at every token after the first: -ln of its probability, M = N - 1.
 
-    Infinite where a pair was thought impossible.
+    Infinite where a pair had probability 0.
     """
     if len(idx) < 2:
         raise ValueError(f"idx must hold at least two tokens, one to predict, got {len(idx)}")
@@ -88,10 +88,10 @@ def perplexity(nll: Float[Tensor, " N"]) -> float:
 class Words:
     """Whole words as tokens, numbered in the order in which a text first shows them.
 
-    It has the methods of `tokenizer.Tokenizer`, so that what shows tokens can show these.
+    It has the methods of `tokenizer.Tokenizer`, so that pictures of tokens can show words too.
 
     Args:
-        text: words and full stops with blanks between them.
+        text: words and full stops, separated by spaces.
 
     >>> Words("robot must obey . robot").encode("obey robot")
     [2, 0]
@@ -117,7 +117,7 @@ class Words:
         return [self._ids[word] for word in text.split()]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words of ids, with blanks between them."""
+        """The words of ids, separated by spaces."""
         return " ".join(self.words[token_id] for token_id in ids)
 
     def token_bytes(self, token_id: int) -> bytes:

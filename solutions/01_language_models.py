@@ -1,19 +1,18 @@
 # %% [markdown]
 # # 01 · Language models
 #
-# GPT-2 does one thing: it reads the beginning of a text and says how likely each possible next word is.
-# **Can a machine learn that from nothing but text, and how does one tell whether it is good at it?**
+# GPT-2 does one thing: it reads the beginning of a text and predicts how likely each possible next token is.
+# **Can a machine learn that from nothing but text, and how do you measure how good it is?**
 #
 # - **In:** a text.
-# - **Out:** a probability for every word of a list, the probability that it comes next.
-# - **Time:** about 90 minutes. Two exercises: `count_bigrams` and `perplexity`.
+# - **Out:** for every word of a list, the probability that it comes next.
+# - **Time:** 55 minutes for the core, 85 for everything.
+# - **Exercises:** `count_bigrams` ●●○○○ and `perplexity` ●○○○○.
 #
-# The machine of this lesson is the smallest there is: it counts. Everything that will be said of its
-# output, of its mistakes and of its measure holds for GPT-2 in the same words.
+# This lesson's machine only counts. What you learn about its output and its measure holds for GPT-2, too.
 
 # %% [markdown]
-# First the tools. `shift_targets` is yours if you have passed it in lesson 00; the line below the cell
-# says whose it is. What comes from the package is explained when it is used.
+# First the imports. `shift_targets` is yours if it passed in [lesson 00](00_welcome.ipynb).
 
 # %%
 import math
@@ -34,8 +33,8 @@ from gpt2course.mine import shift_targets
 from gpt2course.model import count_parameters
 
 # %% [markdown]
-# In this picture of GPT-2 nothing is lit: the lesson is about its two ends, the text that goes in and
-# the next word that comes out. All that lies between is replaced by a table of counts.
+# In this picture nothing is lit: the lesson is about the two ends of GPT-2. A table of counts replaces everything
+# between them.
 
 # %%
 pipeline("01_language_models")
@@ -43,59 +42,53 @@ pipeline("01_language_models")
 # %% [markdown]
 # ## What comes next?
 #
-# You have met a language model: the row of suggestions above the keyboard of a phone. You type *see you*,
-# and it offers *tomorrow*, *soon* and *there*. It has seen what people write after such words. A
-# **language model** is any rule that does this: given the beginning of a text, it gives each word that
-# it knows a probability of coming next.
+# You have met a language model: the row of suggestions above a phone's keyboard. A
+# **language model** is any rule that does this: given the beginning of a text, the **context**, it gives every token
+# that it knows a probability of coming next. In a formula: P(w | context), "the probability of w, given the context".
 #
-# Here is a text that is small enough to count with a finger. A full stop counts as a word of its own,
-# since where a sentence ends can be predicted too. How often does *must* occur, and what follows it?
+# Here is a text small enough to count by hand. In this lesson every token is a whole word, and a full stop is a
+# token too, since a model should also predict where a sentence ends. (GPT-2's tokens are often smaller; that is
+# [lesson 02](02_tokens.ipynb).) How often does *must* occur, and what follows it?
 
 # %%
 text = "robot must obey orders . robot must obey . kettle must boil ."
 tokens = text.split()
-f"{len(tokens)} words, {len(set(tokens))} of them different"
+f"{len(tokens)} tokens, {len(set(tokens))} of them different"
 
 # %% [markdown]
-# (Why `tokens`? A model reads pieces of text that have a number, and such a piece is called a **token**.
-# In this lesson every token is a whole word. GPT-2's are often smaller; that is lesson 02.)
-#
 # ### One word by hand
 #
-# To find what follows *must*, go through all neighbours, left and right, and keep the right one where
-# the left one is *must*.
+# Look at every pair of neighbours, and keep the right one where the left one is *must*.
 
 # %%
 after_must = [following for current, following in zip(tokens, tokens[1:]) if current == "must"]
 after_must
 
 # %% [markdown]
-# Three times something followed, twice it was *obey*. If the past is all that we go by, the probability of
-# *obey* after *must* is 2 of 3.
+# Of three words, two are *obey*. So the text suggests P(obey | must) = 2/3.
 
 # %%
-shares = {word: after_must.count(word) / len(after_must) for word in ("obey", "boil")}
-{word: round(share, 4) for word, share in shares.items()}
+by_hand = {word: after_must.count(word) / len(after_must) for word in ("obey", "boil")}
+{word: round(p, 4) for word, p in by_hand.items()}
 
 # %% [markdown]
 # ### All words in a loop
 #
-# Nobody had to tell us the right answers: for every word but the last, the text itself holds what came
-# next. This is what `shift_targets` of lesson 00 says. Two neighbours, current and next, are called a
-# **bigram**. Which bigram is the most frequent in our text? There are two with the same count.
+# For every token but the last, the text itself holds the right answer; `shift_targets` separates the two. A pair of
+# neighbours, current and next, is called a **bigram**. Two bigrams share the highest count in our text. Which ones?
 
 # %%
 inputs, targets = shift_targets(tokens)
 pairs = Counter(zip(inputs, targets))
-assert pairs["must", "obey"] == after_must.count("obey")
+assert pairs["must", "obey"] == after_must.count("obey"), "inputs and targets do not match the text"
 pairs.most_common(4)
 
 # %% [markdown]
 # ### Numbers for words
 #
 # To compute with words we give each a number, its **id**: 0 for the first word of the text, 1 for the
-# next one that is new, and so on. `Words` does that; `vocab_size` says how many there are, and from here
-# on this is the letter **V**. What will the ids of *robot must obey .* be?
+# next new one, and so on. `Words` does that. The words that have an id are the **vocabulary**; its
+# size is `vocab_size`, or **V**. What are the ids of *robot must obey .*?
 
 # %%
 words = Words(text)
@@ -105,53 +98,49 @@ print(dict(zip(words.words, range(V))))
 print("robot must obey . →", words.encode("robot must obey ."))
 
 # %% [markdown]
-# All counts fit into one table of V rows and V columns. The **row is the current word, the column is the
-# next one**; so the row of *must* holds 2 in the column of *obey*, 1 in the column of *boil*, and zeros.
+# All counts fit into one table with V rows and V columns. **The row is the current token, the column is the
+# next one.** So the row of *must* holds 2 in the column of *obey*, 1 in the column of *boil*, and zeros.
 #
-# **Predict.** The text has 13 tokens, 7 of them different. What do all numbers of the table sum to?
+# **Predict.** The text has 13 tokens, 7 of them different. What is the sum of all numbers in the table?
 #
-# <details><summary>A. 49, since there are 7 times 7 places</summary>
-# That is how many places there are. Most of them hold a 0, since most pairs never occur.
+# <details><summary>A. 49, since there are 7 times 7 cells</summary>
+# That is the number of cells. Most of them hold 0, since most pairs never occur.
 # </details>
 # <details><summary>B. 13, one for each token</summary>
-# Nearly. Each token but one is followed by another; after the last one the text ends, and that is no
-# pair.
+# Nearly. Every token but the last is followed by another one.
 # </details>
 # <details><summary>C. 12</summary>
-# Yes: N tokens have N - 1 pairs of neighbours, and every pair is counted in exactly one place.
+# Yes: N tokens form N - 1 pairs of neighbours, and every pair is counted in exactly one cell.
 # </details>
 # <details><summary>D. 7, one for each different token</summary>
-# A word is followed by something each time that it occurs, and most words occur more than once.
+# A word is followed by something each time it occurs, and most words occur more than once.
 # </details>
 
 # %% [markdown]
-# ## Exercise: `count_bigrams`
+# ## Exercise: `count_bigrams` ●●○○○ · 10 minutes
 #
-# Write the function that makes this table: `idx` holds the ids of a text, N of them, and the result is a
-# tensor of floats, `(vocab_size, vocab_size)`, row = current token, column = next token. (Floats, since
-# we are going to divide them.) The vocabulary may hold tokens that the text does not use. A text of one
+# Write the function that makes this table. `idx` holds the N ids of a text. The result is a
+# tensor of floats, `(vocab_size, vocab_size)`: row = current token, column = next token. (We divide
+# them next.) The vocabulary may hold tokens that the text does not use. A text of one
 # token has no pairs, and its table is all zeros.
 #
-# In the first line of the stub, `Int[Tensor, "N"]` says that `idx` is a tensor of N whole numbers, and
-# `Float[Tensor, "V V"]` that a tensor of floats with V rows and V columns comes out; Python does not look
-# at these notes, they are for the reader.
+# In the stub, `Int[Tensor, "N"]` means that `idx` is a tensor of N whole numbers, and
+# `Float[Tensor, "V V"]` that the result is a tensor of floats with V rows and V columns. Python ignores
+# these annotations; they are for the reader.
 #
-# A plain loop over the pairs is a right answer. If you would rather do without the loop, be careful: the
-# same pair comes again and again, and not every way of writing to many places at once can count to two.
-#
-# Replace the line that raises, run the cell, then run the check below it. As long as it does not pass,
-# the check puts the package's own function in its place, so you can go on whenever you like.
+# A plain loop is a right answer. Without a loop, be careful: the
+# same pair occurs again and again, and not every way of writing to many cells at once can count to two.
 #
 # <details><summary>Hint 1</summary>
 # Begin with <code>torch.zeros(vocab_size, vocab_size)</code>. The current tokens are all but the last,
 # the next ones all but the first.
 # </details>
 # <details><summary>Hint 2</summary>
-# In a loop, each pair adds 1 to one place of the table: <code>counts[row, column] += 1</code>.
+# In a loop, each pair adds 1 to one cell of the table: <code>counts[row, column] += 1</code>.
 # </details>
 # <details><summary>Hint 3</summary>
-# <code>zip</code> of the one list with the other gives the pairs. <code>idx.tolist()</code> makes plain
-# Python numbers of a tensor, which makes the loop faster.
+# <code>zip</code> of the two lists gives the pairs. <code>idx.tolist()</code> turns a tensor into plain
+# Python numbers, which makes the loop faster.
 # </details>
 
 # %%
@@ -169,88 +158,61 @@ def count_bigrams(idx: Int[Tensor, "N"], vocab_size: int) -> Float[Tensor, "V V"
 count_bigrams = check(count_bigrams)
 
 # %% [markdown]
-# The table of our text, which must agree with the pairs from above. Find the row of *must*. Then look at
-# the columns: which word is reached from the most different words?
+# Your table must agree with the pairs from above. Find the row of *must*. Then look at
+# the columns: which word follows the largest number of different words?
 
 # %%
 counts = count_bigrams(idx, V)
 for (current, following), n in pairs.items():
-    assert counts[words.encode(current), words.encode(following)] == n
+    counted = counts[words.encode(current), words.encode(following)].item()
+    assert counted == n, f"{current}, {following}: {counted} in the table, {n} in the text"
+print(f"{len(pairs)} different pairs, {counts.sum():.0f} in all, as in the text")
 matrices([("counts: row = current, column = next", counts.long())], words.words, words.words)
 
 # %% [markdown]
-# The full stop: three different words lead to it.
-#
-# ### Without the loop
-#
-# A text of a million words would keep a loop in Python busy for a while. One can number the places of
-# the table, row by row: the place of a pair is `current * V + next`. Then all that is left is to count
-# equal numbers, and `torch.bincount` does that (`minlength` so that it counts up to the last place). It
-# gives one long row of V times V counts; `.view(V, V)` folds it into V rows of V.
-
-# %%
-place = idx[:-1] * V + idx[1:]
-in_one_go = torch.bincount(place, minlength=V * V).view(V, V)
-assert torch.equal(in_one_go.float(), counts.float())
-f"robot, must: row 0, column 1, place {place[0]}; must, obey: row 1, column 2, place {place[1]}"
-
-# %% [markdown]
-# And here is the trap that the exercise spoke of. It looks as if this line adds 1 to the place of each
-# pair. How many of the 12 pairs does it count?
-
-# %%
-once = torch.zeros(V, V)
-once[idx[:-1], idx[1:]] += 1
-print(f"counted: {once.sum():.0f} of {counts.sum():.0f} pairs; must, obey: {once[1, 2]:.0f}")
-
-# %% [markdown]
-# Each place was read once, increased, and written back. A pair that comes twice writes the same 1 twice.
-# There is no error message, and the table looks reasonable. Further down we shall see what it costs.
+# The full stop: it follows three different words.
 #
 # ## From counts to probabilities
 #
-# Each row, divided by its own sum, is what we were after: the probabilities of the next word, given the
-# current one. The sums are a column (`keepdim=True` keeps them one), so that each row is divided by its
-# own. Before you run: in which rows will there be a 1.00?
+# Divide each row by its own sum, and it holds the probabilities of the next token, given the
+# current one. (`keepdim=True` keeps the sums as a column, so that each row is divided by its
+# own sum.) Before you run: which rows will contain a 1.00?
 
 # %%
 probs = counts / counts.sum(dim=1, keepdim=True)
-assert math.isclose(probs[1, 2], shares["obey"], rel_tol=1e-6)
-assert torch.allclose(probs, bigram_probs(counts))
+print(f"P(obey | must): {probs[1, 2]:.4f}, by hand {by_hand['obey']:.4f}")
+assert torch.allclose(probs, bigram_probs(counts)), "probs differ from the package's bigram_probs"
 matrices([("probabilities: each row sums to 1", probs)], words.words, words.words, scale=(0.0, 1.0))
 
 # %% [markdown]
-# This table is a language model. Give it a word, read off a row. Where the text left no choice, it is
-# certain, and a certainty that rests on one single sentence should make you uneasy. (`bigram_probs`, the
-# package's version, does the same; it has one more idea, for further down.)
+# This table is a language model, called a **bigram model**: for any word, read its row. (The package's
+# `bigram_probs` computes the same.)
 #
 # ## A larger text
 #
-# For counts that mean something we need more text. `robot_text` writes as much as we want: it draws
-# sentences from a few patterns, always the same ones for the same seed. Read the first ones, and keep an
-# eye on what comes after *it*.
+# Counts mean more with more text. `robot_text` draws sentences at random from a few patterns.
+# Watch what comes after *it*.
 
 # %%
 story = robot_text(2000)
 print(*story.split(" . ")[:8], sep="\n")
 
 # %% [markdown]
-# Each thing has a sound of its own: a kettle boils, a dog barks. Now the counts of the whole story. Of
-# all places in the table, how many do you expect to be above 0: nearly all, half, or a few?
+# Each thing has a sound of its own. Now count the whole story. How many
+# cells of the table will be above 0: nearly all, half, or a few?
 
 # %%
 story_words = Words(story)
 story_idx = torch.tensor(story_words.encode(story))
 story_counts = count_bigrams(story_idx, story_words.vocab_size)
 story_probs = bigram_probs(story_counts).float()
-print(f"{len(story_idx):,} words, {story_words.vocab_size} different;",
+print(f"{len(story_idx):,} tokens, {story_words.vocab_size} different;",
       f"{(story_counts > 0).sum()} of {story_words.vocab_size ** 2} pairs occur")
 
 # %% [markdown]
-# Language is mostly what does not occur: in this story, *must* is followed by *obey* and nothing else. A
-# word that leaves more room is *the*. What are its likeliest next words? (A `Candidate` is one of them, for
-# the picture: its id, the word as bytes, as a computer stores text, which `token_bytes` gives, and its
-# probability.)
+# Most pairs never occur: *must* is followed by *obey* and nothing else. *the* leaves more
+# choice. What are its likeliest next words? (`next_tokens` draws a list of candidates, each with its id, its word as
+# bytes, and its probability.)
 
 # %%
 def after(word: str, k: int = 6) -> list[Candidate]:
@@ -265,28 +227,29 @@ next_tokens(after("the"), "after “the”")
 # %% [markdown]
 # ## Play with it: the keyboard
 #
-# The three likeliest words, as on a phone. Press one (or move with Tab and press with Enter), and it is
-# appended; the next three are for the new last word. (Where the story left no choice there are fewer.)
-# Write two sentences that make sense. Then press *start again*, and take the first suggestion every time:
-# what happens?
+# The three likeliest next words, as on a phone. Press one (or move with Tab and press Enter) to append it. Write two
+# sentences that make sense. Then press *start again*, and choose the first suggestion every time. What happens?
 
 # %%
 keyboard(story_probs, story_words, "we hear the")
 
 # %% [markdown]
-# ### Stuck in a circle
+# <details><summary>Answer, after you have tried</summary>
+# It writes <i>the captain of the captain of the captain</i> and never stops: every single step is sensible, and
+# the whole is nonsense.
+# </details>
 #
-# *the captain of the captain of the captain*: every single step is a sensible one, and the whole is
-# nonsense. The same as a picture: follow the first suggestion from *we* until a word comes a second time.
-# (`.piece` is a candidate's word in bytes, and `.decode()` makes a text of them.)
+# ### Stuck in a loop
+#
+# The same as a picture: follow the first suggestion from *we* until a word comes up a second time.
 
 # %%
 def first_suggestions(word: str) -> list[str]:
-    """The words that come up if one always takes the first, up to the first that is repeated."""
+    """The words from always choosing the first suggestion, up to the first repeated word."""
     path = [word]
     while path[-1] not in path[:-1]:
-        (likeliest,) = after(path[-1], k=1)
-        path.append(likeliest.piece.decode())
+        likeliest = after(path[-1], k=1)[0]
+        path.append(likeliest.piece.decode())  # .piece is the word as bytes
     return path
 
 
@@ -295,42 +258,40 @@ circle(first_suggestions("we"))
 # %% [markdown]
 # **Predict.** Would another beginning help, a longer one for example?
 #
-# <details><summary>A. Yes, a longer beginning gives it more to go by</summary>
-# It would, if the model looked at it. This one looks at the last word only; what stands before it might
-# as well not be there.
+# <details><summary>A. Yes, a longer beginning gives the model more context</summary>
+# It would, if the model looked at it. This one looks at the last word only.
 # </details>
 # <details><summary>B. Yes, another first word leads elsewhere</summary>
-# For the first steps it does. But the number of words is finite, so sooner or later one comes a second
-# time, and from there on everything repeats. In this story all paths end in the same circle.
+# For the first steps it does. But the number of words is finite, so sooner or later a word comes up a second
+# time, and from there on everything repeats. In this story all paths end in the same loop.
 # </details>
 # <details><summary>C. No</summary>
-# Right. After <i>the</i> the first suggestion is always <i>captain</i>, whatever came before. As soon as a
-# word comes a second time, what follows is what followed the first time.
+# Right. After <i>the</i> the first suggestion is always <i>captain</i>, whatever came before. When a
+# word comes up a second time, what follows is what followed the first time.
 # </details>
 
 # %%
-circles = {}
+loops = {}
 for word in story_words.words:
     path = first_suggestions(word)
-    ring = path[path.index(path[-1]):]  # from the word that comes twice, to itself
-    circles.setdefault(frozenset(ring), " → ".join(ring))  # the same words are the same circle
-print(f"{story_words.vocab_size} beginnings, {len(circles)} circle:", *circles.values())
+    loop = path[path.index(path[-1]):]  # from the word that comes up twice, to itself
+    loops.setdefault(frozenset(loop), " → ".join(loop))  # the same words are the same loop
+print(f"{story_words.vocab_size} beginnings, {len(loops)} loop:", *loops.values())
 
 # %% [markdown]
-# GPT-2 looks at up to 1024 tokens and still goes round in circles when it always takes the likeliest
-# one; the circles are longer (lesson 11). The way out is the same for both: do not always take the
-# first. Throw dice, with the probabilities as they are.
+# GPT-2 sees up to 1,024 tokens, and still gets stuck when it always chooses the likeliest
+# one; its loops are longer ([lesson 11](11_sampling.ipynb)). The remedy for both: draw at random, with the
+# probabilities as they are. This is called **sampling**.
 #
 # ## Output becomes input
 #
-# `torch.multinomial(row, 1)` draws one place of a row, each with its probability. The word that was
-# drawn is put at the end of the text, and the text goes in again. A model that is run in this way, its
-# own output becoming its next input, is called **auto-regressive**. GPT-2 writes like this, one token at
-# a time, and there is nothing else to its writing.
+# `torch.multinomial(row, 1)` draws one index of a row, each with its probability. The word drawn is appended to the
+# text, and the text goes in again. A model that runs like this, each output becoming part of the next input, is
+# called **autoregressive**. GPT-2 writes in this way, one token at a time.
 
 # %%
 def write(start: str, n: int, generator: torch.Generator) -> str:
-    """The start and n words more, each drawn from the row of the word before it."""
+    """The start and n more words, each drawn from the row of the word before it."""
     ids = story_words.encode(start)
     for _ in range(n):
         row = story_probs[ids[-1]]
@@ -341,17 +302,17 @@ def write(start: str, n: int, generator: torch.Generator) -> str:
 print(*write("we hear the", 40, torch.Generator().manual_seed(32)).split(" . "), sep="\n")
 
 # %% [markdown]
-# No circle any more. Neighbours always fit. Over a distance nothing does: look for a thing that makes
+# The loop is gone, and neighbours always fit. Over a distance nothing fits: look for a thing that makes
 # the sound of another.
 #
 # ## How good is a language model?
 #
-# One could let it write and ask people. Quicker and more exact: give it a text that people wrote, and
-# look at **the probability that it gave to each word that really came**. A good model is seldom
+# Give it a text that people wrote, and
+# look at **the probability that the model gave to each token that really came**. A good model is seldom
 # surprised.
 #
-# Our small model from the beginning, and a sentence that is not in its text: *kettle must obey orders*.
-# The first word is given; three words are to be predicted. Read their probabilities off the table
+# Take our small model and a sentence that is not in its text: *kettle must obey orders*.
+# The first word is given, and the model predicts the other three. Read their probabilities off the table
 # above before you run.
 
 # %%
@@ -360,24 +321,24 @@ chances = [probs[current, following].item() for current, following in zip(test, 
 [round(chance, 4) for chance in chances]
 
 # %% [markdown]
-# The probability of the whole sentence is the product of the three, 1/3. A longer text nearly always has a
-# smaller product, so to compare texts we ask for the typical factor: which number, taken three times,
-# gives the same product? That is the cube root. It is customary to turn it over, 1 divided by it.
+# The probability of the whole sentence is the product, 1/3. A longer text usually has a
+# smaller product, so to compare texts we take the typical factor, here the cube root. By convention, we divide 1 by
+# it.
 
 # %%
-by_hand = (1 / math.prod(chances)) ** (1 / 3)
-f"product {math.prod(chances):.4f}, one over its cube root {by_hand:.4f}"
+typical = (1 / math.prod(chances)) ** (1 / 3)
+f"product {math.prod(chances):.4f}, 1 / cube root {typical:.4f}"
 
 # %% [markdown]
-# This number is called the **perplexity**. It reads: the model was as unsure as if it had to choose, at
-# each word, among 1.44 equally likely ones. 1 would be certainty.
+# This number is called the **perplexity**. It means: the model was as unsure as if it had to choose, at
+# each token, among 1.44 equally likely ones. A perplexity of 1 is certainty.
 #
 # ### With logarithms
 #
-# A product of a thousand probabilities is smaller than any number that a computer can hold, and turns
-# into 0. Logarithms make a sum of it. The **surprise** at a word is minus the natural logarithm of its
-# probability: 0 for a certainty, large for something unlikely. Its unit is the **nat**. What is the
-# surprise at a word of probability 1/2?
+# A product of a thousand probabilities is smaller than any number that a computer can hold, and becomes
+# 0. Logarithms turn it into a sum. The **surprise** at a token is minus the natural logarithm of its
+# probability: 0 for a certainty, large for something unlikely. Its unit is the **nat**, and the usual name in code is
+# `nll`, for **negative log-likelihood**. What is the surprise at a token of probability 1/2?
 
 # %%
 total = 0.0
@@ -385,60 +346,59 @@ for word, chance in zip(["must", "obey", "orders"], chances):
     surprise = math.log(1 / chance)  # the same as -math.log(chance)
     total += surprise
     print(f"{word:8} probability {chance:.3f}   surprise {surprise:.3f} nats")
-assert math.isclose(math.exp(total / 3), by_hand, rel_tol=1e-6)
+print(f"e to the power of the mean surprise: {math.exp(total / 3):.4f}")
 
 # %% [markdown]
-# The last line is the point: **e to the power of the mean surprise is the perplexity.** Dividing the
-# sum by 3 is the cube root. Turning over is in it too: the minus of each surprise makes 1/p of p.
+# **e to the power of the mean surprise is the perplexity.** Dividing the
+# sum by 3 is the cube root, and the minus sign of each surprise is the 1 divided by it.
 #
-# For a tensor of ids, all surprises come in one go: `probs[idx[:-1], idx[1:]]` picks the probability of
-# every pair. `bigram_nll` of the package is this line (nll: negative log-likelihood, the usual name of the
-# surprise).
+# For a tensor of ids, `probs[idx[:-1], idx[1:]]` selects the probability of
+# every pair at once. The package's `bigram_nll` is this one line.
 
 # %%
 test_idx = torch.tensor(test)
 nll = -probs[test_idx[:-1], test_idx[1:]].log()
-assert torch.equal(nll, bigram_nll(probs, test_idx))
-f"{nll.mean():.4f} nats per word, perplexity {nll.mean().exp():.4f}"
+assert torch.equal(nll, bigram_nll(probs, test_idx)), "nll differs from the package's bigram_nll"
+f"{nll.mean():.4f} nats per token, perplexity {nll.mean().exp():.4f}"
 
 # %% [markdown]
-# **Predict.** A model knows nothing and gives each of 7 words the probability 1/7, always. Which
-# perplexity does it have?
+# **Predict.** A model knows nothing and always gives each of 7 words the probability 1/7. What is its
+# perplexity?
 #
 # <details><summary>A. 1/7</summary>
-# That is the typical probability itself. Perplexity turns it over, so that more unsure means larger, and
+# That is the typical probability itself. Perplexity is 1 divided by it, so that more unsure means larger, and
 # it is never below 1.
 # </details>
 # <details><summary>B. 7</summary>
-# Yes, on every text. It might as well be guessing among 7 words, and that is what it does. So the size of
+# Yes, on every text: the model guesses among 7 words. So the size of
 # the vocabulary is the perplexity of knowing nothing.
 # </details>
 # <details><summary>C. ln 7, about 1.95</summary>
-# That is its surprise in nats at each word. Perplexity takes e to the power of it, which undoes the
+# That is its surprise in nats at each word. Perplexity is e to the power of it, which undoes the
 # logarithm.
 # </details>
 # <details><summary>D. That depends on the length of the text</summary>
-# The sum of the surprises does. The mean does not, and that is what the mean is for.
+# The sum of the surprises does. The mean does not, which is why we take the mean.
 # </details>
 
 # %% [markdown]
-# ## Exercise: `perplexity`
+# ## Exercise: `perplexity` ●○○○○ · 5 minutes
 #
-# `nll` holds the surprise at each token, in nats (`Float[Tensor, "N"]`: a tensor of N floats). Return the
-# perplexity, as a Python float, not rounded. It should hold for a text of hundreds of tokens too, and for
-# one that had a probability of 0 in it: there the surprise is infinite, and so is the perplexity. If
+# `nll` holds the surprise at each token, in nats. Return the
+# perplexity as a Python float, not rounded. It must hold for a text of hundreds of tokens, and for
+# one that contains a token of probability 0: there the surprise is infinite, and so is the perplexity. If
 # `nll` holds float64, compute in float64.
 #
 # <details><summary>Hint 1</summary>
-# There are two steps, and their order matters: the mean, and e to the power of.
+# There are two steps, and their order matters: take the mean, then e to the power of it.
 # </details>
 # <details><summary>Hint 2</summary>
-# The numbers that come in are logarithms already, with their minus. Nothing has to be multiplied, and no
-# logarithm taken.
+# The numbers that come in are logarithms already, with their minus sign. Multiply nothing, and take no
+# logarithm.
 # </details>
 # <details><summary>Hint 3</summary>
-# A tensor that holds one number becomes a Python float by <code>.item()</code>. <code>math.exp</code> and
-# <code>Tensor.exp</code> both raise e to a power.
+# <code>.item()</code> turns a tensor that holds one number into a Python float. <code>math.exp</code> and
+# <code>Tensor.exp</code> both compute e to a power.
 # </details>
 
 # %%
@@ -452,45 +412,49 @@ def perplexity(nll: Float[Tensor, "N"]) -> float:
 perplexity = check(perplexity)
 
 # %% [markdown]
-# The small model on three short texts. The first is in its text, the second is not, the third has a
-# pair that it has never seen, *robot boil*. What will it say to that one? The last line is the model that
-# gives 1/7 to everything.
+# Our small model on four short texts. The last one has a pair that the model has never seen, *robot boil*. What will
+# its perplexity be?
 
 # %%
-assert math.isclose(perplexity(nll), by_hand, rel_tol=1e-5)
-for sentence in ("robot must obey orders .", "kettle must obey .", "robot boil ."):
+for sentence in ("kettle must obey orders", "robot must obey orders .", "kettle must obey .",
+                 "robot boil ."):
     sentence_nll = bigram_nll(probs, torch.tensor(words.encode(sentence)))
     print(f"{sentence:26} perplexity {perplexity(sentence_nll):.3f}")
-even_nll = bigram_nll(torch.full((V, V), 1 / V), idx)
-print(f"{'an even guess':26} perplexity {perplexity(even_nll):.3f}")
+uniform_nll = bigram_nll(torch.full((V, V), 1 / V), idx)
+print(f"{'1/7 for every word':26} perplexity {perplexity(uniform_nll):.3f}")
 
 # %% [markdown]
-# It can say something sensible of a sentence that it has never seen, as long as it knows each pair. But a
-# single pair that it does not know makes the whole text impossible, however good the rest is: one
-# infinite surprise, an infinite mean.
+# The model can judge a new sentence as long as it knows each pair. But a
+# single unseen pair makes the whole text impossible: one
+# infinite surprise, an infinite mean. (A remedy, *smoothing*, is in the deeper section below.)
 #
 # ### On a new text
 #
-# Now the model of the long story. It is fair to test it on a text that it has not counted: 500 new
-# sentences by the same writer. Beside it two simpler models: guessing evenly, and looking at single
-# words only, how often each occurs, without the word before. Where between 1 and 30 will each be?
+# A fair test of the story's model needs a text that it has not counted: 500 new
+# sentences. Compare two simpler models: **uniform**, the same probability for every word,
+# and **unigram**, how often each word occurs, whatever came before. Where between 1 and 30 will each be?
 
 # %%
 new_idx = torch.tensor(story_words.encode(robot_text(500, seed=1)))
-shares_of_words = torch.bincount(story_idx, minlength=story_words.vocab_size) / len(story_idx)
-even = torch.full_like(story_probs, 1 / story_words.vocab_size)
-print(f"even guess    {perplexity(bigram_nll(even, new_idx)):.2f}")
-print(f"single words  {perplexity(-shares_of_words[new_idx[1:]].log()):.2f}")
-print(f"bigrams       {perplexity(bigram_nll(story_probs, new_idx)):.2f}")
+unigram = torch.bincount(story_idx, minlength=story_words.vocab_size) / len(story_idx)
+uniform = torch.full_like(story_probs, 1 / story_words.vocab_size)
+print(f"uniform  {perplexity(bigram_nll(uniform, new_idx)):.2f}")
+print(f"unigram  {perplexity(-unigram[new_idx[1:]].log()):.2f}")
+print(f"bigram   {perplexity(bigram_nll(story_probs, new_idx)):.2f}")
 
 # %% [markdown]
-# One word of context takes the perplexity from 18 to below 3. What the next words back are worth is
+# One word of context takes the perplexity from 18 to below 3. What is the rest of the context worth? That is
 # the question of this course.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: a pair that was never seen
 #
-# ### A pair that was never seen
-#
-# The long story holds every pair that the new text needs. With a real text one is never so lucky: there is
-# always a pair that nobody has written yet. Let the model count 20 sentences only, and read the new text:
+# Smoothing, which gives unseen pairs a small probability, and why only a new text tells how good a model is.
+# Nothing later needs it; you can skip it.
+
+# %% [markdown]
+# The long story contains every pair of the new text. With a real text you are never so lucky:
+# some pair is always new. Let the model count 20 sentences only, and read the new text:
 
 # %%
 few_idx = torch.tensor(story_words.encode(robot_text(20, seed=5)))
@@ -500,8 +464,8 @@ f"from {len(few_idx)} words: perplexity {perplexity(bigram_nll(bigram_probs(few_
 # %% [markdown]
 # One remedy: pretend that each pair was seen a little more often than it was. Add a number **alpha** to
 # all counts before dividing. Then nothing is impossible. This is called **smoothing**, and `bigram_probs`
-# takes alpha as its second argument. Too little alpha: a new pair is a shock. Too much: the counts drown in
-# what was added. Where will the best alpha be: above 1, at 1, or far below? (At the left edge of the picture
+# takes alpha as its second argument. With too little alpha, a new pair is a shock. With too much, alpha outweighs the
+# counts. Where will the best alpha be: above 1, at 1, or far below? (At the left edge of the picture
 # alpha is 0, no smoothing.)
 
 # %%
@@ -513,14 +477,43 @@ curves = {
 smoothing_curves(alphas, curves, story_words.vocab_size)
 
 # %% [markdown]
-# Two things to take from this picture. The text that was counted always looks better than a new one, so
-# **only a new text tells how good a model is**. And the best alpha cannot be found on the counted text,
-# where less is always better. Both will come back when GPT-2 is trained.
+# Look at the two curves. The text that was counted always looks better than a new one, so
+# **only a new text tells how good a model is**. And you cannot find the best alpha on the counted text,
+# where less is always better: a model that fits its own text better and new ones worse is said to **overfit**. Both
+# points come back when you train GPT-2 ([lesson 13](13_training.ipynb)).
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: counting without a loop
 #
-# ### Break it
-#
-# What does the trap from above cost, the line that counts each pair once? On the long story, with the
-# same new text:
+# How to count a million pairs in one call, the trap that the exercise warned of, and what falling into it costs.
+# Nothing later needs it; you can skip it.
+
+# %% [markdown]
+# A Python loop over a million tokens takes a while. Instead, number the cells of
+# the table row by row: the cell of a pair is `current * V + next`. Then all that is left is to count
+# equal numbers, and `torch.bincount` does that (`minlength` makes it count up to the last cell). It
+# returns V times V counts in one row; `.view(V, V)` folds them into V rows of V.
+
+# %%
+cell = idx[:-1] * V + idx[1:]
+vectorised = torch.bincount(cell, minlength=V * V).view(V, V)
+assert torch.equal(vectorised.float(), counts.float()), "the two tables differ"
+print(f"robot, must: row 0, column 1, cell {cell[0]}; must, obey: row 1, column 2, cell {cell[1]}")
+print(f"{vectorised.sum()} pairs, and the same table as with the loop")
+
+# %% [markdown]
+# And here is the trap. This line seems to add 1 to the cell of each
+# pair. How many of the 12 pairs does it count?
+
+# %%
+once = torch.zeros(V, V)
+once[idx[:-1], idx[1:]] += 1
+print(f"counted: {once.sum():.0f} of {counts.sum():.0f} pairs; must, obey: {once[1, 2]:.0f}")
+
+# %% [markdown]
+# Each cell was read once, increased, and written back, so a pair that occurs twice writes the same 1 twice. There is
+# no error message, and the table looks reasonable. What does it cost? The same line on the long story, tested on the
+# new text:
 
 # %%
 story_once = torch.zeros(story_words.vocab_size, story_words.vocab_size)
@@ -530,9 +523,10 @@ for name, counted in (("every pair", story_counts), ("each pair once", story_onc
     print(f"{name:15} {counted.sum():>7,.0f} counted, perplexity {measured:.2f}")
 
 # %% [markdown]
-# It still knows what may come, and no longer how often. Nothing failed, no number looks absurd, and the
-# model is worse. It takes a measure to see such a thing.
-#
+# The model still knows what may come, but not how often. Nothing failed, no number looks absurd, and the
+# model is worse. Only a measure like perplexity shows it.
+
+# %% [markdown]
 # ## What a bigram cannot know
 #
 # Three sentences, cut off before their last word:
@@ -541,7 +535,7 @@ for name, counted in (("every pair", story_counts), ("each pair once", story_onc
 # - *we hear the dog because it* …
 # - *the captain hears the dog of the ship because it* …
 #
-# You know the words that come next. What does the model say?
+# You know the words that come next. What does the model predict?
 
 # %%
 beginnings = ["we hear the kettle because it", "we hear the dog because it",
@@ -552,12 +546,13 @@ table = torch.stack(rows)[:, story_words.encode(" ".join(sounds))]
 matrices([("the next word: three equal rows", table)], beginnings, sounds, scale=(0.0, 1.0))
 
 # %% [markdown]
-# Three times the same row, to the last digit, because the last word is the same. The one that matters,
-# *kettle* or *dog*, stands two words before it, or five, and the model is blind to it. No amount of text
-# will change that: it is not a lack of counting, it is a lack of looking.
+# The three rows are the same, because the last word is the same. The word that matters,
+# *kettle* or *dog*, is further back, and the model cannot see it. No amount of text
+# will change that.
 #
-# Why not count what follows two words, or three, or six? Each word more multiplies the number of rows by
-# V. How many places does such a table have for our story, and for the 50,257 tokens of GPT-2?
+# Why not count what follows two words, or three, or six? Such a model is called an **n-gram model**, and each
+# further word multiplies the number of rows by V. How many cells does the table have for our story, and
+# for the 50,257 tokens of GPT-2?
 
 # %%
 n_gpt2 = GPT2Config().vocab_size
@@ -566,53 +561,60 @@ for back in (1, 2, 3, 6):
     print(f"{back:>6}     {story_words.vocab_size ** (back + 1):>14,}         {n_gpt2 ** (back + 1):.1e}")
 
 # %% [markdown]
-# Nearly every row would be empty: most runs of seven words have never been written by anyone. And *the
-# kettle because it* would have to be learned anew for every thing, since the table does not know that
-# *kettle* and *dog* are alike in anything.
+# Nearly every row would be empty: most sequences of seven words have never been written by anyone.
 #
-# GPT-2 does not look up. It **computes** the probabilities, from all tokens that it has in view, up to 1024.
-# How it does so is the rest of this course: words become vectors in which likeness can be seen (03),
-# each position reads from all earlier ones what it needs (05 to 07), and at the end stands again a row
-# of probabilities (10). What you have built here stays: targets from the text itself, surprise in nats,
-# perplexity, one token after the other.
+# ## From counting to computing
 #
-# ## From the table to GPT-2
+# GPT-2 does not look anything up. It **computes** the probabilities, from all tokens in its **context window**, up to
+# 1,024. A model that computes with learned numbers is a **neural network**, and the learned numbers are its
+# **parameters**; our table has V times V of them.
 #
-# In 2018 such computing models became large. **ELMo** read a text with two networks of an older kind, from
-# the left and from the right. **GPT** was the first in the line of this course, and **BERT** came a few
-# months later. In 2019 came **GPT-2**, in four sizes, and in 2020 **GPT-3**.
+# Until 2017, such models were mostly **recurrent neural networks** (RNNs): they read token by token and carry a
+# memory of fixed size, in which early words fade. Then came the **transformer**, in which each token reads directly
+# from the others. It had two halves. The **decoder** sees only what came before, so it can write: **GPT** (2018),
+# **GPT-2** (2019), **GPT-3** (2020). The **encoder** reads a finished text from both sides: **BERT** (2018).
 #
-# A **decoder** (GPT and its successors) sees only what stands before a word, so it can write, one word
-# after the other. An **encoder** (BERT) reads a finished text from both sides, understands each word in
-# the light of all the others, and cannot be used to write.
+# What you have built here stays: targets from the text itself, surprise in nats, perplexity, one token after the
+# other. How large is a bigram table for GPT-2's vocabulary, compared with the smallest GPT-2?
+
+# %%
+n_counts, n_parameters = n_gpt2**2, count_parameters(GPT2Config())
+print(f"bigram table: {n_counts:,} counts, {4 * n_counts / 1e9:.1f} GB at 4 bytes each")
+print(f"GPT-2 124M:   {n_parameters:,} parameters, {4 * n_parameters / 1e9:.1f} GB")
+print(f"the table is {n_counts / n_parameters:.0f} times as large")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: the models and their sizes
 #
-# How large is a model? One counts its **parameters**, all the numbers that it learns; in our table it
-# was V times V. For GPT-2 they follow from the number of its blocks (also called **layers**) and from the
-# length of the rows of numbers in them (also called the **width**); `count_parameters` adds them up (you
-# will write it in lesson 10). On a disk, each takes 4 bytes. One still reads 117M, 345M, 762M and 1542M.
-# Are they right?
+# The four sizes of GPT-2, the models of its time in one picture, and how much text 40 GB is. Nothing later needs it;
+# you can skip it.
+
+# %% [markdown]
+# GPT-2's parameters follow from the number of its blocks (also called **layers**) and from its **width**, how many
+# numbers each token has in them. `count_parameters` adds them up (you write it in
+# [lesson 10](10_output_projection.ipynb)). On disk, each parameter takes 4 bytes. You will still read 117M, 345M, 762M and
+# 1542M. Are they right?
 
 # %%
 often_said = ("117M", "345M", "762M", "1542M")
 parameters = {name: count_parameters(config) for name, config in RELEASED.items()}
 for (name, config), said in zip(RELEASED.items(), often_said):
-    print(f"{name:12} {config.n_layer} blocks, rows of {config.n_embd:<5} said: {said:6}",
+    print(f"{name:12} {config.n_layer} blocks, width {config.n_embd:<5} said: {said:6}",
           f"counted: {parameters[name] / 1e6:5,.0f}M, on disk {4 * parameters[name] / 1e6:5,.0f} MB")
 
 # %% [markdown]
-# They are not; the counted ones are. Those that are often said stand in the paper, and its authors noted
-# later, beside the released code, that they had been counted wrongly. For a sense of the sizes on disk: a
-# keyboard app for a phone, with its suggestions, takes about 78 MB.
+# They are not. Those numbers come from the paper; its authors later noted, beside the released code, that they had
+# been miscounted. For comparison: a keyboard app for a phone, SwiftKey, took up 78 MB in 2019.
 #
-# All of them in one picture. The parameters of the GPTs up to 2019 are computed; those of ELMo, BERT and
-# GPT-3 are what their authors state. Each step of the axis is ten times as much, as otherwise only
-# GPT-3 could be seen. Between which two models is the largest step?
+# In one picture: the parameters of the GPTs up to 2019 are computed; those of ELMo, BERT and GPT-3 are what their
+# authors state. **ELMo** (2018) is the RNN among them. The axis is **logarithmic**, each step ten times as much,
+# since otherwise only GPT-3 could be seen. Between which two neighbours is the largest step?
 
 # %%
 DECODER, ENCODER = "decoder: sees what came before", "encoder: sees both sides"
 gpt_2018 = count_parameters(GPT2Config(n_ctx=512, vocab_size=40_478))
 history = [
-    Model("ELMo", 2018, 93_600_000, "two older networks, one for each side", 2),
+    Model("ELMo", 2018, 93_600_000, "RNNs: one for each direction", 2),
     Model("GPT", 2018, gpt_2018, DECODER, 12),
     Model("BERT-Large", 2018, 340_000_000, ENCODER, 24),
     *(Model(name, 2019, n, DECODER, RELEASED[name].n_layer) for name, n in parameters.items()),
@@ -621,62 +623,76 @@ history = [
 model_sizes(history)
 
 # %% [markdown]
-# More than a hundred times the parameters in one step, with almost the same way of computing. (The GPT of
-# 2018 has 117M: here that number is right.)
+# More than a hundred times the parameters in one step, with almost the same architecture. (GPT, of
+# 2018, has 117M: here that number is right.)
 #
-# And the text? GPT-2 learned from **WebText**: 8 million pages to which people had linked in a forum, 40
-# GB of text. The fourteen works of a famous novelist come to 50 MB. How many times does that fit? (An
-# English letter is one byte.)
+# And the text? GPT-2 learned from **WebText**: 40 GB from 8 million web pages that users of the forum Reddit had
+# linked to. The fourteen works of the novelist Jin Yong come to about 50 MB. How many times does that fit? (An
+# English letter is one byte, a Chinese character usually three.)
 
 # %%
-web_text, pages, novelist = 40e9, 8e6, 50e6  # bytes, pages, bytes
-print(f"WebText: {web_text / novelist:,.0f} times the novelist, {web_text / pages:,.0f} letters a page")
+web_text, pages, novels = 40e9, 8e6, 50e6  # bytes, pages, bytes
+print(f"WebText: {web_text / novels:,.0f} times the novels, {web_text / pages:,.0f} letters a page")
 print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
       f"on disk {4 * parameters['gpt2-xl'] / 78e6:.0f} keyboard apps")
 
 # %% [markdown]
-# **Before you go.** A colleague's model has perplexity 12, yours has 20. Theirs knows 100 words and was
-# tested on weather reports; yours has GPT-2's vocabulary and was tested on novels. Whose model is
-# better?
+# ## Challenge: two words back
 #
-# <details><summary>A. Theirs: the lower perplexity is better</summary>
-# On the same text and with the same tokens, yes. Weather reports can be predicted better than novels, by
-# whomever; and an even guess among 100 words has perplexity 100, among 50,257 it has 50,257.
-# </details>
-# <details><summary>B. Yours: 20 of 50,257 is a much larger gain than 12 of 100</summary>
-# It sounds fair, but the size of the vocabulary is no measure of how hard a text is. A model of weather
-# reports could be given 50,000 words that never occur; that would not make it better.
-# </details>
-# <details><summary>C. One cannot tell</summary>
-# Right. Perplexity compares models on the same text, cut into the same tokens. Between different
-# vocabularies one compares per byte of text, since the bytes are the same for everyone.
-# </details>
+# No check for this one. Build a **trigram** model of the story: count what follows each *pair* of words (a dict from
+# pairs to a `Counter` will do), let it write, and compute its perplexity on the new text. Then try it on a text of
+# your own, a chapter of a book for example.
+#
+# What to look for: does it still get stuck when it always takes the likeliest word? How much perplexity does the
+# second word save, and can it tell the kettle from the dog? In your own text, what percentage of the pairs in the
+# last tenth never occur in the rest?
 
 # %% [markdown]
 # ## What you have
 #
-# `count_bigrams` makes a language model out of any text, `perplexity` says how good a language model is,
-# this one or GPT-2. You have seen a model write by feeding on its own output, go round in a circle when
-# it always takes the likeliest word, and fail at a distance of two words for want of looking.
+# `count_bigrams` makes a language model from any text, and `perplexity` measures any language model, this one or
+# GPT-2.
 #
-# For comparison, a table of bigrams for GPT-2's vocabulary beside the smallest GPT-2, which looks 1024
-# tokens back and not one:
-
-# %%
-n_counts = n_gpt2**2
-print(f"bigram table: {n_counts:,} counts, {4 * n_counts / 1e9:.1f} GB")
-print(f"GPT-2 124M:   {parameters['gpt2']:,} parameters, {4 * parameters['gpt2'] / 1e9:.1f} GB")
-print(f"the table is {n_counts / parameters['gpt2']:.0f} times as large")
-
-# %% [markdown]
-# **Sources.** Shannon 1948, *A Mathematical Theory of Communication*, section 3 (texts drawn from counts
-# of letters and words); Jelinek et al. 1977, *Perplexity: a measure of the difficulty of speech
-# recognition tasks*; Peters et al. 2018, *Deep contextualized word representations*, section 3, and the
-# table of models at allennlp.org/elmo (93.6 million parameters); Radford et al. 2018, *Improving Language
-# Understanding by Generative Pre-Training*, section 4.1; Devlin et al. 2018, *BERT*, section 3; Radford et
-# al. 2019, *Language Models are Unsupervised Multitask Learners*, sections 2.1 and 2.3, and the note in
-# the released code on the number of parameters; Brown et al. 2020, *Language Models are Few-Shot
-# Learners*, table 2.1.
+# Five questions on this lesson:
 #
-# **Next:** whole words as tokens leave a model speechless before every word that it has not counted.
-# Lesson 02 cuts texts so that no text is impossible: tokens.
+# <details><summary>1. What is P(w | context), and what is the context of a bigram model?</summary>
+# The probability that w comes next, given the text so far. A bigram model uses the last token only.
+# </details>
+# <details><summary>2. Why does every model of this kind get stuck if it always takes the likeliest token?</summary>
+# The next token depends on the last one alone, and there are finitely many. As soon as one comes up again,
+# everything after it repeats.
+# </details>
+# <details><summary>3. A model gave the three tokens of a text the probabilities 1/2, 1/4 and 1/8. What is its
+# perplexity?</summary>
+# The product is 1/64, its cube root 1/4, so the perplexity is 4.
+# </details>
+# <details><summary>4. Why do we test on a text that the model has not counted?</summary>
+# It has stored the text that it counted, and always looks better there than on any other.
+# </details>
+# <details><summary>5. A colleague's model has perplexity 12, yours has 20. Theirs knows 100 words and was tested on
+# weather reports; yours has GPT-2's vocabulary and was tested on novels. Whose model is better?</summary>
+# Nobody can tell. Perplexity compares models on the same text, cut into the same tokens; weather reports are easier
+# to predict than novels, for any model. Across vocabularies, compare nats per byte of text, since the bytes are the
+# same for all.
+# </details>
+#
+# And two on lesson 00:
+#
+# <details><summary>6. A text has 1,000 tokens. How many targets does it give, and who labels them?</summary>
+# 999, every token but the first. Nobody does: the target is the next token of the text.
+# </details>
+# <details><summary>7. What does GPT-2 do with the token that was chosen?</summary>
+# It joins the text, and everything runs again for the next one: GPT-2 is autoregressive.
+# </details>
+#
+# **GPT-2 124M in numbers:** a vocabulary of 50,257, a context window of 1,024 tokens, 124,439,808 parameters.
+#
+# **Sources.** Shannon 1948, *A Mathematical Theory of Communication*, section 3; Jelinek et al. 1977, *Perplexity*;
+# Vaswani et al. 2017, *Attention Is All You Need*, sections 1 and 3; Peters et al. 2018 (ELMo), section 3, and
+# allennlp.org/elmo; Radford et al. 2018 (GPT), section 4.1; Devlin et al. 2018 (BERT), section 3; Radford et al.
+# 2019 (GPT-2), sections 2.1 and 2.3, and a note in the released code; Brown et al. 2020 (GPT-3), table 2.1; Alammar
+# 2019, *The Illustrated GPT-2* (the keyboard, 78 MB); Lee Meng 2019, a post on GPT-2 and Jin Yong, leemeng.tw (50
+# MB).
+#
+# **Next:** with whole words as tokens, a model has nothing to say about a word that it has not counted.
+# [Lesson 02](02_tokens.ipynb) cuts text into tokens so that no text is impossible.

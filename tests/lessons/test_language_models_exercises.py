@@ -66,7 +66,7 @@ def test_a_number_is_not_taken_for_infinity():
         return nll[nll.isfinite()].mean().exp().item()
 
     result = checks.run("perplexity", finite_ones)
-    assert result.case.label == "a token that was thought impossible"
+    assert result.case.label == "a token of probability 0"
     assert "Expected inf, got" in result.message
 
 

@@ -92,7 +92,7 @@ def test_a_word_that_follows_itself_is_a_circle_too():
 def test_smoothing_tells_every_value():
     alt = smoothing_curves([0.01, 1.0], {"old": [2.0, 8.0], "new": [4.5, 9.25]}, 30).alt
     assert alt == (
-        "Perplexity over alpha, even guess 30. old: 2.00 at 0.01, 8.00 at 1; "
+        "Perplexity over alpha, uniform 30. old: 2.00 at 0.01, 8.00 at 1; "
         "new: 4.50 at 0.01, 9.25 at 1"
     )
 

@@ -70,7 +70,7 @@ count_bigrams = Exercise(
         Case("three hundred tokens, sixty kinds", (_ids(300, 60, seed=2), 60)),
         Case("one pair 2,099 times", (torch.ones(2100, dtype=torch.int64), 2)),
         Case("two hundred kinds, the last ones often", (LAST_OF_MANY, 200)),
-        Case("ids that do not lie in one piece in memory", (_ids(60, 4, seed=3)[::2], 4)),
+        Case("ids that are not contiguous in memory", (_ids(60, 4, seed=3)[::2], 4)),
     ],
     properties=[
         Property(
@@ -128,12 +128,12 @@ perplexity = Exercise(
         Case("one token", (torch.tensor([0.7]),)),
         Case("every token was certain", (torch.zeros(4),)),
         Case("every token was nearly certain", (NEARLY_CERTAIN,)),
-        Case("a token that was thought impossible", (torch.tensor([1.0, math.inf, 0.5]),)),
+        Case("a token of probability 0", (torch.tensor([1.0, math.inf, 0.5]),)),
         Case("surprises as large as at the start of training", (_surprises(6, seed=4) + 8,)),
         Case("surprises of two hundred nats, in float64", (LARGE,)),
         Case("four hundred tokens", (_surprises(400, seed=1),)),
         Case("float64", (_surprises(11, 2, torch.float64),), fine=True),
-        Case("numbers that do not lie in one piece in memory", (_surprises(20, seed=3)[::2],)),
+        Case("numbers that are not contiguous in memory", (_surprises(20, seed=3)[::2],)),
     ],
     properties=[
         Property(

@@ -33,7 +33,7 @@ PATTERNS = {  # each with how often it is drawn
 
 
 def robot_text(n_sentences: int, seed: int = 0) -> str:
-    """Short sentences made from patterns, in words and full stops with spaces between them."""
+    """Short sentences made from patterns: words and full stops, separated by spaces."""
     draw = random.Random(seed)
     patterns, weights = list(PATTERNS), list(PATTERNS.values())
     sentences = []
@@ -94,7 +94,7 @@ def circle(path: Words) -> Picture:
 def smoothing_curves(alphas: Sequence[float], curves: Series, n_words: int) -> Picture:
     """Perplexity over the number that is added to every count, which may be 0; it may be infinite.
 
-    Beside it the number of words, which is the perplexity of an even guess.
+    Beside it the number of words, which is the perplexity of a uniform model.
     """
     places = [alpha or min(a for a in alphas if a) / 4 for alpha in alphas]
     series = {name: list(zip(places, values, strict=True)) for name, values in curves.items()}
@@ -106,13 +106,13 @@ def smoothing_curves(alphas: Sequence[float], curves: Series, n_words: int) -> P
     }
     lowest = [min(points, key=lambda point: point[1]) for points in series.values()]
     ticks = {p: f"{a:g}" for p, a in zip(places, alphas, strict=True) if f"{a:e}"[:3] in "1.0,0.0"}
-    x_label = "alpha, added to every count (each step of the axis ten times as much)"
+    x_label = "alpha, added to every count (logarithmic axis, with 0 at its left end)"
     drawn = plot(
         series,
         Axis(x_label, min(places) / 1.4, log=True, ticks=ticks),
         Axis("perplexity", min(v for _, v in lowest) / 1.5, n_words * 2.2, log=True),
-        "A little smoothing saves a new text, much of it forgets what was counted",
-        {"an even guess": n_words},
+        "A little smoothing helps on a new text, a lot hurts",
+        {"uniform": n_words},
         marks=True,
         verticals=infinite,
         notes=[(place, value, f"{value:.2f}") for place, value in lowest],
@@ -125,7 +125,7 @@ def smoothing_curves(alphas: Sequence[float], curves: Series, n_words: int) -> P
         )
         for name, values in curves.items()
     ]
-    return drawn.picture(f"Perplexity over alpha, even guess {n_words}. " + "; ".join(told))
+    return drawn.picture(f"Perplexity over alpha, uniform {n_words}. " + "; ".join(told))
 
 
 class Model(NamedTuple):
@@ -153,7 +153,7 @@ def model_sizes(models: Sequence[Model]) -> Picture:
     title += " the parameters"
     least, most = (f(model.parameters for model in models) for f in (min, max))
     powers = {10**n: short(10**n) for n in range(6, 13) if least / 2 < 10**n < most * 2}
-    axis = Axis("parameters (each step of the axis ten times as many)", log=True, ticks=powers)
+    axis = Axis("parameters (logarithmic axis)", log=True, ticks=powers)
     told = [
         f"{m.name} ({m.year}), {m.kind}: {short(m.parameters)} parameters, {m.layers} layers"
         for m in models

@@ -49,7 +49,7 @@ shift_targets = Exercise(
             of_result=lambda got, ids: len(got[0]) == len(got[1]),
         ),
         Property(
-            "each target stands right after its input in the text",
+            "each target comes right after its input in the text",
             lambda f: list(zip(*f(list(SEVEN)), strict=True)) == list(pairwise(SEVEN)),
             of_result=lambda got, ids: list(zip(*got, strict=True)) == list(pairwise(ids)),
         ),
