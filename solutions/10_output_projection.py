@@ -38,7 +38,7 @@ from gpt2course.weights import load_tokenizer
 torch.set_num_threads(1);  # such small matrices gain nothing from more
 
 # %% [markdown]
-# The lit box comes after the blocks. By the end of this lesson you have everything from *tokens* to *scores* in
+# The lit box comes after the blocks. At the end you have everything from *tokens* to *scores* in
 # one module, and it writes.
 
 # %%
@@ -378,7 +378,7 @@ except ValueError as error:
 {name: tuple(p.shape) for name, p in mine.named_parameters() if not name.startswith("h.")}
 
 # %% [markdown]
-# None: the scores come from `wte.weight`, stored once and used twice.
+# None: `wte.weight` is stored once and used twice.
 #
 # Now a GPT-2 with the full vocabulary, but narrow, so that it is quick to make. Its first loss should lie near
 # ln 50,257.
@@ -502,7 +502,7 @@ shown("boat")
 # %% [markdown]
 # ## 6. Counting parameters
 #
-# How many numbers does all this hold? First one block of the smallest GPT-2, 768 wide. (On the device `meta`, torch
+# How many numbers does all this hold? First one block of the smallest GPT-2, 768 wide. (The device `meta`
 # makes shapes without memory.) Which lines are matrices, and how many times 768 · 768 is each?
 
 # %%
