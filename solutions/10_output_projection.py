@@ -521,7 +521,8 @@ in_matrices = (3 + 1 + 4 + 4) * C * C  # c_attn, c_proj, c_fc, c_proj
 in_biases = (3 + 1 + 4 + 1) * C  # of the same four
 in_norms = (2 + 2) * C  # weight and bias of ln_1 and ln_2
 in_block = in_matrices + in_biases + in_norms
-assert in_block == sum(p.numel() for p in one_block.parameters()) == 12 * C**2 + 13 * C
+held = sum(p.numel() for p in one_block.parameters())
+assert in_block == held == 12 * C**2 + 13 * C, f"your Block holds {held:,} parameters"
 f"{in_matrices:,} + {in_biases:,} + {in_norms:,} = {in_block:,}, of which matrices: {in_matrices / in_block:.1%}"
 
 # %% [markdown]
