@@ -65,17 +65,17 @@ def test_the_scores_of_a_row_are_its_dot_products_and_their_shares():
         assert f">{score}</text>" in picture.html and f">{p:.1%}</text>" in picture.html
 
 
-def test_the_scores_follow_the_token_and_the_length():
+def test_the_scores_follow_the_token_and_its_scale():
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     playable = scores_to_play(["robot", "must"], x, VOCABULARY, WTE, COLUMNS)
-    token, length, shown = playable.widget.children
+    token, scale, shown = playable.widget.children
     assert playable.twin.html == shown.value and "x after robot" in shown.value
     assert ">-1.00</text>" in shown.value
     token.value = 1
     assert "x after must" in shown.value and "x after robot" not in shown.value
-    token.value, length.value = 0, 3.0
+    token.value, scale.value = 0, 3.0
     assert ">6.00</text>" in shown.value and ">-3.00</text>" in shown.value
-    length.value = 0.0
+    scale.value = 0.0
     assert shown.value.count(">33.3%</text>") == 3
 
 

@@ -156,7 +156,7 @@ def test_kept_and_removed_words_carry_signs_and_numbers():
     picture = filtered(FOUR, PROBS, [0.75, 0.25, 0.0, 0.0], "heading", "Said.", most=3)
     assert picture.alt == (
         "heading: kept orders: 60.0 % → 75.0 %; kept the: 25.0 % → 25.0 %; "
-        "out nobody: 14.0 % → 0.0 %; 1 others, 0 of them kept: 1.0 % → 0.0 %. Said."
+        "out nobody: 14.0 % → 0.0 %; 1 other, 0 of them kept: 1.0 % → 0.0 %. Said."
     )
     text = plain(picture.html)
     assert "✓ orders 60.0 % 75.0 %" in text and "✗ nobody 14.0 % 0.0 %" in text

@@ -24,7 +24,7 @@ def row_against_table(
     word: str, x: Float[Tensor, " C"], vocabulary: Words, wte: Float[Tensor, "V C"], columns: Words,
     title: str = "",
 ) -> Picture:  # fmt: skip
-    """One token's row against every row of the table: scores, and the probabilities they make."""
+    """One token's vector against every row of wte: the scores and their probabilities."""
     logits = output_logits(x[None, None], wte)[0, 0]
     shares = logits.softmax(-1).tolist()
     rows = torch.cat([wte, x[None]])
@@ -42,7 +42,7 @@ def row_against_table(
 
 
 def parameter_groups(config: GPT2Config) -> dict[str, int]:
-    """How many parameters sit in the tables, in attention, in the MLPs and in the norms."""
+    """How many parameters are in the embeddings, attention, the MLPs and the LayerNorms."""
     groups = dict.fromkeys(GROUPS, 0)
     for name, _, count in parameter_table(config):
         groups[_group_of(name)] += count
@@ -88,9 +88,9 @@ def parameter_bars(configs: Mapping[str, GPT2Config]) -> Picture:
 
 
 def parameter_map(name: str, config: GPT2Config) -> Picture:
-    """One model as an area: a strip for each table and each block, as wide as its parameters.
+    """One model as an area: a strip for each embedding and each block, as wide as its parameters.
 
-    Below it the table of all parameters, one line for all blocks.
+    Below it a list of all parameters, one line for all blocks.
     """
     groups = parameter_groups(config)
     total, width, height = sum(groups.values()), 800.0, 150.0
@@ -118,7 +118,7 @@ def parameter_map(name: str, config: GPT2Config) -> Picture:
 
 
 def _table(config: GPT2Config) -> Picture:
-    """Every parameter with its shape; a row of the blocks stands for all of them."""
+    """Every parameter with its shape; one row for all blocks."""
     rows, told = [], []
     for name, shape, count in parameter_table(config):
         sizes = " × ".join(f"{size:,}" for size in shape)

@@ -1,4 +1,4 @@
-"""A row held against the table of tokens, and the four released sizes, to play with."""
+"""A vector compared with every row of wte, and the four released sizes, to play with."""
 
 from collections.abc import Mapping
 
@@ -16,20 +16,20 @@ def scores_to_play(
     words: Words, x: Float[Tensor, "T C"], vocabulary: Words, wte: Float[Tensor, "V C"],
     columns: Words,
 ) -> Playable:  # fmt: skip
-    """Pick a token, and stretch its row; scores and probabilities follow."""
+    """Pick a token, and scale its vector; scores and probabilities follow."""
 
-    def draw(token: int, length: float) -> Picture:
-        title = f"{words[token]}, {length:g} times as long"
-        return row_against_table(words[token], length * x[token], vocabulary, wte, columns, title)
+    def draw(token: int, scale: float) -> Picture:
+        title = f"{words[token]}, x scaled by {scale:g}"
+        return row_against_table(words[token], scale * x[token], vocabulary, wte, columns, title)
 
     return playable(
         draw,
         token=switch("x after:", [(word, i) for i, word in enumerate(words)]),
-        length=slider("times as long", 1.0, 0.0, 4.0, 0.25),
+        scale=slider("scale x by", 1.0, 0.0, 4.0, 0.25),
     )
 
 
 def sizes_to_play(configs: Mapping[str, GPT2Config]) -> Playable:
-    """Pick a size; the map of its parameters and their table are drawn anew."""
+    """Pick a size; the map of its parameters and the list below it are drawn anew."""
     size = switch("size:", list(configs))
     return playable(lambda size: parameter_map(size, configs[size]), size=size)

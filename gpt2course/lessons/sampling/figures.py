@@ -51,7 +51,7 @@ def word_at(words: Words, probs: Sequence[float], number: float) -> str:
 
 
 def tail_curves(outside: Series, k: int) -> Picture:
-    """The probability outside the likeliest 1, 2, 3, … words; k of them are pointed out."""
+    """The probability outside the likeliest 1, 2, 3, … tokens, with a mark at k."""
     series = {
         place: [point for point in steps(shares, 1) if point[1] >= 1e-5]
         for place, shares in outside.items()
@@ -64,7 +64,7 @@ def tail_curves(outside: Series, k: int) -> Picture:
         series,
         Axis(across, 1, log=True, ticks={n: str(n) for n in (1, 10, k, 100, 1000)}),
         Axis(up, 1e-5, 1.5, log=True, ticks=shares),
-        f"Behind the {k} likeliest tokens there is still probability",
+        f"Outside the {k} likeliest tokens there is still probability",
         names={place: f"{place}: {share} outside {k}" for place, share in at_k.items()},
         verticals={k: ""},
     )
@@ -76,7 +76,7 @@ def tail_curves(outside: Series, k: int) -> Picture:
 
 
 def kept_along(words: Words, kept: Sequence[int], p: float, k: int) -> Picture:
-    """How many words top_p keeps at every place of a text, beside the k of top_k everywhere."""
+    """How many tokens top_p keeps at each place of a text, beside the k of top_k."""
     step, height = min(30, 720 / len(words)), 190
     drawn, unit = Drawing(), height / max(*kept, k)
     for i, (word, n) in enumerate(zip(words, kept, strict=True)):
@@ -113,7 +113,7 @@ def moving_window(words: Words, n_ctx: int, first: int) -> Picture:
 
 
 def right_and_different(results: Mapping[str, tuple[float, float]]) -> Picture:
-    """For each way of drawing the shares of sentences that are right, and no repetitions."""
+    """For each setting, the share of sentences that fit, and of those that are different."""
     rows = {
         name: {kind: (share, _whole(share)) for kind, share in enumerate(shares)}
         for name, shares in results.items()
@@ -121,7 +121,7 @@ def right_and_different(results: Mapping[str, tuple[float, float]]) -> Picture:
     quarters = {n / 4: f"{25 * n} %" for n in range(5)}
     axis = Axis("share of the sentences", -0.06, 1.06, ticks=quarters)
     kinds = ("fit the patterns", "are different from each other")
-    drawn = dots(rows, axis, kinds, "Too little chance repeats, too much of it writes nonsense")
+    drawn = dots(rows, axis, kinds, "Too little randomness repeats, too much writes nonsense")
     told = [f"{name}: {_whole(a)} fit, {_whole(b)} differ" for name, (a, b) in results.items()]
     return drawn.picture("; ".join(told))
 
@@ -147,8 +147,9 @@ def filtered(
         told.append(f"{'kept' if new else 'out'} {word}: {percent(old)} → {percent(new)}")
     if others := max(0, len(words) - most):
         kept, old, new = sum(p > 0 for p in after[most:]), sum(before[most:]), sum(after[most:])
-        rows.append((f"✓ {kept}" if kept else "✗", f"{others} others", old, new))
-        told.append(f"{others} others, {kept} of them kept: {percent(old)} → {percent(new)}")
+        label = f"{others} other{'s' * (others > 1)}"
+        rows.append((f"✓ {kept}" if kept else "✗", label, old, new))
+        told.append(f"{label}, {kept} of them kept: {percent(old)} → {percent(new)}")
     heads = (("kept", "right"), ("token", "left"), ("before", "right"), ("drawn with", "left"))
     cells = [
         (sign, escape(word), percent(old), bar(new, 20, old, full=FULL, said=percent(new)))

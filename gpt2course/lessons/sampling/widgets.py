@@ -19,7 +19,7 @@ def sampling_desk(
 ) -> Playable:  # fmt: skip
     """Three sliders; the bars of the likeliest tokens, and which of them are kept, follow.
 
-    The scores of the next token are given for each of some beginnings; top_k None keeps all.
+    The scores of the next token are given for each of several beginnings; top_k None keeps all.
     """
     V = len(words)
     return playable(
@@ -60,7 +60,7 @@ def _drawn(
             of_the_best = f", and {share} of what top_k had left, of which top_p asks for its share"
         said = (
             f"{told}. At temperature {temperature:.1f} {they} held {percent(held)} of the "
-            f"probability{of_the_best}; shared out again, {they} {have} all of it."
+            f"probability{of_the_best}; normalised again, {they} {have} all of it."
         )
     heading = f"after “{beginning}”: temperature {temperature:.1f}, top_k {top_k}, top_p {top_p:g}"
     ordered = [words[i] for i in order.tolist()]
