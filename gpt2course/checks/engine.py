@@ -17,6 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gpt2course.checks import rules
 from gpt2course.checks.attempt import (
     Outcome,
@@ -263,8 +265,17 @@ def _probe(exercise: Exercise, answer: Answer, result: Result) -> list[tuple[str
 
 
 def _on_copies(answer: Answer) -> Answer:
-    """The answer, unable to change what a property calls it with: later checks need that."""
-    return functools.wraps(answer)(lambda *args, **named: answer(*copy.deepcopy(args), **named))
+    """The answer, unable to change the tensors and lists of a property: later checks need them.
+
+    A module that it is given to fill stays the same one.
+    """
+
+    @functools.wraps(answer)
+    def answer_on_copies(*args: Any, **named: Any) -> Any:
+        kept = {id(arg): arg for arg in args if isinstance(arg, torch.nn.Module)}
+        return answer(*copy.deepcopy(args, kept), **named)
+
+    return answer_on_copies
 
 
 def _holds(holds: Callable[..., bool | None], *args: Any) -> bool | None:
