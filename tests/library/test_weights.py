@@ -148,8 +148,8 @@ def test_what_is_no_float_dtype_is_refused(folder, dtype):
 
 def test_more_layers_than_the_file_has_are_not_built(folder):
     fields = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(fields | {"n_layer": 10**9}))
-    with pytest.raises(ValueError, match="n_layer 1000000000, but .* holds 28 tensors"):
+    (folder / "config.json").write_text(json.dumps(fields | {"n_layer": 1000}))
+    with pytest.raises(ValueError, match="n_layer 1000, but .* holds 28 tensors"):
         GPT2.from_pretrained(folder)
 
 
