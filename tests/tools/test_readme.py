@@ -24,7 +24,7 @@ SNIPPETS = [re.sub(r"^  ", "", code, flags=re.M) if code.startswith("  ") else c
             for code in re.findall(r"```python\n(.*?)```", README, re.S)]  # fmt: skip
 
 
-INSTRUCTORS, IMPORTERS, COURSE, RELEASED, TEXT = SNIPPETS
+INSTRUCTORS, IMPORTERS, COURSE, LOG_PROBS, RELEASED, TEXT = SNIPPETS
 
 
 def test_the_snippet_for_instructors_runs():
@@ -45,6 +45,13 @@ def test_the_snippet_for_the_course_model_runs(capsys):
     exec(COURSE, names)
     assert capsys.readouterr().out.strip()
     assert names["weights"].shape == (4, 4, len(names["ids"]), len(names["ids"]))
+
+
+def test_the_snippet_for_log_probabilities_runs():
+    names = {}
+    exec(LOG_PROBS, names)
+    n_tokens = len(names["tokenizer"].encode("Mina watched the robot."))
+    assert names["log_probs"].shape == (n_tokens - 1,) and (names["log_probs"] < 0).all()
 
 
 def test_the_snippet_for_the_text_runs(capsys):
