@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dis
 import inspect
 import linecache
 import math
@@ -71,8 +72,10 @@ class Property:
 
 
 def names_in(code: CodeType) -> Iterator[str]:
-    """The names that compiled code reads, those of its functions too."""
-    yield from code.co_names
+    """The global names that compiled code reads, those of its functions too."""
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
+            yield step.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from names_in(constant)

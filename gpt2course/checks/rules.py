@@ -383,8 +383,8 @@ def _reads_the_notebook(seen: Seen) -> Named | None:
     names = " and ".join(f"`{name}`" for name in read)
     return Named(
         "reads a variable of the notebook",
-        f"It uses {names} from another cell, which stay the same whatever the function is called "
-        "with. Take what it needs from its arguments.",
+        f"It uses {names} from another cell, whatever the function is called with. Take what it "
+        "needs from its arguments.",
     )
 
 

@@ -161,6 +161,15 @@ def test_a_function_that_reads_a_variable_of_the_notebook_is_told_which():
     assert "`q_of_the_lesson`" in result.why
 
 
+def test_a_method_with_the_name_of_a_notebooks_variable_is_none():
+    notebook = types.ModuleType("__main__")
+    vars(notebook).update(torch=torch, mean=torch.ones(3), keepdim=1.0)
+    code = "def layer_norm(x, weight, bias, eps=1e-5):\n    return x - x.mean(-1, keepdim=True) * 3"
+    exec(code, vars(notebook))
+    result = checks.run("layer_norm", notebook.layer_norm)
+    assert result.status == "failed" and result.misconception is None
+
+
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
