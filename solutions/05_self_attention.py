@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 05 · Self-attention
 #
-# **The question:** *A robot must obey the orders given it.* What is *it*? At this stage each token is a vector
-# that knows its own word and position, and nothing else. How can one token learn from the others?
+# **The question:** *A robot must obey the orders given it.* What is *it*? At this stage each token is a
+# vector that knows its own word and position, and nothing else. How can one token learn from the others?
 #
 # - **In:** queries, keys and values, each `(T, hs)`: T tokens, vectors with hs entries (*head size*).
 # - **Out:** a new vector for each token, again `(T, hs)`.
@@ -33,9 +33,9 @@ pipeline("05_self_attention")
 # ## A vector that knows only itself
 #
 # In this lesson a token is a whole word. Give each word of two sentences a row of 768 random entries, as in
-# GPT-2's embedding matrix before training ([lesson 03](03_embeddings.ipynb)). In both, *it* is the eighth token,
-# so we leave positions out. In one sentence it is the robot, in the other the child. How will its two vectors
-# differ?
+# GPT-2's embedding matrix before training ([lesson 03](03_embeddings.ipynb)). In both, *it* is the eighth
+# token, so we leave positions out. In one sentence it is the robot, in the other the child. How will its two
+# vectors differ?
 
 # %%
 robot_words = "a robot must obey the orders given it".split()
@@ -51,8 +51,8 @@ print("equal in all entries:", torch.equal(x_robot[-1], x_child[-1]))
 
 # %% [markdown]
 # They do not: a lookup cannot know the sentence. Something has to let the vector of *it* take in the others,
-# much of some, little of others. That is **attention**; where the tokens of one sequence read each other, it is
-# **self-attention**.
+# much of some, little of others. That is **attention**; where the tokens of one sequence read each other, it
+# is **self-attention**.
 #
 # ## The filing cabinet
 #
@@ -71,10 +71,10 @@ CONTENTS = ["more about robot", "more about must", "more about obey", "more abou
 figures.filing_cabinet("obey asks:\nwho or what?", LABELS, CONTENTS)
 
 # %% [markdown]
-# Queries, keys and values are vectors. Ours have two entries (hs = 2), so that we can draw them. In queries and
-# keys the first means *a thing*, the second *an action*. (In a trained model nobody chooses such meanings.) *obey*
-# asks for "a thing, and rather not an action": (2, -1). Which key points most nearly the same way as this dashed
-# query? Which one points away from it?
+# Queries, keys and values are vectors. Ours have two entries (hs = 2), so that we can draw them. In queries
+# and keys the first means *a thing*, the second *an action*. (In a trained model nobody chooses such
+# meanings.) *obey* asks for "a thing, and rather not an action": (2, -1). Which key points most nearly the
+# same way as this dashed query? Which one points away from it?
 
 # %%
 WORDS = ["robot", "must", "obey", "orders"]
@@ -95,7 +95,7 @@ robot_dot = query[0] * keys[0][0] + query[1] * keys[0][1]
 robot_dot
 
 # %% [markdown]
-# Then for each key. You have seen the arrows: which dot products will be negative?
+# Then for each key. Which dot products will be negative?
 
 # %%
 dots_of_obey = []
@@ -106,9 +106,9 @@ assert dots_of_obey[0] == robot_dot
 dict(zip(WORDS, dots_of_obey))
 
 # %% [markdown]
-# Each token has a query of its own, a row of `q`. The keys are the rows of `k`, and `k @ one_query` is the loop
-# above. In the result a row belongs to a **query**, a column to a **key**, here and in the whole course. Find
-# the row of *obey*.
+# Each token has a query of its own, a row of `q`. The keys are the rows of `k`, and `k @ one_query` is the
+# loop above. In the result a row belongs to a **query**, a column to a **key**, here and in the whole course.
+# Find the row of *obey*.
 
 # %%
 k = torch.tensor(keys)
@@ -142,8 +142,9 @@ print("two queries, four keys: ", tuple((torch.ones(2, 3) @ torch.ones(4, 3).T).
 # ## From dot products to scores: why √hs
 #
 # Our vectors have 2 entries; GPT-2's have 64. The more products a dot product sums, the further it strays
-# from 0. The **variance** measures this: the mean squared distance from the mean. Here it is for four sizes, each
-# with 10,000 pairs of random vectors, whose entries have variance 1. Guess the rule from the first column.
+# from 0. The **variance** measures this: the mean squared distance from the mean. Here it is for four sizes,
+# each with 10,000 pairs of random vectors, whose entries have variance 1. Guess the rule from the first
+# column.
 
 # %%
 for size in (4, 16, 64, 256):
@@ -160,10 +161,10 @@ for size in (4, 16, 64, 256):
 #
 # ### Leading axes
 #
-# GPT-2's `q` has shape (B, nh, T, hs): sequences in the batch, attention heads ([lesson 07](07_multi_head.ipynb)),
-# tokens, head size. `@` works on the last two axes and carries the leading ones along. But `.T` reverses *all*
-# axes; `transpose(-2, -1)` exchanges the last two. Which shape below fits to the right of queries of shape
-# (2, 3, 5, 7)?
+# GPT-2's `q` has shape (B, nh, T, hs): sequences in the batch, attention heads
+# ([lesson 07](07_multi_head.ipynb)), tokens, head size. `@` works on the last two axes and carries the
+# leading ones along. But `.T` reverses *all* axes; `transpose(-2, -1)` exchanges the last two. Which shape
+# below fits to the right of queries of shape (2, 3, 5, 7)?
 
 # %%
 many_queries, many_keys = torch.randn(2, 3, 5, 7), torch.randn(2, 3, 4, 7)
@@ -175,9 +176,9 @@ print("queries @ transposed keys:  ", tuple((many_queries @ transposed).shape))
 # %% [markdown]
 # ## Exercise: `attention_scores` ●●○○○ · 10 minutes
 #
-# Return the dot product of each query with each key, divided by √hs. There are T queries, S keys (S may differ
-# from T), and any number of leading axes. Read `Float[Tensor, "... T hs"]` as: a float tensor whose last two
-# sizes are T and hs.
+# Return the dot product of each query with each key, divided by √hs. There are T queries, S keys (S may
+# differ from T), and any number of leading axes. Read `Float[Tensor, "... T hs"]` as: a float tensor whose
+# last two sizes are T and hs.
 #
 # <details><summary>Hint 1</summary>For one sequence you have it already, except for the division.
 # What has to change so that it works with leading axes too?</details>
@@ -210,9 +211,9 @@ matrices([("dot products", dots), ("scores", scores)], WORDS, WORDS)
 # %% [markdown]
 # ## From scores to weights
 #
-# Scores can be negative, and sum to anything. Each query needs **attention weights**: none negative, with a sum
-# of 1. The **softmax** makes them in two steps. First it raises e (2.718…) to each score. The power is always
-# positive. In the row of *obey*, which word has a power below 1?
+# Scores can be negative, and sum to anything. Each query needs **attention weights**: none negative, with a
+# sum of 1. The **softmax** makes them in two steps. First it raises e (2.718…) to each score. The power is
+# always positive. In the row of *obey*, which word has a power below 1?
 
 # %%
 row = scores[2].tolist()
@@ -237,8 +238,8 @@ assert math.isclose(sum(weights_of_obey), 1)
 figures.filing_cabinet("obey asks:\nwho or what?", LABELS, CONTENTS, weights_of_obey)
 
 # %% [markdown]
-# Now all queries at once. `keepdim=True` keeps the sums as a column, shape (4, 1), beside their rows. Whose row
-# is the most even?
+# Now all queries at once. `keepdim=True` keeps the sums as a column, shape (4, 1), beside their rows. Whose
+# row is the most even?
 
 # %%
 all_powers = scores.exp()
@@ -330,9 +331,9 @@ for kind, name in {"raw": "without √hs", "scaled": "with √hs"}.items():
     print(f"{name:11}   largest weight {largest:.2f}   slope {slope:.3f}   (mean)")
 
 # %% [markdown]
-# Without √hs one key takes nearly everything, only because the vectors have many entries; less than a quarter of
-# the slope is left. Training nudges matrices, which move the scores, which move the weights. How much a result
-# moves, per unit of the nudge, is its **gradient**. Where it is small, the model learns slowly.
+# Without √hs one key takes nearly everything, only because the vectors have many entries; less than a quarter
+# of the slope is left. Training nudges matrices, which move the scores, which move the weights. How much a
+# result moves, per unit of the nudge, is its **gradient**. Where it is small, the model learns slowly.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: the slope of the softmax
@@ -368,8 +369,8 @@ assert math.isclose(slope, (w * (1 - w)).item(), rel_tol=1e-4), "the slope shoul
 # ## The blend
 #
 # Now open the folders. What *obey* gets is the sum of all values, each multiplied by its weight: a **weighted
-# sum**. A value with weight 0.01 all but fades out. *robot* holds (0, 4) and has the largest weight; where will
-# the blend lie?
+# sum**. A value with weight 0.01 all but fades out. *robot* holds (0, 4) and has the largest weight; where
+# will the blend lie?
 
 # %%
 v = torch.tensor([[0.0, 4.0], [-2.0, -1.0], [4.0, 0.0], [4.0, 4.0]])
@@ -430,9 +431,9 @@ figures.scores_weights_blend(scores, weights, y, WORDS)
 # %% [markdown]
 # ## Play with it
 #
-# Left: keys as arrows, the query dashed. Middle: scores and weights. Right: the values as places, and the blend
-# (the diamond), tied to each value by a line as thick as its weight. Pick a word's query, or rotate and stretch
-# one. (*Length* is that of the arrow, its *norm*.) Things to try:
+# Left: keys as arrows, the query dashed. Middle: scores and weights. Right: the values as places, and the
+# blend (the diamond), tied to each value by a line as thick as its weight. Pick a word's query, or rotate and
+# stretch one. (*Length* is that of the arrow, its *norm*.) Things to try:
 #
 # 1. Rotate the query from 0° to 180°. When does the lead change hands? Can *obey* ever win?
 # 2. Set the length to 0, then to 8. Where does the diamond go? Try 8 at 0° and at 90° too.
@@ -459,8 +460,8 @@ cabinet_to_play(WORDS, q, k, v, first="obey")
 # ## Where queries, keys and values come from
 #
 # So far we made them up. A model computes them from the vectors `x` that arrive, shape (T, C), with three
-# learned matrices: `W_q`, `W_k` and `W_v`, each (C, hs). So each token asks, is labelled, and is read. With one
-# matrix for queries and keys, *it* would score *robot* exactly as *robot* scores *it*.
+# learned matrices: `W_q`, `W_k` and `W_v`, each (C, hs). So each token asks, is labelled, and is read. With
+# one matrix for queries and keys, *it* would score *robot* exactly as *robot* scores *it*.
 #
 # Here C = 3: *thing*, *duty* and *action*. The matrices are chosen such that they give our queries, keys and
 # values.
@@ -475,8 +476,8 @@ assert torch.equal(x @ W_q, q) and torch.equal(x @ W_k, k) and torch.equal(x @ W
 figures.projections(x, {"q": W_q, "k": W_k, "v": W_v}, WORDS, ["thing", "duty", "action"])
 
 # %% [markdown]
-# The row of *obey* picks the third row of each matrix: it asks for things, (2, -1), and its label says *action*,
-# (0, 2). Everything together is a function of three lines, from (T, C) to (T, hs):
+# The row of *obey* picks the third row of each matrix: it asks for things, (2, -1), and its label says
+# *action*, (0, 2). Everything together is a function of three lines, from (T, C) to (T, hs):
 
 # %%
 def self_attention(x, W_q, W_k, W_v):
@@ -503,8 +504,8 @@ assert same, "shuffled rows should give the same results, shuffled"
 # A test with sizes that all differ, against torch's function for these steps. You can skip this section.
 
 # %% [markdown]
-# Four tokens and four folders hide a swapped axis. So run it once more with sizes that all differ: B = 2, T = 5,
-# C = 6, hs = 3. Say each shape before you run the cell.
+# Four tokens and four folders hide a swapped axis. So run it once more with sizes that all differ: B = 2, T =
+# 5, C = 6, hs = 3. Say each shape before you run the cell.
 
 # %%
 torch.manual_seed(6)
@@ -524,8 +525,9 @@ assert torch.allclose(ours, theirs, atol=1e-5), "self_attention should agree wit
 # ## So what is *it*?
 #
 # *The Illustrated GPT-2* draws how *it* divides its attention in our sentence: 50 % to *robot*, 30 % to *a*,
-# 19 % to *it*. These numbers are Alammar's illustration, not a measurement. We type them in, and divide the last
-# 1 % among the other five. [Lesson 15](15_looking_inside.ipynb) measures the weights of *it* in a trained model.
+# 19 % to *it*. These numbers are Alammar's illustration, not a measurement. We type them in, and divide the
+# last 1 % among the other five. [Lesson 15](15_looking_inside.ipynb) measures the weights of *it* in a
+# trained model.
 
 # %%
 weights_of_it = torch.full((8,), 0.01 / 5)
@@ -536,8 +538,8 @@ assert math.isclose(weights_of_it.sum().item(), 1, rel_tol=1e-6)
 figures.attention_of(7, robot_words, weights_of_it)
 
 # %% [markdown]
-# Blend `x_robot` and `x_child` with these weights. The **cosine** says how much two vectors point the same way:
-# 1 is the same direction, 0 a right angle. Which words will stand out in each row?
+# Blend `x_robot` and `x_child` with these weights. The **cosine** says how much two vectors point the same
+# way: 1 is the same direction, 0 a right angle. Which words will stand out in each row?
 
 # %%
 before = x_robot[-1]
@@ -550,9 +552,9 @@ matrices([("cosine of the vector of it with each word's vector", cosines)],
          ["before", "with a robot", "with a child"], [*embedding], scale=(-1.0, 1.0))  # fmt: skip
 
 # %% [markdown]
-# The vector of *it* points mostly at *robot* in one sentence and at *child* in the other, less at *a*, and least
-# at *it*. (Random vectors are only nearly at right angles, hence the small numbers.) So a vector comes to hold
-# something of its sentence. That a model looks at the right noun is not shown: we put that in.
+# The vector of *it* points mostly at *robot* in one sentence and at *child* in the other, less at *a*, and
+# least at *it*. (Random vectors are only nearly at right angles, hence the small numbers.) So a vector comes
+# to hold something of its sentence. That a model looks at the right noun is not shown: we put that in.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: from weights back to scores
@@ -583,20 +585,20 @@ print(f"robot: {weights_of_it[1] / weights_of_it[4]:.0f} times the weight of the
 # Three statements about attention that circulate. You can skip this section.
 
 # %% [markdown]
-# - *"The query finds the matching key."* It finds no single one. Even *must* gave *obey* a little. A hard choice
-#   would have weights of 1 and 0 only, and there the slope w·(1 - w) is 0.
-# - *"The scores are divided by the root of the model's width."* By the root of hs. In GPT-2 that is √64 = 8, not
-#   √768.
-# - *"It means robot; the weights prove it."* They are one row of one matrix of weights. The smallest GPT-2 makes
-#   12 such matrices in each of 12 layers.
+# - *"The query finds the matching key."* It finds no single one. Even *must* gave *obey* a little. A hard
+#   choice would have weights of 1 and 0 only, and there the slope w·(1 - w) is 0.
+# - *"The scores are divided by the root of the model's width."* By the root of hs. In GPT-2 that is √64 = 8,
+#   not √768.
+# - *"It means robot; the weights prove it."* They are one row of one matrix of weights. The smallest GPT-2
+#   makes 12 such matrices in each of 12 layers.
 
 # %% [markdown]
 # ## What you have
 #
 # The heart of the transformer: scores say how well each query matches each key, the softmax turns them into
 # attention weights, the blend sums the values by these weights. A blend has hs entries, and `x` has C;
-# [lesson 07](07_multi_head.ipynb) puts several blends side by side, which makes C again. Here are the numbers of
-# the smallest GPT-2, without biases:
+# [lesson 07](07_multi_head.ipynb) puts several blends side by side, which makes C again. Here are the numbers
+# of the smallest GPT-2, without biases:
 
 # %%
 config = GPT2Config()
@@ -620,43 +622,48 @@ print("parameters in softmax and blend: 0")
 # 1. `q` is (3, 7), `k` and `v` are (5, 7). Which shapes do scores, weights and blend have?
 #    <details><summary>Answer</summary>Scores and weights (3, 5), the blend (3, 7).</details>
 # 2. What is the difference between scores and weights?
-#    <details><summary>Answer</summary>Scores come before the softmax: any numbers. Weights come after it: none
+#    <details><summary>Answer</summary>Scores come before the softmax: any numbers. Weights come after it:
+#    none
 #    is negative, and each row sums to 1.</details>
 # 3. You double all queries. Do the weights change?
-#    <details><summary>Answer</summary>Yes, unless the scores of a row are all equal. The differences between
+#    <details><summary>Answer</summary>Yes, unless the scores of a row are all equal. The differences
+#    between
 #    scores double, so the largest weight grows.</details>
 # 4. The query of a token is all zeros. What does the token get?
 #    <details><summary>Answer</summary>The mean of all values: all scores are 0, so all weights are
 #    equal.</details>
 # 5. Why divide by √hs and not by hs?
-#    <details><summary>Answer</summary>The <i>variance</i> of a dot product is hs. Dividing by √hs divides the
-#    variance by hs, which makes it 1. Dividing by hs would make the scores so small that all weights would be
+#    <details><summary>Answer</summary>The <i>variance</i> of a dot product is hs. Dividing by √hs divides
+#    the
+#    variance by hs, which makes it 1. Dividing by hs would make the scores so small that all weights would
+#    be
 #    nearly equal.</details>
 #
 # Two about earlier lessons:
 #
 # 6. [Lesson 03](03_embeddings.ipynb): which matrix product does the same as looking up a row of `wte`?
 #    <details><summary>Answer</summary>A one-hot vector times <code>wte</code>.</details>
-# 7. [Lesson 04](04_positions.ipynb): two texts have the same tokens in another order. What tells GPT-2 that they
-#    differ?
-#    <details><summary>Answer</summary>The rows of <code>wpe</code>, one for each position, which are added to
+# 7. [Lesson 04](04_positions.ipynb): two texts have the same tokens in another order. What tells GPT-2 that
+#    they differ?
+#    <details><summary>Answer</summary>The rows of <code>wpe</code>, one for each position, which are added
+#    to
 #    the rows of <code>wte</code>.</details>
 
 # %% [markdown]
 # ### Challenge: attention that prefers its neighbours
 #
 # Some later models add no positions to the vectors. They subtract `m · |i - j|` from the score of query `i`
-# and key `j`, with a fixed number `m` (*ALiBi*, Press et al. 2022, for a decoder). Add this to `self_attention`
-# and run the shuffle test again. What to look for: with `m = 0` nothing has changed; with `m > 0` shuffled
-# rows no longer give the same results; with a large `m` each token reads only itself. Is an `m` that suits hs = 2
-# right for hs = 64 too? Think of what √hs does to the size of the scores.
+# and key `j`, with a fixed number `m` (*ALiBi*, Press et al. 2022, for a decoder). Add this to
+# `self_attention` and run the shuffle test again. What to look for: with `m = 0` nothing has changed; with
+# `m > 0` shuffled rows no longer give the same results; with a large `m` each token reads only itself. Is an
+# `m` that suits hs = 2 right for hs = 64 too? Think of what √hs does to the size of the scores.
 
 # %% [markdown]
 # **Sources.** Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.1; Alammar 2019, *The Illustrated
 # GPT-2* (filing cabinet, 50/30/19 %); the law is Isaac Asimov's; Radford et al. 2019, *Language Models are
-# Unsupervised Multitask Learners*, table 2; Bahdanau, Cho and Bengio 2015, *Neural Machine Translation by Jointly
-# Learning to Align and Translate*, section 3 (attention before the transformer); Press et al. 2022, *Train Short,
-# Test Long*, section 3 (ALiBi).
+# Unsupervised Multitask Learners*, table 2; Bahdanau, Cho and Bengio 2015, *Neural Machine Translation by
+# Jointly Learning to Align and Translate*, section 3 (attention before the transformer); Press et al. 2022,
+# *Train Short, Test Long*, section 3 (ALiBi).
 #
 # **Next:** here every token reads the later ones too. A model that predicts the next token must not:
 # [lesson 06, masking](06_masking.ipynb).
