@@ -739,8 +739,8 @@ print(f"one row of {config.n_embd} entries for each: {rows:,} of {total:,} param
 #
 # Five about this lesson:
 #
-# 1. Which counts has `count_pairs([5, 5, 5, 6])`?
-#    <details><summary>Answer</summary>(5, 5) twice, (5, 6) once.</details>
+# 1. What does `count_pairs([5, 5, 5, 6])` return?
+#    <details><summary>Answer</summary><code>{(5, 5): 2, (5, 6): 1}</code>.</details>
 # 2. Why can a byte-level tokenizer encode every text?
 #    <details><summary>Answer</summary>Every text is bytes, and each of the 256 bytes is in the
 #    vocabulary.</details>
@@ -749,20 +749,17 @@ print(f"one row of {config.n_embd} entries for each: {rows:,} of {total:,} param
 #    <code>&lt;|endoftext|&gt;</code>.</details>
 # 4. ` robot` and `robot` have different ids. Why?
 #    <details><summary>Answer</summary>The space before a word is part of its chunk, so the two are
-#    different
-#    bytes.</details>
+#    different bytes.</details>
 # 5. Why join the bytes of all tokens before decoding?
 #    <details><summary>Answer</summary>One character may span several tokens, and a part of a character
-#    cannot be
-#    decoded.</details>
+#    cannot be decoded.</details>
 #
 # Two about earlier lessons:
 #
 # 6. [Lesson 00](00_welcome.ipynb): a text has the ids `[3, 5, 7]`. Which ids does a model read in training,
 #    and which should it predict?
 #    <details><summary>Answer</summary>It reads <code>[3, 5]</code> and should predict <code>[5, 7]</code>:
-#    the
-#    targets are the ids, shifted by one.</details>
+#    the targets are the ids, shifted by one.</details>
 # 7. [Lesson 01](01_language_models.ipynb): a model gives all 50,257 tokens the same probability. What is its
 #    perplexity?
 #    <details><summary>Answer</summary>50,257: it is as unsure as if it chose among all of them.</details>

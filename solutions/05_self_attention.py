@@ -623,21 +623,17 @@ print("parameters in softmax and blend: 0")
 #    <details><summary>Answer</summary>Scores and weights (3, 5), the blend (3, 7).</details>
 # 2. What is the difference between scores and weights?
 #    <details><summary>Answer</summary>Scores come before the softmax: any numbers. Weights come after it:
-#    none
-#    is negative, and each row sums to 1.</details>
+#    none is negative, and each row sums to 1.</details>
 # 3. You double all queries. Do the weights change?
 #    <details><summary>Answer</summary>Yes, unless the scores of a row are all equal. The differences
-#    between
-#    scores double, so the largest weight grows.</details>
+#    between scores double, so the largest weight grows.</details>
 # 4. The query of a token is all zeros. What does the token get?
 #    <details><summary>Answer</summary>The mean of all values: all scores are 0, so all weights are
 #    equal.</details>
 # 5. Why divide by √hs and not by hs?
 #    <details><summary>Answer</summary>The <i>variance</i> of a dot product is hs. Dividing by √hs divides
-#    the
-#    variance by hs, which makes it 1. Dividing by hs would make the scores so small that all weights would
-#    be
-#    nearly equal.</details>
+#    the variance by hs, which makes it 1. Dividing by hs would make the scores so small that all weights
+#    would be nearly equal.</details>
 #
 # Two about earlier lessons:
 #
@@ -646,8 +642,7 @@ print("parameters in softmax and blend: 0")
 # 7. [Lesson 04](04_positions.ipynb): two texts have the same tokens in another order. What tells GPT-2 that
 #    they differ?
 #    <details><summary>Answer</summary>The rows of <code>wpe</code>, one for each position, which are added
-#    to
-#    the rows of <code>wte</code>.</details>
+#    to the rows of <code>wte</code>.</details>
 
 # %% [markdown]
 # ### Challenge: attention that prefers its neighbours
