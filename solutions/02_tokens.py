@@ -1,19 +1,17 @@
 # %% [markdown]
 # # 02 · Tokens
 #
-# A model multiplies matrices: it needs numbers. **How does a text become a list of numbers, such that no
-# text is impossible and the lists stay short?**
+# **The question:** a model needs numbers. How does a text become a list of numbers, such that no text is
+# impossible and the lists stay short?
 #
 # - **In:** a text, such as `"robot must obey orders"`.
-# - **Out:** its tokens, a list of ids: whole numbers from 0 to V - 1, where V is the size of the
-#   vocabulary (50,257 for GPT-2). And the way back.
-# - **Time:** about two hours, with a place for a break in the middle. Five short exercises:
-#   `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk`, `decode_ids`. Together they are a
+# - **Out:** a list of ids, whole numbers from 0 to V - 1 (V is 50,257 for GPT-2). And the way back.
+# - **Time:** 75 minutes for the core, 105 for everything, with a place for a break in the middle.
+# - **Exercises:** `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk` and `decode_ids`, together a
 #   complete tokenizer.
 
 # %% [markdown]
-# First the tools. `STORY` is a small text about robots from which our tokenizer will learn; `split_text`
-# and `Tokenizer` are the package's and are explained when they are used.
+# First the imports. `STORY` is a small text about robots, from which our tokenizer will learn.
 
 # %%
 import sys
@@ -28,7 +26,7 @@ from gpt2course.model import count_parameters
 from gpt2course.tokenizer import Tokenizer, split_text, to_gpt2_ids
 
 # %% [markdown]
-# This is where we are in GPT-2: at the very front. Everything that comes later sees ids and nothing else.
+# You are here:
 
 # %%
 pipeline("02_tokens")
@@ -36,67 +34,63 @@ pipeline("02_tokens")
 # %% [markdown]
 # ## Which pieces get a number?
 #
-# The text is cut into pieces, and each piece gets a number. A piece is called a **token**, its number
-# is its **id**, and all pieces that have an id are the **vocabulary**. What should the pieces be?
+# Cut the text into pieces and number them. A piece is called a **token**, its number is its **id**, and all
+# pieces that have an id are the **vocabulary**. What should the pieces be?
 #
-# **Words?** Write down all words of a text, number them, done. Here is our story cut at its blanks. How
-# many different words does it have, and do they look like words?
+# **Words?** Here is our story, cut at its spaces. Do its words look like words?
 
 # %%
 words = sorted(set(STORY.split()))
 print(len(words), "different words:", *words[:16], "…", *words[80:92])
 
 # %% [markdown]
-# `"An` and `Eleven,` count as words of their own, beside `an` and `Eleven`, and their numbers have
-# nothing to do with each other. The worse trouble comes with the next text. Which of these words have no number?
+# `"An` and `Eleven,` count as words of their own, beside `an` and `Eleven`. Worse, the next text holds words
+# that have no number. Which?
 
 # %%
 new = "Orderly robots disobeyed. But a robot is still a robot!"
 [word for word in new.split() if word not in words]
 
 # %% [markdown]
-# Every list of words has this hole, however long it is: names, slips of the pen, new words, other
-# languages. Such a model can neither read them nor write them.
+# Every list of words has this hole, however long it is: names, typing errors, other languages.
 #
-# **Characters?** Then there are no unknown words. How many characters are there, letters, signs and
-# emoji of all scripts together? Your Python can count those that it can print. Guess before you run.
+# **Characters?** *Character-level* models take them. How many characters are there, in all scripts together?
+# Your Python can count those that it can print. Guess first.
 
 # %%
 n_characters = sum(chr(number).isprintable() for number in range(sys.maxunicode + 1))
 f"{n_characters:,} characters, {n_characters / 50_257:.1f} times the size of GPT-2's vocabulary"
 
 # %% [markdown]
-# Far too many. Every id costs: the first matrix of the model has one row of numbers for each, 768 numbers
-# in the smallest GPT-2 (lesson 03). Most of these rows would hardly ever be used, and more characters are
-# added every year.
+# Too many: every id needs a row of the model's first matrix, and most of these rows would hardly ever be
+# used.
 #
-# **Bytes?** A computer stores every text as bytes, numbers from 0 to 255. The usual way to do so is
-# **UTF-8**: an English letter takes one byte, other characters take two to four. 256 numbers are
-# enough for every text there is or will be. Which of these six characters take more than one?
+# **Bytes?** A computer stores text as bytes, numbers from 0 to 255, usually in **UTF-8**: an English letter
+# takes one byte, other characters take two to four. So 256 ids are enough for every text. Which of these
+# characters take more than one byte?
 
 # %%
 for character in "rRéя机🤖":
     print(character, list(character.encode("utf-8")))
 
 # %% [markdown]
-# So bytes leave nothing out. Their price is length. GPT-2 sees at most 1024 tokens at a time (this is
-# its **context**). If each byte were a token, how much of our story could it see at once?
+# But the lists are long. GPT-2 sees at most 1024 tokens at a time: its **context window**. If each byte were
+# a token, how much of our story would fit in?
 
 # %%
 context = STORY.encode()[:1024]
 f"{len(context.split())} of {len(STORY.split())} words, ending in: {context[-50:].decode()!r}"
 
 # %% [markdown]
-# Half a page. Words give short lists with holes, bytes give long lists without. GPT-2 takes the
-# middle: **begin with bytes, and glue together what often stands side by side.** What often stands side by
-# side is counted in some text: this is how the tokenizer learns, and it is called **training** it. Frequent
-# words become one token, rare ones a few pieces, and in the worst case there are still the bytes. This is *byte-level byte pair encoding*, BPE for short.
+# Half a page. GPT-2 takes the middle: **begin with bytes, and merge what often occurs side by side** in some
+# text, on which the tokenizer is *trained*. Frequent words become one token, rare ones a few pieces
+# (*subwords*), and in the worst case there are still the bytes. This is *byte-level byte pair encoding*,
+# **BPE** for short.
 #
-# ## Glue the most frequent neighbours
+# ## Merge the most frequent neighbours
 #
-# Our example for the next minutes: three words, small enough to count on your fingers. Each box is a
-# token; the small number under it is its id. At first every byte is a token, and here its id is the
-# byte itself. ␣ stands for a blank, which is a byte like any other.
+# In our example, three words, each box is a token, and the small number under it is its id. At first every
+# byte is a token, and its id is the byte itself. ␣ is a space, a byte like any other.
 
 # %%
 text = b"robot robs robots"
@@ -104,30 +98,27 @@ toy = list(text)
 token_boxes(toy)
 
 # %% [markdown]
-# A **pair** is two neighbours, left and right. The first three pairs, by hand:
+# A **pair** is two neighbours, left and right. Here are the first three:
 
 # %%
 [(toy[0], toy[1]), (toy[1], toy[2]), (toy[2], toy[3])]
 
 # %% [markdown]
-# Which pair of letters occurs most often in *robot robs robots*? Count for yourself before you let a
-# function do it.
+# Which pair occurs most often? Count for yourself before you write a function that does.
 #
-# ## Exercise: `count_pairs`
+# ## Exercise: `count_pairs` ●●○○○ · 5 minutes
 #
-# Count how often each pair of neighbours occurs. The result is a dict: the key is the pair, a tuple of
-# two ids, the value its count. In a run of equal ids every two neighbours count: `[1, 1, 1]` has the
-# pair `(1, 1)` twice. The list that comes in must not be changed; that holds for all exercises.
-#
-# Replace the line that raises, run the cell, then run the check below it. As long as yours does not
-# pass, the check puts the package's own function in its place, so you can go on whenever you like.
+# Count how often each pair of neighbours occurs. Return a dict: the key is the pair, a tuple of two ids, the
+# value its count. In a run of equal ids every two neighbours count: `[1, 1, 1]` has the pair `(1, 1)` twice.
+# As in all exercises, do not change the list that comes in. Until your function passes, the check puts the
+# package's own in its place.
 #
 # <details><summary>Hint 1</summary>
 # A list of n ids has n - 1 pairs. At which position does the last pair begin?
 # </details>
 # <details><summary>Hint 2</summary>
 # Begin with an empty dict, go over the pairs, and add 1 to the entry of each. <code>dict.get</code> can
-# say what the count is for a pair that is not there yet.
+# supply the count of a pair that has no entry yet.
 # </details>
 # <details><summary>Hint 3</summary>
 # <code>zip</code> of the list with the same list without its first id gives all pairs of neighbours.
@@ -155,37 +146,35 @@ for pair, count in ranking[:5]:
     print(count, "times", pair, bytes(pair))
 
 # %% [markdown]
-# `ob` and `ro` occur three times each. When two pairs are equally frequent, somebody has to decide; we
-# say: the **smaller pair** goes first. Pairs are compared as Python compares tuples, so `(111, 98)`
-# comes before `(114, 111)`. Now put a new id in its place: 256, the first number that is no byte.
+# `ob` and `ro` occur three times each. When two pairs are equally frequent, we take the **smaller pair**.
+# Pairs are compared as Python compares tuples, so `(111, 98)` comes before `(114, 111)`. Its new id will be
+# 256, the first number that is no byte.
 #
-# **Predict.** The ids are `[7, 7, 7]`, and the pair `(7, 7)` is to become 256. It occurs twice in
-# there. What will be left?
+# **Predict.** The ids are `[7, 7, 7]`, and the pair `(7, 7)` becomes 256. What will be left?
 #
 # <details><summary>A. [256, 256]: both pairs are merged</summary>
-# The middle 7 would then be part of two tokens, and opening them again would give four sevens. An id
-# can go into one merge only.
+# The middle 7 would then be part of two tokens, and decoding them would give four sevens. An id can be part
+# of one merge only.
 # </details>
 # <details><summary>B. [256, 7]</summary>
-# Yes. We go from left to right, merge the first two, and go on behind them, where a single 7 is left.
+# Yes. Go from left to right, merge the first two, and continue behind them, where a single 7 is left.
 # </details>
 # <details><summary>C. [7, 256]</summary>
 # That would be just as short. But everyone who encodes a text must get the same ids, so one direction
 # has to be agreed on, and it is left to right.
 # </details>
-
-# %% [markdown]
-# ## Exercise: `merge_pair`
 #
-# Replace every occurrence of `pair` by `new_id`, from left to right, without overlap. Return a new
-# list; everything else stays as it is.
+# ## Exercise: `merge_pair` ●●○○○ · 10 minutes
+#
+# Replace every occurrence of `pair` by `new_id`, from left to right, without overlap. Return a new list;
+# everything else stays as it is.
 #
 # <details><summary>Hint 1</summary>
 # Build the new list beside the old one, with a position <code>i</code> that you move yourself: by two
 # after a merge, by one otherwise. A <code>while</code> loop is easier here than a <code>for</code>.
 # </details>
 # <details><summary>Hint 2</summary>
-# The last id has no right neighbour. Ask for <code>i + 1 &lt; len(ids)</code> before you look at it, and
+# The last id has no right neighbour. Test <code>i + 1 &lt; len(ids)</code> before you look at it, and
 # make sure that it still gets into the new list.
 # </details>
 # <details><summary>Hint 3</summary>
@@ -195,7 +184,7 @@ for pair, count in ranking[:5]:
 
 # %%
 def merge_pair(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    """A new list in which new_id stands for each pair, left to right."""
+    """A new list with new_id in place of each pair, left to right."""
     ### BEGIN SOLUTION
     merged = []
     i = 0
@@ -213,32 +202,30 @@ def merge_pair(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
 merge_pair = check(merge_pair)
 
 # %% [markdown]
-# The first line is the prediction; then comes the first merge of the toy text, `o` with `b`. How many
-# boxes will be left of seventeen?
+# The prediction, then the first merge of the toy text. Of seventeen boxes, how many will be left?
 
 # %%
-assert merge_pair([7, 7, 7], (7, 7), 256) == [256, 7]
+print("[7, 7, 7] becomes", merge_pair([7, 7, 7], (7, 7), 256))
 first = merge_pair(toy, (111, 98), 256)
-assert len(first) == len(toy) - 3
+assert len(first) == len(toy) - 3, "three pairs merged should leave three ids fewer"
 token_boxes(first, [(111, 98)])
 
 # %% [markdown]
-# `ob` is a token now, and it can be part of a pair itself: next is `r` with the new `ob`, which makes
-# `rob`, id 257. Count, merge, repeat. Here are five rounds. The pairs were picked by hand; the `assert`
-# says that each is the most frequent of its round (of equals we took the smaller one).
+# Now `ob` is a token, and can be part of a pair itself. Count, merge, repeat: here are five rounds, with
+# pairs picked by hand. Is each the most frequent of its round?
 
 # %%
 by_hand = [(111, 98), (114, 256), (32, 257), (111, 116), (115, 258)]
 toy_ids = toy
 for rank, pair in enumerate(by_hand):
-    assert count_pairs(toy_ids)[pair] == max(count_pairs(toy_ids).values())
+    counts = count_pairs(toy_ids)
+    print(f"round {rank}: count of {pair} is {counts[pair]}, the highest {max(counts.values())}")
     toy_ids = merge_pair(toy_ids, pair, 256 + rank)
 len(toy), len(toy_ids)
 
 # %% [markdown]
-# The same as a picture, one row for each merge. A thick frame marks what is new in a row. The number of
-# a merge is its **rank**: rank 0 was made first, and the merge of rank `r` makes the id `256 + r`. What
-# strikes you about the last row?
+# Here is one row for each merge; a thick frame marks what is new. The number of a merge is its **rank**: the
+# merge of rank `r` makes the id `256 + r`. What strikes you about the last row?
 
 # %%
 merge_steps(text, by_hand)
@@ -246,12 +233,9 @@ merge_steps(text, by_hand)
 # %% [markdown]
 # ## Never across a word
 #
-# The last merge made `s␣rob`: the end of one word, a blank, and the beginning of the next. That is no
-# piece of language; it came about because nothing forbids a merge across a blank. In a large text the same thing would give tokens such
-# as `robot.` and `robot!` and `robot?`, one for every sign that may follow.
-#
-# GPT-2 therefore first cuts a text into **chunks**, and pairs are counted and merged inside a chunk
-# only. What do you expect to be a chunk? Look for the blanks, the number, the apostrophes.
+# The last merge made `s␣rob`, which is no piece of language. In a large text there would also be tokens such
+# as `robot.` and `robot!`. GPT-2 therefore first cuts a text into **chunks** (*pre-tokenization*), and counts
+# and merges pairs inside a chunk only. Look for the spaces, the number, the apostrophes.
 
 # %%
 kettle = "The robots' kettle boiled 12 times: it can't stop."
@@ -260,45 +244,54 @@ assert b"".join(kettle_chunks) == kettle.encode()
 boxes(kettle_chunks)
 
 # %% [markdown]
-# Letters, digits and other signs do not mix. **A blank belongs to the word that follows it.** So
-# ` robot` in the middle of a sentence and `robot` at the beginning of a line are different chunks. Nothing
-# is lost: joined again, the chunks are the text.
+# Letters, digits and other signs do not mix. **A space belongs to the word that follows it.** So ` robot` in
+# the middle of a sentence and `robot` at the beginning of a line are different chunks.
 #
-# **Predict.** Between `a` and `robot` there are now two blanks: `"a  robot"`. Where do they go?
+# **Predict.** Between `a` and `robot` there are now two spaces: `"a  robot"`. Where do they go?
 #
 # <details><summary>A. Both with robot</summary>
-# Then every number of blanks would give another chunk for the same word. Only the last blank goes with
-# the word, so that ` robot` stays the same token whatever stands before it.
+# Then every number of spaces would give another chunk for the same word. Only the last space goes with
+# the word, so that ` robot` stays the same token whatever comes before it.
 # </details>
 # <details><summary>B. Both with a</summary>
-# A blank never belongs to the word before it. If it did, the last word of a text, which has no blank
+# A space never belongs to the word before it. If it did, the last word of a text, which has no space
 # after it, would be another token than the same word elsewhere.
 # </details>
 # <details><summary>C. The first alone, the second with robot</summary>
-# Yes. The word takes one blank, and all others before it are a chunk of their own.
+# Yes. The word takes one space, and all others before it are a chunk of their own.
 # </details>
 
 # %%
 boxes(split_text("a  robot and\n    another"))
 
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: the rule in full
+#
+# What else `split_text` does, in order. You can skip this section.
+
 # %% [markdown]
-# The rule is one regular expression in the package. At each place it tries in turn: an ending such as `'t`
-# or `'s`; letters; digits; other signs (each of these three with at most one blank in front); and then what
-# is left: blanks, tabs and new lines (↵). Of a run of these before a word the last stands apart: a blank
-# joins the word, a new line is a chunk of its own.
+# The rule is one regular expression (`GPT2_PATTERN` in the package). At each place it tries in turn:
 #
-# ## Exercise: `train_merges`
+# 1. an ending such as `'t` or `'s`;
+# 2. letters, or digits, or other signs, each with at most one space in front;
+# 3. what is left: spaces, tabs and new lines. If a word follows, the last of them is cut off from the others:
+#    a space joins the word, a tab or a new line is a chunk of its own.
+
+# %%
+boxes(split_text("It's\n\n\trobot No. 9, \n isn't it?"))
+
+# %% [markdown]
+# ## Exercise: `train_merges` ●●●○○ · 15 minutes
 #
-# Now the whole of training. `chunks` is a list of bytes, such as `split_text` gives. Count the pairs in
-# all chunks together, take the most frequent one (of equals the smaller pair), replace it in all chunks
-# by a new id, and repeat, `n_merges` times. The new ids are 256, 257, 258 and so on.
-#
-# Return the pairs, in the order in which they were merged. Never count or merge across two chunks. Go
-# on as long as there is any pair, even one that occurs only once; stop early when there is none.
+# This is the whole training. `chunks` is a list of bytes, as `split_text` returns it. Count the pairs in all
+# chunks together, take the most frequent one (of equals the smaller pair), replace it in all chunks by a new
+# id (256, then 257 and so on), and repeat, `n_merges` times. Return the pairs, in the order in which they
+# were merged. Never count or merge across two chunks. A pair that occurs only once counts too; stop early
+# when there is none.
 #
 # <details><summary>Hint 1</summary>
-# Keep a list of lists: <code>list(chunk)</code> gives the bytes of a chunk as ids. In each round,
-# <code>count_pairs</code> for every chunk, and the counts added up. The <code>update</code> of a
+# Keep a list of lists: <code>list(chunk)</code> gives the bytes of a chunk as ids. In each round, run
+# <code>count_pairs</code> on every chunk and add up the counts. The <code>update</code> of a
 # <code>collections.Counter</code> adds counts; that of a plain dict replaces them.
 # </details>
 # <details><summary>Hint 2</summary>
@@ -306,8 +299,8 @@ boxes(split_text("a  robot and\n    another"))
 # the count, pair) prefers the smaller one.
 # </details>
 # <details><summary>Hint 3</summary>
-# If there are no counts, leave the loop. Otherwise make every list anew with <code>merge_pair</code>,
-# the new id being 256 plus the number of merges made so far.
+# If there are no counts, leave the loop. Otherwise make every list anew with <code>merge_pair</code>;
+# the new id is 256 plus the number of merges made so far.
 # </details>
 
 # %%
@@ -332,16 +325,15 @@ def train_merges(chunks: list[bytes], n_merges: int) -> list[tuple[int, int]]:
 train_merges = check(train_merges)
 
 # %% [markdown]
-# Taken as a single chunk, the toy text must give the five merges that we made by hand. Cut into chunks,
-# it gives others. Will `s␣rob` be among them?
+# As a single chunk, the toy text gives the five merges made by hand. Cut into chunks, will it give `s␣rob`?
 
 # %%
-assert train_merges([text], 5) == by_hand
+assert train_merges([text], 5) == by_hand, "one chunk should give the merges made by hand"
 toy_merges = train_merges(split_text("robot robs robots"), 5)
 boxes(piece_table(toy_merges)[256:], [str(pair) for pair in toy_merges])
 
 # %% [markdown]
-# Now the story. How many merges will we get, if we ask for 300?
+# Now the story. How many merges will you get, if you ask for 300?
 
 # %%
 chunks = split_text(STORY)
@@ -349,11 +341,8 @@ merges = train_merges(chunks, 300)
 f"{len(chunks)} chunks, {len(set(chunks))} of them different; {len(merges)} merges"
 
 # %% [markdown]
-# It ran dry: after the last of these merges every chunk of the story is one single token, and no pair
-# is left. GPT-2's text was so long that 50,000 merges were nowhere near the end.
-#
-# The first twenty-four pieces, with their ids, and the last eight. What do they tell you about the story,
-# and about English?
+# It ran dry: every chunk of the story is now one single token. Here are the first twenty-four pieces and the
+# last eight. What do they tell you about English, and about the story?
 
 # %%
 pieces = piece_table(merges)
@@ -361,29 +350,24 @@ shown = [*range(256, 280), *range(len(pieces) - 8, len(pieces))]
 boxes([pieces[i] for i in shown], [str(i) for i in shown])
 
 # %% [markdown]
-# First letters that go together in any English text, and soon whole words: ` the`, then ` order`, ` and`,
-# ` robot` a little later. Nobody told the algorithm about words; it counted. The last ones are words that
-# occur once; a sensible training stops long before.
-#
-# The tree of a token shows how it
-# came to be: below the bytes, and above each pair what it was merged into. Read the ids from the bottom
-# to the top: they only grow, since a merge can use only what exists already.
+# First come letters that go together in any English text, and soon whole words: ` the`, ` order`, ` and`.
+# Nobody told the algorithm about words; it counted. The tree shows how a token came to be. Read it from the
+# bytes up: a merge can use only what exists already, so the ids grow.
 
 # %%
 merge_tree(b" robots", merges)
 
 # %% [markdown]
-# This is the place for a break, at about an hour. (If the kernel has stopped when you come back: Run ▸
-# Run All Above Selected Cell.) Training is done; what is left is to use it.
+# This is the place for a break. (Has the kernel stopped when you come back? Run ▸ Run All Above Selected
+# Cell.)
 #
 # ## From text to ids
 #
-# The merges are the tokenizer: nothing else is kept of the training. To **encode** a new chunk, repeat
-# on it what the training did, in the same order: of all merges whose pair stands somewhere in the chunk,
-# make the one with the **lowest rank**, and again, until no pair is left that is a merge.
+# Nothing is kept of the training but the merges. To **encode** a new chunk, make them in the same order: of
+# all merges whose pair occurs in the chunk, make the one with the **lowest rank**; repeat until no pair is a
+# merge.
 #
-# **Predict.** There are three merges: rank 0 is `bc`, rank 1 is `ab`, rank 2 is `cd`. What becomes of
-# `abcd`?
+# **Predict.** There are three merges: rank 0 is `bc`, rank 1 is `ab`, rank 2 is `cd`. What becomes of `abcd`?
 #
 # <details><summary>A. ab and cd: two tokens are the fewest possible</summary>
 # The fewest possible, yes, but that is not the rule. The merge that was learned first is made first,
@@ -397,9 +381,8 @@ merge_tree(b" robots", merges)
 # Left to right decides between several places of one and the same pair. Between different pairs the
 # rank decides.
 # </details>
-
-# %% [markdown]
-# ## Exercise: `encode_chunk`
+#
+# ## Exercise: `encode_chunk` ●●●○○ · 10 minutes
 #
 # `merges[r]` is the pair of rank `r`, and its id is `256 + r`. Return the ids of the chunk. Use your
 # `merge_pair`.
@@ -408,12 +391,12 @@ merge_tree(b" robots", merges)
 # Begin with <code>list(chunk)</code>, and with a dict from each pair to its rank.
 # </details>
 # <details><summary>Hint 2</summary>
-# In a loop: look at all pairs of neighbours, take the one with the lowest rank. A pair that is no merge
-# counts as infinitely high: <code>dict.get</code> with <code>float("inf")</code>.
+# In a loop: look at all pairs of neighbours, take the one with the lowest rank. Treat the rank of a pair that
+# is no merge as infinite: <code>dict.get</code> with <code>float("inf")</code>.
 # </details>
 # <details><summary>Hint 3</summary>
 # Stop when the best pair is no merge, and when a single id is left, for then there is no pair and
-# <code>min</code> would complain.
+# <code>min</code> would raise an error.
 # </details>
 
 # %%
@@ -441,9 +424,9 @@ bc_ab_cd = [(98, 99), (97, 98), (99, 100)]
 token_boxes(encode_chunk(b"abcd", bc_ab_cd), bc_ab_cd)
 
 # %% [markdown]
-# A whole text is cut into chunks first, and the ids of the chunks are put in a row. The story itself must
-# come out as the training left it, one token for each chunk. The boxes are the text with the words that
-# had no number. Which of its words are in one piece, and why?
+# To encode a whole text, cut it into chunks and string their ids together. The story must come out as the
+# training left it, one token for each chunk. The boxes are the text whose words had no number. Which are in
+# one piece?
 
 # %%
 def encode(text: str) -> list[int]:
@@ -451,29 +434,44 @@ def encode(text: str) -> list[int]:
     return [token_id for chunk in split_text(text) for token_id in encode_chunk(chunk, merges)]
 
 
-assert len(encode(STORY)) == len(chunks)
+print(f"the story: {len(encode(STORY))} tokens for {len(chunks)} chunks")
+assert len(encode(STORY)) == len(chunks), "every chunk of the story should be one token"
 token_boxes(encode(new), merges)
 
 # %% [markdown]
-# Every text has ids now. *disobeyed* comes in pieces, some of which are letters. *Orderly* with a capital
-# letter is in pieces too, though the story knows ` orderly`: for the tokenizer `O` and `o` are two
-# different bytes, and a word at the beginning of a text lacks the blank that belongs to it elsewhere.
-# ` But` is two tokens for the opposite reason: in the story it stands behind a quotation mark, so what was
-# learned there is `But` without a blank.
-
-# %% [markdown]
+# Every text has ids now. *disobeyed* comes in pieces, some of them single letters. So does *Orderly*, though
+# the story knows ` orderly`: `O` and `o` are different bytes, and at the beginning of a text the space is
+# missing.
+#
+# <details><summary>Why is ` But` two tokens?</summary>
+# In the story <i>But</i> comes after a quotation mark. What was learned there is <code>But</code> without a
+# space.
+# </details>
+#
 # ## Play with it
 #
-# Move the slider from 0 to the end and watch the text fall together. Then type something of your own:
-# your name; the same word with and without a blank before it, and in capitals; a number; a word of
-# another language. Which merge makes ` robots` whole?
+# Move the slider and watch the tokens merge. Then type something of your own: your name; the same word with
+# and without a space, and in capitals; a number; a word of another language. Which merge makes ` robots`
+# whole?
 
 # %%
 merge_slider(merges, "The robots obeyed. Then they disobeyed, at the café 🤖", n_merges=20)
 
 # %% [markdown]
-# How much shorter do texts get? The measure is **bytes per token**. One curve is the story itself, the
-# other a text that the training has not seen. How far behind will that one be at the end?
+# <details><summary>Answer, after you have tried</summary>
+# The 44th: it makes the id 299, ␣robot + s. With or without a space, or in capitals, the same word falls into
+# different tokens. A number falls into single digits, because the story has none, and a word of another
+# language into short pieces or bytes.
+# </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: how much shorter do texts get?
+#
+# The merges measured on the story and on a new text. You can skip this section.
+
+# %% [markdown]
+# The measure is **bytes per token**. One curve is the story, the other a text that was not in the training.
+# How far behind will that one be at the end?
 
 # %%
 unseen = """A kettle that has no water makes no sound. The robots looked at it all morning, and
@@ -490,30 +488,28 @@ compression({name: [(n, bytes_per_token(t, n)) for n in steps]
              for name, t in [("the story", STORY), ("a text not trained on", unseen)]})
 
 # %% [markdown]
-# The first merges help both: they are English. The late ones are whole words of this very story, and a
-# new text gains less from each. That is why GPT-2's merges come from a very large and mixed text.
-#
+# The first merges help both: they are English. The late ones are whole words of this very story, and a new
+# text gains less from each. That is why GPT-2's merges come from a very large and mixed text.
+
+# %% [markdown]
 # ## From ids to text
 #
-# The way back looks easy: each id stands for some bytes, so write them down one after the other. Here
-# are the pieces of a short text, each turned into characters by itself. Something goes wrong. What?
+# The way back looks easy. Here are the pieces of a short text, each decoded by itself. What goes wrong?
 
 # %%
 cafe = encode("It is a café 🤖")
 [pieces[i].decode("utf-8", errors="replace") for i in cafe]
 
 # %% [markdown]
-# *é* is two bytes, the robot's face four, and our merges never joined them, as the story has neither. One
-# such token alone is **not a character**, and `�`, U+FFFD, is the sign that Unicode has for "there was
-# something here that I cannot read". In the slider above these tokens are the dashed boxes, with their
-# bytes in hex. So the order matters: join the bytes of all tokens first, decode once
-# at the end.
+# *é* is two bytes, the robot's face four, and our merges never joined them. One such token alone is **not a
+# character**; `�`, U+FFFD, is Unicode's sign for "this could not be read". So join the bytes of all tokens
+# first.
 #
-# ## Exercise: `decode_ids`
+# ## Exercise: `decode_ids` ●●○○○ · 10 minutes
 #
-# The text of a list of ids. Join the bytes first, then decode as UTF-8. Bytes that are no character even
-# then (a model may stop in the middle of one) become U+FFFD: that is what `errors="replace"` does. An id
-# beyond that of the last merge must raise an error, whichever you like: it means that these ids were made with other merges, and any text would be wrong.
+# Return the text of a list of ids. Join the bytes first, then decode as UTF-8. Bytes that are no character
+# even then (a model may stop in the middle of one) become U+FFFD: that is what `errors="replace"` does. An id
+# beyond that of the last merge must raise an error, whichever you like: it was made with other merges.
 #
 # <details><summary>Hint 1</summary>
 # Make a list with the bytes of every id: 256 single bytes, then one entry for each merge.
@@ -523,7 +519,7 @@ cafe = encode("It is a café 🤖")
 # the entry of its right id, and both are in the list already when you come to it.
 # </details>
 # <details><summary>Hint 3</summary>
-# <code>b"".join(…)</code> joins, and <code>.decode("utf-8", errors="replace")</code> reads. A list that is
+# <code>b"".join(…)</code> joins, and <code>.decode("utf-8", errors="replace")</code> decodes. A list that is
 # asked for an entry beyond its end raises an IndexError by itself.
 # </details>
 
@@ -531,10 +527,10 @@ cafe = encode("It is a café 🤖")
 def decode_ids(ids: list[int], merges: list[tuple[int, int]]) -> str:
     """The text of ids; bytes that are not UTF-8 become U+FFFD."""
     ### BEGIN SOLUTION
-    table = [bytes([byte]) for byte in range(256)]
+    pieces = [bytes([byte]) for byte in range(256)]
     for left, right in merges:
-        table.append(table[left] + table[right])
-    joined = b"".join([table[token_id] for token_id in ids])
+        pieces.append(pieces[left] + pieces[right])
+    joined = b"".join([pieces[token_id] for token_id in ids])
     return joined.decode("utf-8", errors="replace")
     ### END SOLUTION
 
@@ -542,49 +538,48 @@ def decode_ids(ids: list[int], merges: list[tuple[int, int]]) -> str:
 decode_ids = check(decode_ids)
 
 # %% [markdown]
-# There and back gives the text itself, whatever it is: this is the promise of bytes, and the `assert`
-# holds us to it. Below it, the end of a text that is cut off after each of its last five tokens. When
-# does the robot's face arrive?
+# There and back gives the text itself, whatever it is: this is the promise of bytes. The last line is the end
+# of the short text after each of its last five tokens. When does the robot's face arrive?
 
 # %%
-for example in [STORY, new, "It is a café 🤖", "  two  blanks\n\n", "機械 и роботы"]:
-    assert decode_ids(encode(example), merges) == example
+for example in [STORY, new, "It is a café 🤖", "  two  spaces\n\n", "機械 и роботы"]:
+    same = decode_ids(encode(example), merges) == example
+    print("comes back the same:", same, repr(example[:20]))
+    assert same, "decode_ids should undo encode"
 [decode_ids(cafe[:n], merges)[-2:] for n in range(len(cafe) - 4, len(cafe) + 1)]
 
 # %% [markdown]
-# A chat program that shows a model's answer token by token meets this every day: it has to wait until
-# the character is whole.
-#
 # ## The one special token
 #
-# A model also has to know where one text ends and another begins. You will read that texts are framed by
-# `<s>` and `<EOS>`. Other models do that. GPT-2 has one such token, `<|endoftext|>`, and it does both: it
-# ends a text, and a model that is to write without a prompt begins with it. It is not made by merges; it
-# is simply the last id. `Tokenizer` is the package's version of what you have built, the same ids at
-# higher speed:
+# Where does one text end and the next begin? You will read that texts are framed by `<s>` and `<EOS>`. Other
+# models do that. GPT-2 has one token, `<|endoftext|>`, for both: it ends a text, and a model that writes
+# without a prompt begins with it. It is simply the last id. `Tokenizer` is the package's faster version of
+# what you have built:
 
 # %%
 ours = Tokenizer(merges)
-assert ours.encode(new) == encode(new)
+assert ours.encode(new) == encode(new), "Tokenizer and encode should give the same ids"
 two_texts = ours.encode("The end.<|endoftext|>A robot<EOS>", allow_special=True)
 boxes([ours.token_bytes(i) for i in two_texts], [str(i) for i in two_texts])
 
 # %% [markdown]
-# `<|endoftext|>` is one token, `<EOS>` is five characters like any others. With that the size of a
-# vocabulary can be added up, ours and GPT-2's:
+# `<|endoftext|>` is one token, `<EOS>` is five characters like any others. So these are the sizes of the
+# vocabularies:
 
 # %%
 assert ours.vocab_size == 256 + len(merges) + 1
 f"ours: 256 + {len(merges)} + 1 = {ours.vocab_size:,}; GPT-2: 256 + 50,000 + 1 = {256 + 50_000 + 1:,}"
 
-# %% [markdown]
-# ## "GPT-2 uses WordPiece"
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: why GPT-2's tokenizer is not WordPiece
 #
-# It does not, though one reads it often. **WordPiece** is the tokenizer of BERT, and it cuts by another
-# rule. It forgets how its pieces were made; from the left, it takes the **longest piece** that fits, then
-# the longest that fits the rest. Here is that rule, applied to the same pieces that our merges have made.
-# The story has ` house`, but not ` houses`. Guess how each rule cuts ` houses`; then look for the one that
-# finds the word.
+# You will often read that it is. How WordPiece, the tokenizer of BERT, cuts differently. You can skip this
+# section.
+
+# %% [markdown]
+# WordPiece forgets how its pieces were made. From the left, it takes the **longest piece** that fits, then
+# the longest that fits the rest. Here is that rule with the pieces of our merges. The story has ` house`, but
+# not ` houses`. Guess how each rule cuts ` houses`; then see which one finds the word.
 
 # %%
 def longest_pieces(word: bytes) -> list[bytes]:
@@ -604,41 +599,40 @@ cuts([("lowest rank first, as GPT-2", by_rank, [pieces.index(p) for p in by_rank
       ("longest piece, as WordPiece", by_length, [pieces.index(p) for p in by_length])])
 
 # %% [markdown]
-# Why does the first rule not find ` house`? This is how it is made where nothing follows it. Look at the ids: which of its
-# merges were learned later than `es`, whose id stands in the picture before?
+# Why does the first rule not find ` house`? Here is how it is made where nothing follows it. Look at the ids:
+# which of its merges were learned later than `es`, whose id is in the picture above?
 
 # %%
-assert pieces.index(b"es") < pieces.index(b"use") < pieces.index(b" house")
+for piece in [b"es", b"use", b" house"]:
+    print(piece, "has the id", pieces.index(piece))
 merge_tree(b" house", merges)
 
 # %% [markdown]
-# ` house` needs `use`, and `use` needs the `e`. In ` houses` the merge `es` wants the same `e`; it was
-# learned earlier (323 is less than 330), so it takes it, and there is no `use` and no ` house` any more. The
-# model does not mind, as long as everyone cuts the same way as in its training.
+# ` house` needs `use`, and `use` needs the `e`. In ` houses` the merge `es` wants the same `e`. It was
+# learned earlier, so it takes it, and there is no `use` and no ` house` any more. The model does not mind, as
+# long as every text is cut as in its training.
 #
-# WordPiece differs in more than this: it drops the blanks and marks pieces that continue a word with `##`
-# instead (`house`, `##s`); what it cannot build from its pieces becomes one unknown token, `[UNK]`; and its
-# pieces are chosen in training by another measure than the plain count.
+# WordPiece differs in more than this. It drops the spaces and marks pieces that continue a word with `##`
+# instead (`house`, `##s`); what it cannot build from its pieces becomes one unknown token, `[UNK]`; and in
+# training it chooses its pieces by another measure than the plain count.
 
 # %% [markdown]
 # ## GPT-2's own vocabulary
 #
-# GPT-2's 50,000 merges were published with it. They are two files which the package tiktoken fetches from
-# the network once and then keeps. If they cannot be had here, the lesson goes on with our own merges: all
-# that follows can be seen with those as well, with other numbers.
+# GPT-2's 50,000 merges were published with it, in two files that the package tiktoken downloads once. Without
+# a network connection the lesson continues with our own merges, and shows other numbers.
 
 # %%
 try:
     tokenizer, whose = Tokenizer.gpt2(), "GPT-2's 50,000 merges"
 except (ConnectionError, ValueError, OSError) as error:
-    print(str(error).splitlines()[0])
+    print(error)
     tokenizer, whose = ours, f"our {len(merges)} merges"
 print(f"From here on: {whose}, a vocabulary of {tokenizer.vocab_size:,}.")
 
 # %% [markdown]
-# A sentence, as GPT-2 gets to see it (or, without its vocabulary, as our tokenizer cuts it). One small
-# thing differs from ours: GPT-2 numbers the 256 bytes in an order of its own, the printable ones first, so
-# that `!`, our 33, is 0 there. From 256 on an id is 256 plus the rank, as with us. Is ` disobeyed` one token?
+# Here is a sentence as GPT-2 sees it. GPT-2 numbers the 256 bytes in an order of its own, so `!`, our 33, is
+# 0 there; from 256 on an id is 256 plus the rank, as with us. Is ` disobeyed` one token?
 
 # %%
 def show(text: str):
@@ -650,8 +644,8 @@ def show(text: str):
 show("The robots disobeyed. But a robot is still a robot!")
 
 # %% [markdown]
-# **Your** `encode_chunk` with these merges must give the same ids: it is the same algorithm.
-# Only the ids of single bytes have to be translated into GPT-2's order at the end (`to_gpt2_ids`).
+# **Your** `encode_chunk` with these merges must give the same ids. Only those of single bytes have to be
+# translated into GPT-2's order (`to_gpt2_ids`).
 
 # %%
 ten_robots = "Ten robots were standing in a row, at the café 🤖, waiting."
@@ -659,33 +653,53 @@ its_merges = tokenizer.merges
 mine = [i for chunk in split_text(ten_robots) for i in encode_chunk(chunk, its_merges)]
 if whose.startswith("GPT-2"):
     mine = to_gpt2_ids(mine)
-assert mine == tokenizer.encode(ten_robots)
+assert mine == tokenizer.encode(ten_robots), f"encode_chunk should give the same ids with {whose}"
 f"{len(mine)} ids, all equal, with {whose}"
 
 # %% [markdown]
 # ## What follows from it
 #
-# Many odd habits of language models begin here. Three of them.
-#
-# **Numbers are cut unevenly,** wherever frequent digits happened to stick together. Imagine that you had
-# to add numbers that you see like this. (Our own merges know no digits at all, for the story has none:
-# with them every digit stands alone.)
-
-# %%
-show("1024 1025 10247 2019 20190 3.14159")
-
-# %% [markdown]
-# **A blank at the end of a prompt** is a token of its own. Compare the two prompts in the next cell. In
-# nearly all texts of the training the blank before a word was part of that word's token. A lone blank says to the
-# model: what follows is a word without its blank, and that is rare. So prompts should not end in a blank.
+# Many odd habits of language models begin here. **A space at the end of a prompt**, for one, is a token of
+# its own. In nearly all training texts the space before a word was part of that word's token. A lone space
+# says: what follows is a word without its space, and that is rare. So do not end a prompt in a space.
 
 # %%
 for prompt in ["A robot must", "A robot must "]:
     print([tokenizer.token_bytes(i) for i in tokenizer.encode(prompt)])
 
 # %% [markdown]
-# **Other languages cost more.** The merges are learned from the text at hand, and GPT-2's was nearly all
-# English. The same sentence in eight languages; in which of them do you expect the longest bar of *tokens*?
+# **Before you go:** a friend asks a model how many letters *r* there are in *terror*, and it fails. What do
+# you answer?
+#
+# <details><summary>A. The model is too small</summary>
+# Size helps, yet models a hundred times the size of GPT-2 have failed at this kind of question. Look at
+# what the model gets to see.
+# </details>
+# <details><summary>B. The model never sees the letters</summary>
+# Yes. The word arrives as one or two ids, and an id says nothing about its spelling. A model has to
+# learn from other texts which letters belong to the token.
+# </details>
+# <details><summary>C. The tokenizer lost the letters</summary>
+# Nothing is lost: decoding gives back every letter. But decoding is done outside the model; inside there
+# are only the ids.
+# </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: numbers, and other languages
+#
+# How numbers are cut, and what a sentence costs in eight languages. You can skip this section.
+
+# %% [markdown]
+# **Numbers are cut unevenly,** wherever frequent digits happened to be merged. Imagine adding numbers that
+# you see like this. (Our own merges know no digits: with them every digit is alone.)
+
+# %%
+show("1024 1025 10247 2019 20190 3.14159")
+
+# %% [markdown]
+# **Other languages cost more.** GPT-2's merges were learned from text that was nearly all English. In which
+# of these languages do you expect the longest bar of *tokens*? (Our own merges are no fair judge: the English
+# words occur in the story.)
 
 # %%
 sentences = {
@@ -702,49 +716,67 @@ costs = {name: (len(s), len(s.encode()), len(tokenizer.encode(s))) for name, s i
 language_chart(costs, whose)
 
 # %% [markdown]
-# Who writes Hindi gets far less into the 1024 tokens of the context than who writes English, and, where
-# tokens are paid for, pays more for it. Later models were given larger vocabularies learned from more
-# languages for this reason.
-#
-# **Before you go:** a friend asks a model how many letters *r* there are in *terror*, and it fails. What
-# do you answer?
-#
-# <details><summary>A. The model is too small</summary>
-# Size helps, yet models a hundred times the size of GPT-2 stumbled over this kind of question. Look at
-# what the model gets to see.
-# </details>
-# <details><summary>B. The model never sees the letters</summary>
-# Yes. The word arrives as one or two ids, and an id says nothing about its spelling. A model has to
-# learn from other texts which letters belong to the token.
-# </details>
-# <details><summary>C. The tokenizer lost the letters</summary>
-# Nothing is lost: decoding gives back every letter. But decoding is done outside the model; inside there
-# are only the ids.
-# </details>
+# A text in Hindi fills the 1024 tokens of the context window much sooner, and where tokens are paid for it
+# costs more. For this reason later models have larger vocabularies, learned from more languages.
 
 # %% [markdown]
 # ## What you have
 #
-# A tokenizer, complete: `train_merges` learns the pairs that are worth an id, `encode_chunk` repeats them
-# on new text in the order in which they were learned, `decode_ids` goes back, byte for byte. No text is
-# impossible, because everything is bytes; the lists are short, because frequent neighbours are one token. The
-# model itself will never see anything but these ids.
+# A complete tokenizer. No text is impossible, because everything is bytes; the lists are short, because
+# frequent neighbours are one token.
 #
-# The numbers of this stage in the smallest GPT-2. What a model learns are numbers, called its
-# **parameters**. The tokenizer has none of them, but its vocabulary decides how many rows the first matrix
-# has, one for each token. `n_embd` is how many numbers stand in a row:
+# The numbers that a model learns are its **parameters**. The tokenizer has none, but its vocabulary decides
+# how many rows the first matrix of the model has. In the smallest GPT-2:
 
 # %%
 config = GPT2Config()
 rows, total = config.vocab_size * config.n_embd, count_parameters(config)
 print(f"vocabulary: {config.vocab_size:,} tokens; context: {config.n_ctx:,} tokens")
-print(f"one row of {config.n_embd} numbers for each: {rows:,} of {total:,} parameters, {rows / total:.0%}")
+print(f"one row of {config.n_embd} entries for each: {rows:,} of {total:,} parameters, {rows / total:.0%}")
 
 # %% [markdown]
-# **Sources.** Sennrich, Haddow, Birch 2016, *Neural Machine Translation of Rare Words with Subword
-# Units*, section 3.2 (byte pair encoding for words); Radford et al. 2019, *Language Models are
-# Unsupervised Multitask Learners*, section 2.2 (over bytes, and never across kinds of characters); the
-# code released with it, `src/encoder.py`; Devlin et al. 2019, *BERT*, section 3 (WordPiece).
+# ### Questions
 #
-# **Next:** an id is a name, not a quantity: token 300 is not twice token 150. Lesson 03 gives each id a
-# row of numbers that the model can learn: its embedding.
+# Five about this lesson:
+#
+# 1. What does `count_pairs([5, 5, 5, 6])` return?
+#    <details><summary>Answer</summary><code>{(5, 5): 2, (5, 6): 1}</code>.</details>
+# 2. Why can a byte-level tokenizer encode every text?
+#    <details><summary>Answer</summary>Every text is bytes, and each of the 256 bytes is in the
+#    vocabulary.</details>
+# 3. How many tokens does GPT-2's vocabulary hold, and of which three kinds are they?
+#    <details><summary>Answer</summary>50,257: 256 bytes, 50,000 merges, and
+#    <code>&lt;|endoftext|&gt;</code>.</details>
+# 4. ` robot` and `robot` have different ids. Why?
+#    <details><summary>Answer</summary>The space before a word is part of its chunk, so the two are
+#    different bytes.</details>
+# 5. Why join the bytes of all tokens before decoding?
+#    <details><summary>Answer</summary>One character may span several tokens, and a part of a character
+#    cannot be decoded.</details>
+#
+# Two about earlier lessons:
+#
+# 6. [Lesson 00](00_welcome.ipynb): a text has the ids `[3, 5, 7]`. Which ids does a model read in training,
+#    and which should it predict?
+#    <details><summary>Answer</summary>It reads <code>[3, 5]</code> and should predict <code>[5, 7]</code>:
+#    the targets are the ids, shifted by one.</details>
+# 7. [Lesson 01](01_language_models.ipynb): a model gives all 50,257 tokens the same probability. What is its
+#    perplexity?
+#    <details><summary>Answer</summary>50,257: it is as unsure as if it chose among all of them.</details>
+#
+# ### Challenge: a tokenizer for a text of your own
+#
+# Train 300 merges on 20 to 50 KB of text in another language, or of program code, and encode a page of it
+# with those merges and with the ones of the story. What to look for: bytes per token on that page, on a new
+# page of the same kind, and on English. Which pieces are whole words? Where do the chunks of `split_text`
+# suit your text badly (indentation, or a script without spaces)? If training takes too long, count every
+# *different* chunk once and multiply.
+
+# %% [markdown]
+# **Sources.** Sennrich, Haddow and Birch 2016, *Neural Machine Translation of Rare Words with Subword Units*,
+# section 3.2; Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, section 2.2 (bytes,
+# and never across kinds of characters), and its code, `src/encoder.py`; Devlin et al. 2019, *BERT*, section 3
+# (WordPiece).
+#
+# **Next:** an id is a name, not a quantity: token 300 is not twice token 150.
+# [Lesson 03, embeddings](03_embeddings.ipynb) gives each id a row of numbers that the model can learn.

@@ -13,7 +13,7 @@ SIGNS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
 
 def piece_table(merges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The bytes that every id stands for: 256 bytes, then one piece for each merge."""
+    """The bytes of every id: 256 bytes, then one piece for each merge."""
     pieces = [bytes([byte]) for byte in range(256)]
     for left, right in merges:
         pieces.append(pieces[left] + pieces[right])
@@ -27,6 +27,11 @@ def piece_text(piece: bytes) -> str:
     except UnicodeDecodeError:
         return piece.hex(" ")
     return "".join(SIGNS.get(c, c if c.isprintable() else f"U+{ord(c):04X}") for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 token, 2 tokens."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def is_text(piece: bytes) -> bool:
@@ -55,7 +60,7 @@ def boxes(
     """Pieces of text as boxes in a line that wraps, with a small text under each.
 
     Args:
-        below: what stands under the pieces; nothing without it.
+        below: a text under each piece; nothing without it.
         colours: a number for each piece; equal numbers have equal fills. By place without it.
     """
     below, colours = below or [""] * len(pieces), colours or range(len(pieces))

@@ -146,7 +146,7 @@ def test_the_language_chart_tells_its_numbers():
     alt = language_chart({"Greek": (3, 6, 5), "English": (4, 4, 1)}, "ours").alt
     assert alt == (
         "One sentence, ours: Greek 3 characters, 6 bytes, 5 tokens; "
-        "English 4 characters, 4 bytes, 1 tokens"
+        "English 4 characters, 4 bytes, 1 token"
     )
 
 
@@ -155,8 +155,14 @@ def test_the_slider_cuts_as_tiktoken_does_with_the_same_merges(n_merges):
     tokenizer = Tokenizer(MERGES[:n_merges])
     ids = tokenizer.encode(TEXT)
     alt = tokens_after(TEXT, MERGES, n_merges).alt
-    assert f"{n_merges} merges: {len(TEXT.encode())} bytes are {len(ids)} tokens" in alt
+    merges = "1 merge" if n_merges == 1 else f"{n_merges} merges"
+    assert f"{merges}: {len(TEXT.encode())} bytes in {len(ids)} tokens" in alt
     assert alt.endswith(" ".join(f"{piece_text(tokenizer.token_bytes(i))} ({i})" for i in ids))
+
+
+def test_one_of_a_thing_has_no_plural():
+    assert "0 merges: 1 byte in 1 token," in tokens_after("a", ABC, 0).alt
+    assert "2 merges: 3 bytes in 1 token," in tokens_after("abc", ABC, 2).alt
 
 
 def test_the_slider_names_the_merge_that_it_stands_at():

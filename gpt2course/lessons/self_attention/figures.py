@@ -21,11 +21,11 @@ LONGEST = 8.0  # the longest query that the cabinet is drawn for
 
 
 def filing_cabinet(
-    note: str, labels: Words, contents: Words, shares: Sequence[float] = ()
+    note: str, labels: Words, contents: Words, weights: Sequence[float] = ()
 ) -> Picture:
-    """The idea: a note is held against every folder's label; each folder gives its share.
+    """The idea: a note is held against every folder's label; each folder gives according to its weight.
 
-    Note, labels and contents are query, keys and values; without shares a ? stands there.
+    Note, labels and contents are query, keys and values; without weights each folder shows a ?.
     """
     drawn, middle, told = Drawing(), 26 * len(labels), [f"note: {note}".replace("\n", " ")]
     drawn.text(314, -12, "key: the label", "middle", 12)
@@ -33,8 +33,8 @@ def filing_cabinet(
     drawn.text(95, middle - 50, "query: a note", "middle", 12)
     drawn.box(0, middle - 42, 190, 84, note, "#fff3bf", 14, True, rx=5)
     for i, (label, inside) in enumerate(zip(labels, contents, strict=True)):
-        y, share = 52 * i, shares[i] if shares else 0.25
-        gives = f"gives {share:.0%}" if shares else "gives ?"
+        y, share = 52 * i, weights[i] if weights else 0.25
+        gives = f"gives {share:.0%}" if weights else "gives ?"
         drawn.line((190, middle), (240, y + 22), thick=1 + 9 * share, opacity=0.75)
         _folder(drawn, 242, y, 370, FILLS[i % len(FILLS)])
         drawn.text(254, y + 26, label, "start", 14, True, INK)
@@ -119,7 +119,7 @@ def saturation(sizes: Sequence[int]) -> Picture:
         "largest": "largest of 8 weights (mean)",
         "slope": "slope w·(1 - w) (mean)",
     }
-    across = Axis("hs, numbers in a query", log=True, ticks={hs: str(hs) for hs in sizes})
+    across = Axis("hs, entries of a query", log=True, ticks={hs: str(hs) for hs in sizes})
     plots = []
     for what, label in labels.items():
         series = {
@@ -203,7 +203,7 @@ def _arrow(drawn: Drawing, x: float, y: float, label: str = "", **look) -> None:
     upright = abs(x) < 0.1 * math.hypot(x, y)
     anchor = "end" if upright or unit * x > SIDE / 4 else "middle"
     at = tip[0] - 6 if upright else tip[0], max(tip[1] - 8 if y >= 0 else tip[1] + 18, 34)
-    said = label or "goes on" * (cut < 1)
+    said = label or "cut off" * (cut < 1)
     return drawn.text(*at, said, anchor, 12, True) if said else None
 
 

@@ -102,7 +102,7 @@ merge_pair = Exercise(
             of_result=lambda got, ids, pair, new_id: pair not in pairwise(got),
         ),
         Property(
-            "nothing is lost: the new id, opened again, gives the old ids",
+            "nothing is lost: with the pair in place of the new id, the old ids are back",
             lambda f: _opened(f([3, 1, 2, 2, 1, 2], (1, 2), 4), 4, (1, 2)) == [3, 1, 2, 2, 1, 2],
             of_result=lambda got, ids, pair, new_id: _opened(got, new_id, pair) == ids,
         ),
@@ -146,7 +146,7 @@ train_merges = Exercise(
         Case("no merges", ([b"abab"], 0)),
         Case("no chunks", ([], 3)),
         Case("empty chunks and single bytes", ([b"", b"a", b"b", b""], 3)),
-        Case("chunks of spaces", ([b"  ", b"\n\n", b"  ", b"ab"], 3)),
+        Case("chunks of spaces and new lines", ([b"  ", b"\n\n", b"  ", b"ab"], 3)),
         Case("characters of several bytes", (["é".encode(), " é".encode(), "🤖".encode()], 6)),
         Case("bytes that are no text", ([b"\xff\x00\xff\x00", b"\x00\xff", b"\xfe"], 4)),
         Case("a sentence", (CHUNKS, 60)),
@@ -243,7 +243,7 @@ encode_chunk = Exercise(
     ],
     properties=[
         Property(
-            "the ids, opened again, give the bytes",
+            "the ids, decoded again, give the bytes",
             lambda f: b"".join(_pieces(f(b" robots", MERGES), MERGES)) == b" robots",
             of_result=lambda got, chunk, merges: b"".join(_pieces(got, merges)) == chunk,
         ),
@@ -258,7 +258,7 @@ encode_chunk = Exercise(
             of_result=_makes_the_first,
         ),
         Property(
-            "a pair is merged wherever it stands",
+            "a pair is merged wherever it occurs",
             lambda f: f(b"abxab", [(97, 98)]) == [256, 120, 256],
         ),
     ],
@@ -306,7 +306,7 @@ decode_ids = Exercise(
         Case("an id one beyond the merges", ([104, 257], [(104, 105)])),
         Case("an id far beyond the merges", ([50256], [(104, 105)])),
         Case("a new id without merges", ([104, 256, 105], [])),
-        Case("spaces at both ends", ([32, 10, 104, 32, 13, 10, 9], [])),
+        Case("spaces and new lines at both ends", ([32, 10, 104, 32, 13, 10, 9], [])),
         Case("bytes that have a meaning of their own", ([239, 187, 191, 0, 97, 239, 191, 189], [])),
         Case("signs that look like others", (list("ﬁ ² e\u0301 é\x00".encode()), [])),
         Case("every byte", (list(range(256)), [])),
@@ -322,7 +322,7 @@ decode_ids = Exercise(
             ),
         ),
         Property(
-            "a merge stands for its two parts, left then right, opened to the end",
+            "a merge is decoded into its two parts, left then right, down to the bytes",
             lambda f: f([257], [(97, 98), (256, 99)]) == "abc",
         ),
         Property("a character may be spread over several ids", lambda f: f([195, 169], []) == "é"),

@@ -9,7 +9,7 @@ from gpt2course.drawing.colours import BAR, FILLS, GREY, INK, OTHER_BAR, PAGE
 from gpt2course.drawing.curves import Axis, plot
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing
-from gpt2course.drawing.tokens import is_text, piece_table, piece_text
+from gpt2course.drawing.tokens import counted, is_text, piece_table, piece_text
 from gpt2course.tokenizer import merge_pair
 
 COLUMN = 38  # width of one byte where rows of tokens stand under one another
@@ -49,7 +49,7 @@ def cuts(
             _piece(drawn, at * COLUMN, y, piece, token_id, new)
             known.add((at, piece))
             at += len(piece)
-        told.append(f"{label}: {' | '.join(map(piece_text, pieces))} ({len(pieces)} tokens)")
+        told.append(f"{label}: {' | '.join(map(piece_text, pieces))} ({counted(len(pieces), 'token')})")
     return drawn.picture("; ".join(told))
 
 
@@ -90,7 +90,7 @@ def merge_tree(chunk: bytes, merges: Sequence[tuple[int, int]]) -> Picture:
 
 
 class Node(NamedTuple):
-    """One box of a tree: how high it stands, its first byte, its id, the depth of what it is in."""
+    """One box of a tree: its depth, its first byte, its id, the depth of what it is in."""
 
     depth: int
     start: int
@@ -126,16 +126,17 @@ def compression(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
 
 def language_chart(costs: Mapping[str, tuple[int, int, int]], whose: str) -> Picture:
     """Characters, bytes and tokens of one sentence in several languages, by some vocabulary."""
-    kinds = (("characters", GREY), ("bytes", BAR), ("tokens", OTHER_BAR))
+    kinds = (("character", GREY), ("byte", BAR), ("token", OTHER_BAR))
     rows = [
-        Bar(language if kind == "bytes" else "", number, f"{number} {kind}", fill)
+        Bar(language if kind == "byte" else "", number, counted(number, kind), fill)
         for language, numbers in costs.items()
         for (kind, fill), number in zip(kinds, numbers, strict=True)
     ]
     fewest, most = (f([tokens for _, _, tokens in costs.values()]) for f in (min, max))
     title = f"The same sentence: {fewest} to {most} tokens, by language ({whose})"
     told = [
-        f"{language} {c} characters, {b} bytes, {t} tokens" for language, (c, b, t) in costs.items()
+        f"{language} {counted(c, 'character')}, {counted(b, 'byte')}, {counted(t, 'token')}"
+        for language, (c, b, t) in costs.items()
     ]
     drawn = bars(rows, title, length=460, high=17, together=3)
     return drawn.picture(f"One sentence, {whose}: " + "; ".join(told))

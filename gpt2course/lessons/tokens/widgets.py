@@ -6,7 +6,7 @@ from html import escape
 import ipywidgets
 
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.tokens import piece_table, piece_text, token_boxes
+from gpt2course.drawing.tokens import counted, piece_table, piece_text, token_boxes
 from gpt2course.drawing.twin import Playable, named, playable, slider
 from gpt2course.tokenizer import GPT2_PATTERN, apply_merges, split_text
 
@@ -32,7 +32,8 @@ def tokens_after(text: str, merges: Merges, n_merges: int, pattern: str = GPT2_P
     new_ids = {pair: 256 + rank for rank, pair in enumerate(merges[:n_merges])}
     ids = [i for chunk in split_text(whole, pattern) for i in apply_merges(list(chunk), new_ids)]
     n_bytes = len(whole.encode())
-    said = f"{n_merges} merges: {n_bytes} bytes are {len(ids)} tokens"
+    cut = f"{counted(n_bytes, 'byte')} in {counted(len(ids), 'token')}"
+    said = f"{counted(n_merges, 'merge')}: {cut}"
     if ids:
         said += f", {n_bytes / len(ids):.2f} bytes per token"
     drawn = token_boxes(ids, merges)
