@@ -67,7 +67,8 @@ from gpt2course.weights import load_tokenizer
 # %% [markdown]
 # ## The whole of GPT-2
 #
-# Every lesson begins with this picture, and the box that the lesson builds is lit. The numbers in the boxes are
+# Every lesson begins with this picture, and the box that the lesson builds is lit (none yet:
+# this lesson builds none of them). The numbers in the boxes are
 # lesson numbers. Follow the arrows from the text on the left to the next word on the right, then follow
 # the long arrow at the bottom. What happens to the word? (The names and letters inside the boxes are
 # explained in their lessons.)
@@ -111,7 +112,7 @@ print(f"{tokenizer.vocab_size:,} tokens, {count_parameters(model.config):,} lear
       f"the smallest released GPT-2 has {count_parameters(GPT2Config()):,}")
 
 # %% [markdown]
-# Before training, all these numbers were random. Below is a text and what such a random model predicts as its
+# Before training, nearly all of these numbers were random. Below is a text and what such a random model predicts as its
 # next token: the ten likeliest tokens with their probabilities. (The sign ␣ is the space before a word.) What do
 # you expect of a model that has read nothing yet?
 
@@ -121,7 +122,8 @@ beginner = GPT2(model.config)
 GrowingText(next_logits_of(beginner), tokenizer, "Mina watched the dog because it").picture()
 
 # %% [markdown]
-# All tokens are about equally likely to it, each near 1 in 2,048: it knows nothing. Then it was trained. Again and
+# All tokens are about equally likely to it, none above 0.11 %, where a pure guess
+# gives 1 in 2,048, or 0.05 %: it knows nothing. Then it was trained. Again and
 # again it read a piece of a story and predicted the next token at every position. Each time, all of its numbers were
 # changed a little, so that the token that really came became more probable. (You will do this yourself in
 # [lesson 13](13_training.ipynb).) The same text, and the trained model:
@@ -130,11 +132,11 @@ GrowingText(next_logits_of(beginner), tokenizer, "Mina watched the dog because i
 GrowingText(next_logits_of(model), tokenizer, "Mina watched the dog because it").picture()
 
 # %% [markdown]
-# Three tokens are left, the three that dogs do. After *because it*, the stories use them about equally often; the
+# Three tokens are left, the three verbs of the dog. After *because it*, the stories use them about equally often; the
 # model has learned such proportions only roughly.
 #
-# Before you play with it, look at the stories once more. Many sentences end like this one,
-# *… because it barked*. Some stop there, and some go on. What comes right after the verb, and
+# Before you play with it, look at the stories once more. Many sentences contain *… because it
+# barked*. Some stop there, and some go on. What comes right after the verb, and
 # how often?
 
 # %%
@@ -182,7 +184,7 @@ for token, n in Counter(found).most_common(6):
 # fall apart. (The slider <i>top-k</i> keeps only the k likeliest tokens. The others are marked <i>cut off</i>, with
 # the probability that they had. Both belong to lesson 11.)
 # </details>
-# <details><summary>4. Empty the field and press Enter. The text is now the special token that comes before every
+# <details><summary>4. Set the temperature back to 1. Empty the field and press Enter. The text is now the special token that comes before every
 # story. What does the model draw?</summary>
 # A story of its own. It begins like the stories that it has read.
 # </details>
@@ -193,8 +195,8 @@ explorer(model, tokenizer, "Mina watched the dog because it")
 # %% [markdown]
 # *dog* comes two words before *it* here, and may be further away, as in *Mina led the lions past the dog in the
 # garden because it*. The token *it* has to look back and find it. This looking back is called **attention**, and it
-# is the heart of this course. The model does it in 16 places, called heads. In one of them, how much does *it* read
-# from each token? (In the Explorer, the button *attention* draws all of them; lessons 05 to 07 explain them.)
+# is the heart of this course. The model does it in 16 places, called heads. In one of them (layer 0, head 3), how much does *it*
+# read from each token? (In the Explorer, press *attention*, then *head 3*; lessons 05 to 07 explain them.)
 
 # %%
 ids = tokenizer.encode("Mina watched the dog because it")
@@ -308,7 +310,7 @@ first = max(after_it, key=after_it.get)
 print("Mina watched the dog because it" + tokenizer.decode([first]))
 
 # %% [markdown]
-# The last token of this line is the first that your own code has generated. It fits its neighbour, but it says
+# The last token of this line is the first that your own code has generated. It fits the token before it, but it says
 # nothing about the dog, because your model sees one token and GPT-2 sees all that come before. In
 # [lesson 01](01_language_models.ipynb) you turn this count into a whole language model and measure how good it is.
 # From there on, every lesson replaces a piece of it by what GPT-2 does.

@@ -132,7 +132,8 @@ by_loop
 # ### A matrix product
 #
 # "Multiply and add up" is what a matrix product does. So a lookup *is* a matrix product: (T, V) @ (V, C) gives
-# (T, C). Follow the 1 of *must* from the left matrix to its row in the middle and on to the result.
+# (T, C). Follow the 1 of *must* from the top matrix to its row in the second and on to the
+# bottom one.
 
 # %%
 by_product = one_hot.float() @ wte
@@ -194,7 +195,7 @@ print(f"{tuple(some_ids.shape)} → {tuple(hot.shape)} → {tuple(some_rows.shap
 # Given ids of shape (B, T) and an embedding matrix (V, C), return the rows, shape (B, T, C). Do it any way
 # you like: by indexing, by a product, with a function of torch. The result has the dtype of `wte`, and a
 # batch of one text keeps its axis. Training changes `wte` through your result (section 3), so take the rows
-# from *this* tensor, and not from a copy in numpy or in a module of your own.
+# from *this* tensor, and not from a copy in numpy or in a module (`nn.Module`) of your own.
 #
 # `Int[Tensor, "B T"]` is a tensor of integers whose two sizes are called B and T. Replace the line that
 # raises, run the cell, then the check below it. Until your answer passes, the check uses the package's own.
@@ -329,7 +330,7 @@ rows = [id_of(word) for word in six]
 figures.row_strips({"untrained": untrained[rows], "trained": trained[rows]}, six)
 
 # %% [markdown]
-# Before training the pairs agree as often as coins do. After it they have much the same row. Nobody told the
+# Before training the pairs agree as often as coins do. After it their rows are much more alike. Nobody told the
 # model about rooms, moods or days: it saw these words between the same words.
 #
 # What is that good for? [Lesson 01](01_language_models.ipynb) kept a count for each pair of tokens. How many
@@ -340,7 +341,7 @@ for name, v, c in (("course model", V, C), ("gpt2", vocab_size, n_embd)):
     print(f"{name:12} pairs {v * v:13,}   wte {v * c:10,}   one in {v / c:.0f}")
 
 # %% [markdown]
-# A count of *Monday* says nothing about *Friday*. But if both have nearly the same row, what the model learns
+# A count of *Monday* says nothing about *Friday*. But if both have similar rows, what the model learns
 # from one holds for the other. **That is what embeddings are for.**
 #
 # ## 5. How alike are two rows?
@@ -448,7 +449,7 @@ pairs = [pair for story in stories for pair in zip(story.split(), story.split()[
 print(Counter(second.strip('.,"') for first, second in pairs if first == "an").most_common())
 
 # %% [markdown]
-# Only owls and engines are things that take *an* (an *hour* only passes). None of this is about meaning as
+# Only owls and engines are things that take *an* (an *hour* only passes, and *old* is no thing). None of this is about meaning as
 # such: **alike means useful for the same predictions.** GPT-2's rows serve the predictions of a much larger
 # model, on 40 GB of text. So they hold more, but in the same sense.
 #
@@ -475,8 +476,8 @@ neighbours_to_play(tables, names, first="robot")
 
 # %% [markdown]
 # <details><summary>Answers, after you have tried</summary><ol>
-# <li>No other word is followed by what follows them, and no other occurs where they occur.</li>
-# <li>Seldom above 0.35. So a cosine of 0.3 means little by itself; compare it with what chance gives. The
+# <li>No other word is followed by what follows them, so their rows are shaped by company that no one shares.</li>
+# <li>Seldom above 0.4. So a cosine of 0.3 means little by itself; compare it with what chance gives. The
 # more numbers a row has, the closer chance keeps to 0.</li>
 # <li>No, other plurals are. A row says what a token is used like. It can't see that two tokens are spelled
 # alike.</li>

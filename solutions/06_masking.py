@@ -139,7 +139,7 @@ matrices([("may read (T, S)", by_hand > 0)], words, words)
 #
 # Suppose three tokens were read earlier and their keys were kept; only the two newest tokens ask.
 # ([Lesson 12](12_kv_cache.ipynb) makes GPT-2 fast in this way.) The queries are then the **last**
-# `n_query` of the `n_key` positions, here positions 3 and 4. So count from the **lower right corner**:
+# `n_query` = 2 of the `n_key` = 5 positions: positions 3 and 4, counted from 0. So count from the **lower right corner**:
 # the last query may read all keys, the query before it all but one, and so on.
 #
 # **Predict.** Which keys may the first of these two queries read?

@@ -54,7 +54,7 @@ matrices([(f"weights, x times {size}", w) for size, w in sized.items()], words, 
 # %% [markdown]
 # No. Small vectors give every token about the same weight, 25 %. Large vectors give nearly all of it to one
 # token, and a softmax that is so sure has no slope left to learn by ([lesson 05](05_self_attention.ipynb)). GELU,
-# too, bends only near 0. So a vector is brought to a reliable size before a sub-layer reads it.
+# too, is a curve only near 0: to tiny vectors it is a straight line, to huge ones a kink. So a vector is brought to a reliable size before a sub-layer reads it.
 #
 # ## 2. LayerNorm by hand
 #
@@ -640,7 +640,7 @@ kinds = {"norm and addition": Block, "norm, no addition": NoAddition,
 with torch.no_grad():
     ways = {name: along(stack(kind, 24), inputs) for name, kind in kinds.items()}
 norms = {name: [mean_norm(x) for x in way] for name, way in ways.items()}
-through_depth({"norm of a vector": norms}, "Only LayerNorm keeps the size", log=True)
+through_depth({"norm of a vector": norms}, "Without LayerNorm the size explodes or vanishes", log=True)
 
 # %% [markdown]
 # And the cosine. Random vectors begin near 0. How many blocks does it take until the tokens are one?
@@ -648,7 +648,7 @@ through_depth({"norm of a vector": norms}, "Only LayerNorm keeps the size", log=
 # %%
 cosines = {name: [mean_cosine(x) for x in way] for name, way in ways.items()}
 assert cosines["norm, no addition"][8] > 0.95 > cosines["norm and addition"][24]
-through_depth({"cosine between two tokens": cosines}, "Only with norm and addition do the tokens stay apart")
+through_depth({"cosine between two tokens": cosines}, "Only with norm and addition do the tokens not become one")
 
 # %% [markdown]
 # - **addition, no norm**: the stream grows from block to block, in the end more than a thousandfold. What was added
@@ -819,7 +819,7 @@ learning_curves(losses, math.log(3), guess, "Eight blocks deep: at rate 0.006 on
 # has not looked at a single neighbour.
 
 # %% [markdown]
-# ## What the well-known explanations say
+# ## Two common statements that are wrong
 #
 # - *"A decoder needs an encoder to attend to."* GPT-2's block dropped that sub-layer (section 6).
 # - *"GPT-2 differs from GPT only in its data."* The paper names these changes besides:

@@ -107,7 +107,7 @@ matrices([("logits (T, V): row = after this token, column = the next one", logit
 # </details>
 # <details><summary>B. (2, 50257)</summary>
 # Yes. For each token of the text a score for every token of the vocabulary. Most of the numbers that
-# GPT-2 computes last are never looked at again.
+# GPT-2 computes last are never looked at again when it writes; training uses every row.
 # </details>
 # <details><summary>C. (50257, 2)</summary>
 # The same numbers, transposed: a row for each token of the vocabulary. But the scores that compete to be next
@@ -434,7 +434,8 @@ for model in (fresh, trained):
     print(repr(write(model, "Ada looked at the robot because it", 16)))
 
 # %% [markdown]
-# Your own `GPT2`, from the embedding to the output projection, writes sentences. (Before training it writes noise.)
+# Your own `GPT2`, from the embedding to the output projection, writes sentences. (Before training it repeats one token, here a byte that is
+# no whole character: �.)
 #
 # Is it *really* GPT-2? There is a strict test: with the same weights, the package's GPT-2 and yours must compute the
 # same logits. (Two ways of adding up may round differently, in the seventh digit or so.) Here are a hundred stories

@@ -484,7 +484,7 @@ def upper_left(q, k, v, past):
 # Position 0 is a position like any other, and all shapes are right. Nothing in the program can know that the
 # token belongs elsewhere.
 # </details>
-# <details><summary>B. Nonsense from the first new token on</summary>
+# <details><summary>B. Nonsense, with the first new token already wrong</summary>
 # The logits after the prompt choose the first new token, and the prompt was read correctly. Later, the likeliest
 # token may win by a smaller margin and still win.
 # </details>
@@ -501,16 +501,17 @@ versions = {
     "upper left": write_cached(pieces, 50, attend=upper_left),
 }
 parted = {}
-for name, (_, ids) in versions.items():
+for number, (name, (_, ids)) in enumerate(versions.items(), 1):
     differ = (ids != anew_ids).nonzero()
     parted[name] = differ[0].item() + 1 if len(differ) else None
-    print(f"{name}: the same text for {(parted[name] or 51) - 1} tokens")
+    print(f"text {number}")
     print(textwrap.fill(f"…{tokenizer.decode(ids.tolist())} …", 80), end="\n\n")
 assert 1 < parted["position 0"] <= 50
 
 # %% [markdown]
-# The first mistake writes fragments that do not hang together; you might blame the training. The second writes
-# sentences as good as the right ones.
+# Text 1 is right, text 2 has every new token at position 0, and text 3 the mask that counts from the upper left.
+# Text 2 consists of fragments that do not hang together; you might blame the training. The sentences of text 3
+# are as good as the right ones.
 #
 # Now the logits: how far is each version from the run over the whole text, as long as the texts agree? The scale
 # grows by factors of ten. At which token does each mistake first show?
@@ -526,7 +527,8 @@ differences(off_by, parted, tolerance=1e-4)
 
 # %% [markdown]
 # The first at the second token, the second at once. So **compare logits, never text.** And compare over
-# several steps, with a prompt in pieces: the first step hides the first mistake, a prompt in one piece the second.
+# several steps, with a prompt in pieces: looking only at the first step would have missed the wrong
+# position, and a prompt in one piece the wrong mask.
 #
 # ## 8. What a token costs
 #
