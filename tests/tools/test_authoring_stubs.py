@@ -153,6 +153,7 @@ def test_a_new_lesson_has_a_room_a_source_and_a_place(course):
         (("exercise", "masking", "MLP"), "MLP is a class, and stubs are of functions"),
         (("exercise", "masking", "a-b"), "'a-b' is no name"),
         (("exercise", "masking", "class"), "'class' is no name"),
+        (("exercise", "masking", "add_one", "--case", "3"), "has a function add_one, whose call"),
         (("exercise", "masks", "add_one"), "no lesson masks in LESSONS"),
         (("exercise", "masking"), "--new takes `exercise LESSON NAME` or `lesson STEM`"),
         (("lesson", "masking"), f"lesson masking exists: {ROOMS / 'masking'}, {SOURCE}"),

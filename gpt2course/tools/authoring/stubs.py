@@ -93,6 +93,11 @@ def _with_exercise(
         )
         imports = [f"from {about['package']} import {about['module']}", templates.CHECKS]
         imports += [line for word, line in INPUTS.items() if word in about["case"]]
+    elif case is not None:
+        raise InTheWay(
+            f"no module of the library has a function {name}, whose call --case {case!r} would be; "
+            f"write it there first, or leave out --case for an example to replace"
+        )
     else:
         lines = templates.EXAMPLE.format(**about).splitlines()
         about["source"] = "\n".join(lines)
