@@ -44,7 +44,7 @@ def pytest_configure(config):
         config.pluginmanager.register(Progress(config))
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # before pytest's own, which leaves out what is marked
 def pytest_collection_modifyitems(config, items):
     table = read_table()
     slow, seconds = set(table["slow"]), table["seconds"]
