@@ -1,6 +1,9 @@
 """The order of the tests, what counts as slow, and the line that says how far they are."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import progress
@@ -74,3 +77,14 @@ def test_a_recording_keeps_what_did_not_run_and_drops_files_that_are_gone(table,
         "seconds": {"a.py": 3.0, "new.py": 7.5},
         "slow": ["a.py::test_p", "new.py::test_q", "new.py::test_r"],
     }
+
+
+def test_slow_tests_are_left_out_where_that_is_asked():
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-m", "not slow"]
+    ran = subprocess.run(
+        [*command, "tests/checks/test_margins.py", "-k", "in_every_kind_of_arithmetic"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert "1 deselected" in ran.stdout and "test_right_answers" not in ran.stdout
