@@ -458,10 +458,6 @@ def zero_after_softmax(q, k, v):
 # [lesson 13](13_training.ipynb) the training loop. All that matters is `attend`, the attention function
 # that the model is given. In this language the last token says all that can be known, so whatever
 # attention adds, it has read in the future.
-#
-# The **usual loss** runs the model once over whole sentences, as training does. The **honest loss** cuts
-# the sentence off before each question and looks only at the last row, so the model never sees what it
-# should predict. With a correct mask the two are equal.
 
 # %%
 class TinyModel(nn.Module):
@@ -480,7 +476,12 @@ class TinyModel(nn.Module):
         x = x + self.attend(*self.qkv(x).chunk(3, dim=-1))
         return self.head(x + self.mlp(x))
 
+# %% [markdown]
+# The **usual loss** runs the model once over whole sentences, as training does. The **honest loss** cuts
+# the sentence off before each question and looks only at the last row, so the model never sees what it
+# should predict. With a correct mask the two are equal.
 
+# %%
 def loss_of(model, idx):
     """The usual loss: one run over all the sentences."""
     return F.cross_entropy(model(idx[:, :-1]).flatten(0, 1), idx[:, 1:].flatten())

@@ -67,8 +67,7 @@ print(f"at “it”: before it {answers[0]}, first {answers[1]}, last earlier th
 # %% [markdown]
 # The model: embeddings and positions, an attention, and a layer that makes 9 scores for each of the 3
 # questions. The attention is the package's, the one that you will build in this lesson. With one head
-# it is what you know: one query, key and value for each token. The training loop is that of lesson 06.
-# How many of the three questions will the model get right?
+# it is what you know: one query, key and value for each token.
 
 # %%
 class ThreeQuestions(nn.Module):
@@ -84,7 +83,10 @@ class ThreeQuestions(nn.Module):
         x = self.wte(idx) + self.wpe.weight  # (B, T, C)
         return self.answer(self.attn(x)).unflatten(-1, (3, 9))
 
+# %% [markdown]
+# The training loop is that of lesson 06. How many of the three questions will the model get right?
 
+# %%
 def train(attention, n_head: int, steps=300):
     torch.manual_seed(2)
     model, generator = ThreeQuestions(attention, n_head), torch.Generator().manual_seed(2)
