@@ -322,6 +322,16 @@ def test_endless_loop_is_ended_and_leaves_no_thread(answer):
     assert "could not be ended" not in result.message
 
 
+def test_waiting_counts_less_than_computing_so_that_a_busy_machine_refuses_nothing():
+    def waits(n_query, n_key):
+        if not waited:
+            waited.append(time.sleep(0.8))
+        return checks.find("causal_mask").reference(n_query, n_key)
+
+    waited = []
+    assert checks.run("causal_mask", waits, time_limit=0.4).passed
+
+
 def test_code_that_cannot_be_ended_is_said_to_run_on():
     result = checks.run("causal_mask", lambda n, m: time.sleep(4), time_limit=0.3)
     assert result.status == "timeout"
