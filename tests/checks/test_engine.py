@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gpt2course import checks
-from gpt2course.checks import engine, sandbox
+from gpt2course.checks import engine, modules, sandbox
 from gpt2course.checks.attempt import attempt, expected_outcomes
 from gpt2course.checks.card import Card
 from gpt2course.checks.compare import difference
@@ -515,3 +515,19 @@ def test_an_answer_that_changes_its_arguments_spoils_no_later_check(name):
 
     assert not checks.run(name, wipes).passed
     assert checks.run(name, reference).passed
+
+
+def test_missing_parameters_are_told_alike_whatever_the_order_of_the_parts():
+    class Norms(torch.nn.Module):
+        def __init__(self, n_embd, n_head, order=("ln_1", "ln_2")):
+            super().__init__()
+            for name in order:
+                setattr(self, name, torch.nn.LayerNorm(n_embd))
+
+    reference = checks.find("Block").reference(4, 2)
+    told = []
+    for order in ("ln_1", "ln_2"), ("ln_2", "ln_1"):
+        with pytest.raises(modules.WrongParameters) as caught:
+            modules.fill(Norms(4, 2, order), reference, torch.float32)
+        told.append(str(caught.value))
+    assert told[0] == told[1] and "is missing; the module has ln_1.bias, ln_1.weight" in told[0]
