@@ -24,4 +24,10 @@ LESSONS = (
     "training",
     "released_weights",
     "looking_inside",
+    "bert_and_gpt",
+    "translation_and_summarization",
+    "transfer_learning",
+    "music",
+    "longer_memory",
+    "your_gpt2",
 )

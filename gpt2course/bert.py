@@ -1,0 +1,1 @@
+"""Attention in both directions, and training on hidden words."""

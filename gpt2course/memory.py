@@ -1,0 +1,1 @@
+"""Attention that reads further back for less work."""

@@ -1,0 +1,1 @@
+"""Notes as a sequence of events, and attention by distance."""

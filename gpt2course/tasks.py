@@ -1,0 +1,1 @@
+"""One language model, other work: translation, summaries, options, fine-tuning."""
