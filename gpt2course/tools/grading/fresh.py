@@ -25,6 +25,9 @@ def fresh_cases(exercise: Exercise, seed: int) -> list[Case]:
     """
     found = []
     for number, case in enumerate(exercise.cases):
+        if any(type(arg).__module__.startswith("gpt2course.lessons.") for arg in case.args):
+            found.append(case)  # what such an argument asks may hold for these numbers alone
+            continue
         args = tuple(_Other(f"{seed} {exercise.name} {number}").of(arg) for arg in case.args)
         if all(map(_is_scalar, case.args)):
             args = tuple(a + 1 if type(a) is int else a for a in case.args)
