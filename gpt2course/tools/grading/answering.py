@@ -14,12 +14,12 @@ from typing import Any
 from gpt2course.checks import engine
 from gpt2course.checks.attempt import Outcome, attempt
 from gpt2course.checks.exercise import Case, Exercise
-from gpt2course.checks.sandbox import run_limited
+from gpt2course.checks.sandbox import TIME_LIMIT, run_limited
 from gpt2course.linear import one_torch_thread
 from gpt2course.tools.grading.isolation import Isolated, start_isolated
 from gpt2course.tools.grading.plain import pack, unpack
 
-SECONDS = 60  # until a process is ended, whatever it waits for
+SECONDS = 120  # until a process is ended, whatever it waits for
 LARGEST = 100_000_000  # bytes that it may hand over
 
 
@@ -108,7 +108,7 @@ def _work(job: Job) -> Callable[[int], None]:
                 else:
                     say(value=outcome.value, changed=outcome.changed)
 
-        ran = run_limited(try_cases)
+        ran = run_limited(try_cases, 2 * TIME_LIMIT)  # twice the cases of a check
         say(ending=ran.ending, printed=ran.printed)
 
     return work

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpt2course.checks import engine
-from gpt2course.checks.exercise import NOTEBOOK
+from gpt2course.checks.exercise import NOTEBOOK, names_in
 
 SUSPICIOUS = {
     "inspect", "gc", "ctypes", "_getframe", "importlib", "__import__", "eval", "exec", "globals",
@@ -163,8 +163,13 @@ def _stores(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
-def _names_used(statement: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+def _names_used(statement: ast.stmt) -> set[str]:
+    """The global names that it reads."""
+    module = ast.Module([statement], type_ignores=[])
+    try:
+        return set(names_in(compile(module, "<answer>", "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
 
 
 def _flags(name: str, statements: list[ast.stmt]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """A process without rights for code that nobody has read: what Linux gives without a program more.
 
 Where the machine allows, the process gets namespaces of its own: no network, no sight of other
-processes, and empty folders where homes, hand-ins and temporary files are. It runs as "nobody"
-where it may change its user, and within limits of time, memory, processes and files.
+processes, and empty folders where homes, hand-ins and temporary files are. It runs as a user
+that nobody is, where it may change its user, and within limits of time, memory, processes and files.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 30  # of computing
-MEMORY = 4 * 2**30  # bytes more than the process that it was forked from has mapped
+MEMORY = 2 * 2**30  # bytes more than the process that it was forked from has mapped
 PROCESSES = 32
+NOBODY = 400_000_000  # ids from here on belong to no user
 LARGEST_FILE = 2**20  # bytes
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run/user")
 
@@ -71,6 +72,7 @@ def start_isolated(work: Callable[[int], None], hidden: Sequence[Path] = ()) -> 
         os.close(read_end)
         os.setsid()
         _die_with_parent()
+        number = os.getpid()
         isolated = _enter_namespaces()
         if isolated:  # only a child of this process is the first in the new namespaces
             inner = os.fork()
@@ -79,7 +81,7 @@ def start_isolated(work: Callable[[int], None], hidden: Sequence[Path] = ()) -> 
                 os.waitpid(inner, 0)
                 os._exit(0)
             _die_with_parent()
-        _give_up_rights(isolated, home, [Path(p).resolve() for p in hidden], keep=write_end)
+        _give_up_rights(isolated, home, [Path(p).resolve() for p in hidden], write_end, number)
         work(write_end)
     finally:
         os._exit(0)
@@ -152,7 +154,9 @@ def _enter_namespaces() -> bool:
     return True
 
 
-def _give_up_rights(isolated: bool, home: Path, hidden: list[Path], keep: int) -> None:
+def _give_up_rights(
+    isolated: bool, home: Path, hidden: list[Path], keep: int, number: int
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -160,8 +164,8 @@ def _give_up_rights(isolated: bool, home: Path, hidden: list[Path], keep: int) -
     if isolated:
         _hide(hidden)
         home.mkdir(parents=True, exist_ok=True)  # in an empty folder that only this process sees
-    nobody = _nobody()
-    if os.getuid() == 0 and nobody and OWNER == 0:
+    if OWNER == 0:
+        nobody = NOBODY + number  # one each: what one starts is not counted against others
         os.chown(home, nobody, nobody)
         os.setgroups([])
         os.setresgid(nobody, nobody, nobody)
@@ -172,10 +176,10 @@ def _give_up_rights(isolated: bool, home: Path, hidden: list[Path], keep: int) -
     os.environ.update(HOME=str(home), TMPDIR=str(home), PATH="/nonexistent", OMP_NUM_THREADS="1")
     tempfile.tempdir = str(home)
     _limit()
-    for number in range(3, 256):
-        if number != keep:
+    for open_one in range(3, 256):
+        if open_one != keep:
             with contextlib.suppress(OSError):
-                os.close(number)
+                os.close(open_one)
     if sys.platform == "linux":
         _libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
@@ -238,13 +242,6 @@ def _needed() -> list[Path]:
         if not any(other in (path, *path.parents) for other in found):
             found.append(path)
     return found
-
-
-def _nobody() -> int | None:
-    try:
-        return pwd.getpwnam("nobody").pw_uid
-    except KeyError:
-        return None
 
 
 def _die_with_parent() -> None:

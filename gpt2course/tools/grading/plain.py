@@ -25,6 +25,7 @@ DTYPES = {
     )
 }  # fmt: skip
 DEEPEST = 40  # lists in lists
+LARGEST = 20_000_000  # bytes of a tensor
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def _packed_tensor(value: Tensor) -> Any:
     if plain.is_nested or plain.layout is not torch.strided:
         plain = plain.to_dense() if not plain.is_nested else torch.zeros(0, dtype=torch.complex128)
     name = str(plain.dtype).removeprefix("torch.")
+    if plain.numel() * plain.element_size() > LARGEST:
+        return {"foreign": f"a tensor of {plain.numel():,} entries"}
     if name not in DTYPES:
         return {"foreign": f"a tensor of {name}"}
     raw = plain.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
