@@ -334,7 +334,9 @@ def grade(options: argparse.Namespace) -> int:
     """Grade a folder of hand-ins."""
     from gpt2course.tools.grading.command import grade_folder
 
-    return grade_folder(options.handins, options.out, options.lessons, options.jobs, options.container)
+    return grade_folder(
+        options.handins, options.out, options.lessons, options.jobs, options.container
+    )
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -384,7 +386,9 @@ _TEMPERATURE = _number(
 _NEW_TOKENS = _number(int, lambda n: n >= 1, "a whole number of at least 1", "try 100")
 _STRIDE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for half")
 _SIZE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for the usual")
-_JOBS = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for one a core")
+_JOBS = _number(
+    int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for one a core"
+)
 _VOCAB_SIZE = _number(int, lambda n: n >= 257, "a whole number of at least 257", "try 2048")
 
 

@@ -1,6 +1,6 @@
 """Grade a folder of hand-ins: every answer runs in a process without rights, and is judged here.
 
-    python -m gpt2course grade HANDINS --out grades/
+python -m gpt2course grade HANDINS --out grades/
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def grade(
         else:
             waiting.append((handin, path))
     hidden = [folder.resolve(), out.resolve()]
-    for handin, path, marks in _graded(waiting, names, at_once or os.cpu_count() or 1, seed, hidden):
+    for handin, path, marks in _graded(
+        waiting, names, at_once or os.cpu_count() or 1, seed, hidden
+    ):
         kept = {"digest": stamp + handin.digest, "marks": [asdict(mark) for mark in marks],
                 "notes": handin.notes}  # fmt: skip
         write_whole(path, json.dumps(kept, indent=1).encode())
@@ -101,7 +103,9 @@ def _names(lessons: Sequence[str] | None, found: Sequence[HandIn]) -> list[str]:
             raise ValueError("no answer to any exercise was found in the hand-ins")
     for lesson in lessons:
         if lesson not in known:
-            raise ValueError(f"no lesson {lesson!r} with exercises; one of {', '.join(sorted(known))}")
+            raise ValueError(
+                f"no lesson {lesson!r} with exercises; one of {', '.join(sorted(known))}"
+            )
     return [name for lesson in lessons for name in engine.names(lesson)]
 
 
@@ -126,7 +130,9 @@ def _read(path: Path, digest: str) -> list[Mark] | None:
 def _safe(student: str) -> str:
     """A file name for a student, different for different students."""
     plain = re.sub(r"[^\w.-]+", "_", student).strip("._")[:60] or "student"
-    return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+    return (
+        plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+    )
 
 
 @dataclass
@@ -151,7 +157,11 @@ class _Asked:
 
 
 def _graded(
-    waiting: deque[tuple[HandIn, Path]], names: list[str], at_once: int, seed: int, hidden: list[Path]
+    waiting: deque[tuple[HandIn, Path]],
+    names: list[str],
+    at_once: int,
+    seed: int,
+    hidden: list[Path],
 ) -> Iterator[tuple[HandIn, Path, list[Mark]]]:
     jobs: deque[Job] = deque()
     done: deque[_Open] = deque()
@@ -232,7 +242,11 @@ def _mark(
     mark = Mark(handin.student, lesson, name, status)
     if result and candidate:
         mark.misconception, mark.why = result.misconception or "", result.why
-        mark.flags, mark.place, mark.source = list(candidate.flags), candidate.place, candidate.source
+        mark.flags, mark.place, mark.source = (
+            list(candidate.flags),
+            candidate.place,
+            candidate.source,
+        )
         mark.card = Card(result, f"In {candidate.place}.")._repr_html_()
     return mark
 

@@ -70,7 +70,9 @@ class _Other:
         if value.dtype == torch.int64 and value.numel():
             known = value[value >= 0].unique()
             other = known[torch.randperm(len(known), generator=self.generator)]
-            places = torch.searchsorted(known, value.clamp(min=0).contiguous()).clamp(max=max(len(known) - 1, 0))
+            places = torch.searchsorted(known, value.clamp(min=0).contiguous()).clamp(
+                max=max(len(known) - 1, 0)
+            )
             return torch.where(value >= 0, other[places], value) if len(known) else value
         return value
 

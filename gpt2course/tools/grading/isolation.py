@@ -154,9 +154,7 @@ def _enter_namespaces() -> bool:
     return True
 
 
-def _give_up_rights(
-    isolated: bool, home: Path, hidden: list[Path], keep: int, number: int
-) -> None:
+def _give_up_rights(isolated: bool, home: Path, hidden: list[Path], keep: int, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -193,7 +191,9 @@ def _limit() -> None:
     if mapped:
         limits[resource.RLIMIT_AS] = mapped + MEMORY
     if os.getuid() != 0:  # root's processes are not counted
-        limits[resource.RLIMIT_NPROC] = PROCESSES + (_own_processes() if os.getuid() == OWNER else 0)
+        limits[resource.RLIMIT_NPROC] = PROCESSES + (
+            _own_processes() if os.getuid() == OWNER else 0
+        )
     for kind, most in limits.items():
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)

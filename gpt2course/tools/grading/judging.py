@@ -48,7 +48,9 @@ def judge(exercise: Exercise, told: Told, fresh: Sequence[Case]) -> Result:
                     result.misconception, result.why = known.name, known.why
             else:
                 result.misconception = "knows the published cases"
-                result.why = "It gives what is asked on them, and something else on numbers like them."
+                result.why = (
+                    "It gives what is asked on them, and something else on numbers like them."
+                )
             return result
     if told.ending != "done" or len(told.outcomes) < len(cases):
         result.status, result.distance = "timeout", math.inf

@@ -116,7 +116,9 @@ def _cell(mark: Mark) -> str:
     said += f", {mark.misconception}" if mark.misconception else ""
     said += f" ({'; '.join(mark.flags)})" if mark.flags else ""
     flag = " flag" if mark.flags else ""
-    return f'<td class="mark{flag}" style="background:{colour}" title="{escape(said)}">{letter}</td>'
+    return (
+        f'<td class="mark{flag}" style="background:{colour}" title="{escape(said)}">{letter}</td>'
+    )
 
 
 def _mistakes(marks: Sequence[Mark], exercise: str) -> str:
