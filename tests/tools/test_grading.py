@@ -105,7 +105,8 @@ ANSWERS = {
     ),
     "patches torch and numpy": (
         wrong_after("import numpy", "numpy.array_equal = torch.equal = lambda *a: True",
-                    "torch.Tensor.__eq__ = lambda *a: True", "torch.Tensor.__sub__ = lambda *a: a[0]"),
+                    "torch.Tensor.__eq__ = lambda *a: True",
+                    "torch.Tensor.__sub__ = lambda *a: a[0]"),
         "failed", None, "",
     ),
     "equal to everything": (
@@ -373,8 +374,7 @@ def test_a_run_goes_on_where_it_was_and_sees_what_changed(tmp_path):
     stamp = kept.stat().st_mtime_ns
     other = "bob" if first == "ann" else "ann"
     (tmp_path / "in" / other / f"{LESSON}.ipynb").write_text(json.dumps(notebook(RIGHT)))
-    found = {(m.student, m.exercise): m
-             for _, marks, _ in grade(tmp_path / "in", tmp_path / "out", [LESSON]) for m in marks}  # fmt: skip
+    found = marks_of(tmp_path / "in", tmp_path / "out", seed=None)
     assert kept.stat().st_mtime_ns == stamp  # not graded again
     assert found[first, "causal_mask"].status == "failed"
     assert found[other, "causal_mask"].status == "passed"

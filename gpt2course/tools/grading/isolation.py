@@ -1,8 +1,8 @@
 """A process without rights for code that nobody has read: what Linux gives without a program more.
 
 Where the machine allows, the process gets namespaces of its own: no network, no sight of other
-processes, and empty folders where homes, hand-ins and temporary files are. It runs as a user
-that nobody is, where it may change its user, and within limits of time, memory, processes and files.
+processes, and empty folders where homes, hand-ins and temporary files are. Where it may change its
+user, it runs as one that nobody is; always within limits of time, memory, processes and files.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{tit
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }}
 table {{ border-collapse: collapse }} th, td {{ padding: 2px 6px; text-align: center }}
 thead th.exercise {{ writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
-  font-weight: normal }} th[scope=row] {{ text-align: left; font-weight: normal; white-space: nowrap }}
+  font-weight: normal }}
+th[scope=row] {{ text-align: left; font-weight: normal; white-space: nowrap }}
 td.mark {{ border: 1px solid #8884; font-weight: 700; color: #000; min-width: 1.4em }}
 .wide {{ overflow-x: auto }} .bar {{ display: inline-block; height: .8em; background: #e69f00 }}
 pre {{ white-space: pre-wrap }} .flag {{ outline: 3px solid #d55e00 }} small {{ opacity: .8 }}
