@@ -12,6 +12,7 @@ import torch
 
 from gpt2course import mine
 from gpt2course.checks import engine
+from gpt2course.checks.card import RECORD, Card
 from gpt2course.learner import notebook, parts, workbook
 
 IMPORTS = "import torch\nfrom torch import Tensor\nfrom jaxtyping import Bool, Float\n"
@@ -338,3 +339,34 @@ def test_require_passed_raises_until_the_last_check_passed(cells, capsys):
         notebook.require_passed("causal_mask")
     notebook.check(cells.run(RIGHT).names["causal_mask"])
     notebook.require_passed("causal_mask")
+
+
+def test_where_checks_are_strict_whatever_does_not_pass_raises(cells, monkeypatch, capsys):
+    monkeypatch.setenv("GPT2COURSE_STRICT", "1")
+    with pytest.raises(AssertionError, match="the package's own here"):
+        notebook.check(engine.find("causal_mask").reference)
+    with pytest.raises(AssertionError, match="not yet"):
+        notebook.check(lambda n, m: torch.ones(n, m) == 1, "causal_mask")
+    answer = cells.run(RIGHT).names["causal_mask"]
+    assert notebook.check(answer) is answer
+
+
+def test_the_folder_is_the_notebooks_own_and_never_the_packages(tmp_path, monkeypatch):
+    monkeypatch.delenv("GPT2COURSE_WORKBOOK")
+    (tmp_path / "course/lessons").mkdir(parents=True)
+    (tmp_path / "course/my_lessons").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for place, expected in {
+        "course": "course", "course/lessons": "course", "course/my_lessons": "course",
+        "elsewhere": "elsewhere",
+    }.items():  # fmt: skip
+        monkeypatch.chdir(tmp_path / place)
+        assert workbook.folder() == tmp_path / expected / "my_gpt2"
+
+
+def test_a_card_carries_a_record_that_a_program_can_read():
+    result = engine.run("causal_mask", lambda n, m: torch.ones(n, m, dtype=torch.bool).tril())
+    bundle = Card(result, "")._repr_mimebundle_()
+    record = {"exercise": "causal_mask", "status": "failed"}
+    assert bundle[RECORD] == record | {"misconception": "counts from the upper left"}
+    assert "counts from the upper left" in bundle["text/html"]
