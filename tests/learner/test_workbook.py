@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 from gpt2course import mine
 from gpt2course.checks import engine
@@ -370,3 +371,17 @@ def test_a_card_carries_a_record_that_a_program_can_read():
     record = {"exercise": "causal_mask", "status": "failed"}
     assert bundle[RECORD] == record | {"misconception": "counts from the upper left"}
     assert "counts from the upper left" in bundle["text/html"]
+
+
+def test_an_exercise_that_is_no_python_gives_the_packages_and_the_notebook_runs_on(capsys):
+    shell = InteractiveShell()
+    notebook.watch_syntax(shell)
+    notebook.watch_syntax(shell)  # importing it twice changes nothing
+    ran = shell.run_cell("import torch\ndef causal_mask(n_query, n_key:\n    return 1")
+    assert ran.success and shell.user_ns["causal_mask"] is engine.find("causal_mask").reference
+    said = capsys.readouterr().out
+    assert "def causal_mask(n_query, n_key:" in said and "line 2" in said
+    assert "the package's own for now" in said
+    assert not shell.run_cell("def something_else(:").success  # no exercise: Python's own error
+    assert shell.run_cell("def causal_mask(n):\n    return n").success
+    assert shell.user_ns["causal_mask"](3) == 3
