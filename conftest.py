@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import her_answers
 import pytest
 import warm
 from nbval.plugin import IPyNbCell, IPyNbFile
@@ -37,25 +38,31 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
-    """Any cell of a lesson can be run again: all run twice in one kernel."""
+    """A lesson runs twice in one kernel: untouched, then with a learner's answers in its cells."""
     report = yield
     if isinstance(collector, IPyNbFile) and collector.path.parent.name == "lessons":
-        again = [
+        untouched = report.result
+        answered = [
             IPyNbCell.from_parent(
                 collector,
-                name=f"{cell.name} again",
+                name=f"{cell.name} answered",
                 cell_num=cell.cell_num,
-                cell=cell.cell,
+                cell=her_answers.answered(cell.cell, her_answers.ANSWERS),
                 options=cell.options,
             )
-            for cell in report.result
+            for cell in untouched
         ]
-        report.result += [*again, Untouched.from_parent(collector, name="untouched", cells=again)]
+        report.result = [
+            *untouched,
+            Untouched.from_parent(collector, name="untouched", cells=untouched),
+            *answered,
+            Answered.from_parent(collector, name="answered", cells=answered),
+        ]
     return report
 
 
 class Untouched(pytest.Item):
-    """Who has answered nothing is told so, and owns nothing."""
+    """Who has answered nothing is told so, and owns nothing. Next comes one who answered before."""
 
     def __init__(self, *, cells, **settings):
         super().__init__(**settings)
@@ -64,4 +71,23 @@ class Untouched(pytest.Item):
     def runtest(self):
         shown = str([cell.test_outputs for cell in self.cells])
         assert "not started" in shown or "is the package's own here" in shown
-        assert not list(workbook_of(self.path).rglob("*.py"))
+        workbook = workbook_of(self.path)
+        assert not list(workbook.rglob("*.py"))
+        her_answers.bring_parts(workbook, before=self.path.stem)
+
+
+class Answered(pytest.Item):
+    """Each answer of her own passes where she checks it, and is kept beside the earlier ones."""
+
+    def __init__(self, *, cells, **settings):
+        super().__init__(**settings)
+        self.cells = cells
+
+    def runtest(self):
+        passed = sum(": passed" in str(cell.test_outputs) for cell in self.cells)
+        asked = her_answers.exercises_of(self.path)
+        assert passed == len(asked)
+        kept = workbook_of(self.path)
+        for name in asked:
+            her_own = her_answers.ANSWERS[name].strip().splitlines()[-1].strip()
+            assert her_own in (kept / f"{name}.py").read_text("utf-8")

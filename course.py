@@ -45,7 +45,8 @@ SPACE_REMEDY = (
     "the same command again."
 )
 LAB_SETTINGS = {  # defaults inside .venv only; the learner's own JupyterLab settings still win
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
 }
 
 HELP = """\

@@ -10,6 +10,9 @@
 # - **Exercises:** `count_bigrams` ●●○○○ and `perplexity` ●○○○○.
 #
 # This lesson's machine only counts. What you learn about its output and its measure holds for GPT-2, too.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the imports. `shift_targets` is yours if it passed in [lesson 00](00_welcome.ipynb).

@@ -9,6 +9,9 @@
 # - **Time:** 75 minutes for the core, 105 for everything, with a place for a break in the middle.
 # - **Exercises:** `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk` and `decode_ids`, together a
 #   complete tokenizer.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the imports. `STORY` is a small text about robots, from which our tokenizer will learn.

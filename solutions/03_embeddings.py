@@ -9,6 +9,9 @@
 # - **Time:** about 55 minutes for the core, 95 for everything. Sections that begin with *Deeper* are
 #   collapsed.
 # - **Exercises:** `embed_tokens` and `nearest_tokens`.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the imports. They take a few seconds.

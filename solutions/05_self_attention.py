@@ -8,6 +8,9 @@
 # - **Out:** a new vector for each token, again `(T, hs)`.
 # - **Time:** 65 minutes for the core, 80 for everything.
 # - **Exercises:** `attention_scores`, `attention_weights` and `blend_values`.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %%
 import math

@@ -9,6 +9,9 @@
 # - **Out:** attention weights `(T, S)` in which no query reads a later position.
 # - **Time:** 55 minutes for the core, 70 for everything.
 # - **Exercises:** `causal_mask` and `masked_attention`.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the imports. What you passed in lesson 05 is your own; the line below the cell says so.

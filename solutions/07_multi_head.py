@@ -9,6 +9,9 @@
 # - **Out:** `(B, T, C)` again: for each token, what it has read from itself and from earlier tokens.
 # - **Time:** 75 minutes for the core, 110 for everything. Take a break before section 7.
 # - **Exercises:** `split_heads`, `merge_heads` and `CausalSelfAttention`, your first module.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the imports. `masked_attention` is your own if you passed it in lesson 06.

@@ -9,6 +9,9 @@
 # - **Out:** `(B, T, C)` again: what is to be added to each vector.
 # - **Time:** 60 minutes for the core, 85 for everything.
 # - **Exercises:** `gelu` ●●○○○ and `MLP` ●●○○○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. The line below the cell says whether `masked_attention` is yours.

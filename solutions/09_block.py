@@ -8,6 +8,9 @@
 # - **Out:** x `(B, T, C)`: the same shape, so that another block can follow.
 # - **Time:** 70 minutes for the core, 115 for everything.
 # - **Exercises:** `layer_norm` ●●○○○ and `Block` ●●●○○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. The line below the cell says which parts are yours.

@@ -9,6 +9,9 @@
 # - **Out:** logits `(B, T, V)`: after each token, a score for each of the V tokens of the vocabulary.
 # - **Time:** 70 minutes for the core, 95 for everything.
 # - **Exercises:** `output_logits` ●○○○○, `GPT2` ●●●○○ and `count_parameters` ●●○○○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. `embed` is from [lesson 04](04_positions.ipynb) and `Block` from

@@ -10,6 +10,9 @@
 # - **Time:** 75 minutes for the core, 110 for everything.
 # - **Exercises:** `apply_temperature` ●○○○○, `keep_top_k` ●●○○○, `keep_top_p` ●●●●○, `sample_next` ●●○○○ and
 #   `generate` ●●●○○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. `GPT2` is from [lesson 10](10_output_projection.ipynb); the line below the cell says whether it is

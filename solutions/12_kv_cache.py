@@ -9,6 +9,9 @@
 # - **Out:** logits (B, V) for the token that follows, the same as a run over the whole text gives.
 # - **Time:** about 75 minutes for the core, 110 with the deeper sections. Two exercises: `append_to_cache` and
 #   `cached_attention`.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. Parts from `gpt2course.mine` are yours where you have passed their checks; the line below the cell

@@ -8,6 +8,9 @@
 # - **Out:** the same model, with weights that predict the next token.
 # - **Time:** about 75 minutes for the core, 130 with the deeper sections. Three exercises: `next_token_batch`,
 #   `next_token_loss` and `learning_rate`.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. `GPT2` and `generate` are yours if you have passed their checks; the line below the cell says so.

@@ -9,6 +9,9 @@
 # - **Out:** your `GPT2` with these weights. It then predicts what GPT-2 predicts.
 # - **Time:** 65 minutes for the core, 95 for everything.
 # - **Exercise:** `load_released` ●●●●○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools: `GPT2` from [lesson 10](10_output_projection.ipynb), `causal_mask` from [06](06_masking.ipynb),

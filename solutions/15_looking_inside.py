@@ -9,6 +9,9 @@
 #   what each stage would predict, `(L + 1, T, V)`.
 # - **Time:** 75 minutes for the core, 110 for everything.
 # - **Exercises:** `previous_token_score` ●●○○○, `mean_attention` ●●●○○ and `logit_lens` ●●○○○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. The line below the cell says whether `layer_norm` ([lesson 09](09_block.ipynb)) and

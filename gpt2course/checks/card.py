@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from torch import Tensor
 
@@ -26,6 +27,7 @@ COLOURS = {
     "not_started": "#1971c2",
 }
 SHOWN_ANSWERS = 3
+RECORD = "application/vnd.gpt2course.check+json"
 
 
 @dataclass
@@ -41,6 +43,13 @@ class Card:
 
     def __repr__(self) -> str:
         return f"{self.result.message}\n{self.travels}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """The card, and beside it what a program can read from a saved notebook."""
+        result = self.result
+        record = {"exercise": result.name, "status": result.status,
+                  "misconception": result.misconception}  # fmt: skip
+        return {"text/html": self._repr_html_(), "text/plain": repr(self), RECORD: record}
 
     def _repr_html_(self) -> str:
         result = self.result

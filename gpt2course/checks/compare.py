@@ -20,6 +20,7 @@ from torch import Tensor
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 NUMBERS = 1e-5  # of Python's own floats, which may come from float32
 SAME_MISTAKE = 1e-4
+EXACT = {int, str, bytes}  # kinds of which two are equal or not
 
 _short = reprlib.Repr()
 _short.maxlist = _short.maxtuple = _short.maxdict = 12
@@ -79,6 +80,8 @@ def distance(expected: Any, got: Any, tolerance: float | None = None) -> float:
     if isinstance(expected, list | tuple):
         if not isinstance(got, tuple if isinstance(expected, tuple) else list):
             return math.inf
+        if type(got) in (list, tuple) and {*map(type, expected), *map(type, got)} <= EXACT:
+            return 0.0 if expected == got else math.inf  # quick, for there may be thousands
         pairs = zip(expected, got, strict=False)
         apart = max((distance(want, have, tolerance) for want, have in pairs), default=0.0)
         return apart if len(got) == len(expected) else math.inf

@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -79,6 +79,13 @@ def names_in(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from names_in(constant)
+
+
+@cache
+def _compiled(source: str, file: str) -> tuple[CodeType, frozenset[str]]:
+    """The code of a text, and the global names that it reads: an answer is built for each case."""
+    code = compile(source, file, "exec", dont_inherit=True)
+    return code, frozenset(names_in(code))
 
 
 def call_plainly(answer: Answer, *args: Any) -> Any:
@@ -150,8 +157,8 @@ class Exercise:
         own = {**NOTEBOOK, **from_module, "__name__": "answer"}
         file = f"<{self.name} {abs(hash(source)):x}>"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-        code = compile(source, file, "exec", dont_inherit=True)
-        for name in set(names_in(code)) - {self.name, *own, *dir(builtins)}:
+        code, names = _compiled(source, file)
+        for name in names - {self.name, *own, *dir(builtins)}:
             if exercise := self.find(name):  # otherwise Python's own NameError says it
                 own[name] = exercise.reference
         exec(code, own)

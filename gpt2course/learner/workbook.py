@@ -1,6 +1,7 @@
 """The learner's workbook: every answer that passed, as one readable Python file.
 
-The folder is `my_gpt2/` beside `lessons/`, or what GPT2COURSE_WORKBOOK says. A file is written
+The folder is `my_gpt2/` beside the `lessons/` that the notebook is in or under, else beside the
+notebook, or what GPT2COURSE_WORKBOOK says. A file is written
 whole under a temporary name and then renamed, so that two notebooks can write at once and a
 crash leaves the old file. Only answers that pass are written; nothing is ever deleted.
 """
@@ -40,8 +41,7 @@ def folder() -> Path:
     if named := os.environ.get("GPT2COURSE_WORKBOOK"):
         return Path(named).expanduser()
     here = Path.cwd()
-    roots = [here, *here.parents, Path(__file__).resolve().parents[2]]
-    root = next((r for r in roots if (r / "lessons").is_dir()), here)
+    root = next((r for r in (here, *here.parents) if (r / "lessons").is_dir()), here)
     return root / "my_gpt2"
 
 

@@ -330,6 +330,15 @@ def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
     return training_documents(), heldout_documents()
 
 
+def grade(options: argparse.Namespace) -> int:
+    """Grade a folder of hand-ins."""
+    from gpt2course.tools.grading.command import grade_folder
+
+    return grade_folder(
+        options.handins, options.out, options.lessons, options.jobs, options.container
+    )
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Test the environment, a line for each check."""
     from gpt2course.tools.doctor import examine
@@ -377,6 +386,9 @@ _TEMPERATURE = _number(
 _NEW_TOKENS = _number(int, lambda n: n >= 1, "a whole number of at least 1", "try 100")
 _STRIDE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for half")
 _SIZE = _number(int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for the usual")
+_JOBS = _number(
+    int, lambda n: n >= 1, "a whole number of at least 1", "leave it out for one a core"
+)
 _VOCAB_SIZE = _number(int, lambda n: n >= 257, "a whole number of at least 257", "try 2048")
 
 
@@ -512,6 +524,22 @@ examples:
 torchrun starts several processes that share the work: each with a GPU of its
 own where there are some, else each with its share of the cores.
 """
+GRADE = """\
+Grade a folder of hand-ins: a folder, a zip or a notebook for each student, as a
+learning platform or nbgrader gives them. Answers are found by the name of their
+exercise; each runs in a process of its own, without a network and without
+rights where the system allows, on the published cases and on fresh ones.
+Nothing is written to the hand-ins. An interrupted run goes on where it was.
+
+  grades.csv              a line for each student and exercise
+  class.html              the class at a glance, and which mistakes were made
+  feedback/STUDENT.html   the cards of one student
+"""
+GRADE_EXAMPLES = """\
+examples:
+  %(prog)s handins --out grades
+  %(prog)s handins --out grades --lessons 05_self_attention 06_masking
+"""
 DOCTOR = """\
 Test whether this computer has what the course needs. Each check is a line:
 
@@ -552,6 +580,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--stride", type=_STRIDE, metavar="N", help=about)
     _add_model_options(added)
     _add_train_options(add(train, "train a model", TRAIN, TRAIN_EXAMPLES))
+    _add_grade_options(add(grade, "grade a folder of hand-ins", GRADE, GRADE_EXAMPLES))
     add(doctor, "test this computer", DOCTOR, DOCTOR_EXAMPLES)
     return parser
 
@@ -577,6 +606,18 @@ def _add_generate_options(parser: _Parser) -> None:
     about = "a number that fixes the draws, so that the text can be repeated (a new one each time)"
     parser.option("--seed", _setting("seed"), "N", about)
     _add_model_options(parser)
+
+
+def _add_grade_options(parser: _Parser) -> None:
+    parser.add_argument("handins", type=Path, metavar="HANDINS", help="the folder of hand-ins")
+    about = "the folder for grades.csv, class.html and feedback/ (grades)"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=about, default=Path("grades"))
+    about = "only these, such as 06_masking (all of which anything was handed in)"
+    parser.add_argument("--lessons", nargs="+", metavar="LESSON", help=about)
+    about = "how many answers run at once (one a core)"
+    parser.option("--jobs", _JOBS, "N", about)
+    about = "grade inside this image, with docker or podman, and without a network"
+    parser.add_argument("--container", metavar="IMAGE", help=about)
 
 
 def _add_model_options(parser: _Parser) -> None:

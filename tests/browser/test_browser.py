@@ -1,17 +1,22 @@
 """A learner in JupyterLab: lessons opened in Chromium, typed into, run and played with."""
 
 import json
-from pathlib import Path
 
+import nbformat
 import pytest
-from lab import ACTIVE, CHROMIUM, FLAGS, SHOWN, Lesson, Server
+from her_answers import ANSWERS, WRONG, answered, exercises_of
+from lab import ACTIVE, CHROMIUM, FLAGS, ROOT, SHOWN, Lesson, Server
+
+from gpt2course import mine
+from gpt2course.checks import engine
+from gpt2course.learner import workbook
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
 
-WRONG = '''def causal_mask(n_query: int, n_key: int) -> Bool[Tensor, "n_query n_key"]:
+READS_THE_FUTURE = '''def causal_mask(n_query: int, n_key: int) -> Bool[Tensor, "n_query n_key"]:
     """True where query i may read key j."""
     return torch.ones(n_query, n_key, dtype=torch.bool).triu()
 '''
@@ -62,7 +67,7 @@ def test_a_learner_goes_through_lesson_06(page, server):
 
     answer = lesson.index_of("def causal_mask")
     assert "not started" in lesson.outputs(answer + 1)
-    lesson.type_into(answer, WRONG)
+    lesson.type_into(answer, READS_THE_FUTURE)
     lesson.run(answer)
     card = lesson.run(answer + 1)
     assert "reads the future" in card and "the package's own" in card
@@ -132,14 +137,31 @@ def test_the_explorer_answers_the_keyboard_and_the_pointer(page, server):
     assert [c for c in lesson.complaints if "favicon" not in c] == []
 
 
-LESSONS = sorted((Path(__file__).resolve().parents[2] / "lessons").glob("*.ipynb"))
+LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("name", [path.name for path in LESSONS])
-def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(same_page, server, name):
-    lesson, page = Lesson(same_page, server, name), same_page
+@pytest.fixture(scope="module")
+def wrong_server(tmp_path_factory):
+    """The lessons of a learner who gets a third of the answers wrong."""
+    server = Server(tmp_path_factory.mktemp("jupyterlab-wrong"))
+    for path in sorted((server.folder / "lessons").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells = [answered(cell, ANSWERS | WRONG) for cell in notebook.cells]
+        nbformat.write(notebook, path)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_lesson_runs_with_a_third_of_the_answers_wrong_and_its_widgets_answer_the_keyboard(
+    same_page, wrong_server, path
+):
+    lesson, page = Lesson(same_page, wrong_server, path.name), same_page
     lesson.command("notebook:run-all-cells")
     assert lesson.errors() == []
+    refused = [cell for cell in lesson.cells() if "Until yours passes" in str(cell.get("outputs"))]
+    on_purpose = path.stem == "00_welcome"  # that lesson shows a card of a wrong answer itself
+    assert len(refused) == sum(name in WRONG for name in exercises_of(path)) + on_purpose
     live = [i for i, cell in enumerate(lesson.cells()) if shows_a_widget(cell)]
     assert live, "no widget to play with"
     for index in live:
@@ -149,6 +171,19 @@ def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(same_pa
         page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before, timeout=30_000)
         assert page.locator(f"{ACTIVE} .gpt2course-twin:visible").count() == 0  # hidden while alive
     assert [c for c in lesson.complaints if "favicon" not in c] == []
+
+
+def test_no_wrong_part_has_travelled(wrong_server, monkeypatch):
+    """After the lessons above, of which each imports what was built before it."""
+    monkeypatch.setenv("GPT2COURSE_WORKBOOK", str(wrong_server.folder / "my_gpt2"))
+    right = [name for name in ANSWERS if name not in WRONG]
+    assert workbook.kept_names() == right
+    assert len(WRONG) >= len(ANSWERS) / 3
+    said = mine.summary()
+    assert said.startswith(f"{len(right)} of {len(engine.names())} parts are yours")
+    _, yours, ours = said.split("; ")
+    assert yours.removeprefix("yours: ").split(", ") == right
+    assert set(WRONG) <= set(ours.removeprefix("the package's: ").split(", "))
 
 
 def shows_a_widget(cell):

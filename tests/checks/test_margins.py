@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gpt2course.tools.kill_table import FARTHEST_RIGHT
 
-KINDS = [(cpu, threads) for cpu in ("default", "avx2", "avx512") for threads in ("1", "2")]
+# A check runs on one of torch's threads, whatever the machine has; one kind sees that it does.
+KINDS = [("default", "1"), ("avx2", "2"), ("avx512", "1")]
 
 
 def right_answers(kind):

@@ -9,9 +9,11 @@ import time
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 from gpt2course import mine
 from gpt2course.checks import engine
+from gpt2course.checks.card import RECORD, Card
 from gpt2course.learner import notebook, parts, workbook
 
 IMPORTS = "import torch\nfrom torch import Tensor\nfrom jaxtyping import Bool, Float\n"
@@ -338,3 +340,48 @@ def test_require_passed_raises_until_the_last_check_passed(cells, capsys):
         notebook.require_passed("causal_mask")
     notebook.check(cells.run(RIGHT).names["causal_mask"])
     notebook.require_passed("causal_mask")
+
+
+def test_where_checks_are_strict_whatever_does_not_pass_raises(cells, monkeypatch, capsys):
+    monkeypatch.setenv("GPT2COURSE_STRICT", "1")
+    with pytest.raises(AssertionError, match="the package's own here"):
+        notebook.check(engine.find("causal_mask").reference)
+    with pytest.raises(AssertionError, match="not yet"):
+        notebook.check(lambda n, m: torch.ones(n, m) == 1, "causal_mask")
+    answer = cells.run(RIGHT).names["causal_mask"]
+    assert notebook.check(answer) is answer
+
+
+def test_the_folder_is_the_notebooks_own_and_never_the_packages(tmp_path, monkeypatch):
+    monkeypatch.delenv("GPT2COURSE_WORKBOOK")
+    (tmp_path / "course/lessons").mkdir(parents=True)
+    (tmp_path / "course/my_lessons").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for place, expected in {
+        "course": "course", "course/lessons": "course", "course/my_lessons": "course",
+        "elsewhere": "elsewhere",
+    }.items():  # fmt: skip
+        monkeypatch.chdir(tmp_path / place)
+        assert workbook.folder() == tmp_path / expected / "my_gpt2"
+
+
+def test_a_card_carries_a_record_that_a_program_can_read():
+    result = engine.run("causal_mask", lambda n, m: torch.ones(n, m, dtype=torch.bool).tril())
+    bundle = Card(result, "")._repr_mimebundle_()
+    record = {"exercise": "causal_mask", "status": "failed"}
+    assert bundle[RECORD] == record | {"misconception": "counts from the upper left"}
+    assert "counts from the upper left" in bundle["text/html"]
+
+
+def test_an_exercise_that_is_no_python_gives_the_packages_and_the_notebook_runs_on(capsys):
+    shell = InteractiveShell()
+    notebook.watch_syntax(shell)
+    notebook.watch_syntax(shell)  # importing it twice changes nothing
+    ran = shell.run_cell("import torch\ndef causal_mask(n_query, n_key:\n    return 1")
+    assert ran.success and shell.user_ns["causal_mask"] is engine.find("causal_mask").reference
+    said = capsys.readouterr().out
+    assert "def causal_mask(n_query, n_key:" in said and "line 2" in said
+    assert "the package's own for now" in said
+    assert not shell.run_cell("def something_else(:").success  # no exercise: Python's own error
+    assert shell.run_cell("def causal_mask(n):\n    return n").success
+    assert shell.user_ns["causal_mask"](3) == 3

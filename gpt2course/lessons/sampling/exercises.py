@@ -260,13 +260,18 @@ class Shares:
     Others are equal where chance tells them not apart: so one mistake is one, however it draws.
     """
 
-    def __init__(self, names: tuple[str, ...], counts: Tensor, probs: Tensor):
-        self.names, self.counts, self.right = names, counts, _fits(counts, probs)
+    travels = ("names", "counts")  # from a process that is not trusted with the probs
+
+    def __init__(self, names: tuple[str, ...], counts: Tensor, probs: Tensor | None = None):
+        self.names, self.counts, self.probs = names, counts, probs
+        self.right = probs is not None and _fits(counts, probs)
         self.shares = probs if self.right else counts / counts.sum(dim=-1, keepdim=True)
 
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, Shares) or self.counts.shape != other.counts.shape:
             return False
+        if other.probs is None:
+            other = Shares(other.names, other.counts, self.probs)
         if self.right or other.right:
             return self.right and other.right
         both = self.counts + other.counts

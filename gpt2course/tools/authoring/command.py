@@ -21,14 +21,18 @@ from gpt2course.tools.authoring.build import (
 from gpt2course.tools.authoring.cells import LAYOUT, Cell, read_cells, read_text
 from gpt2course.tools.authoring.lesson import digest
 from gpt2course.tools.authoring.rooms import ROOMS, room_faults
+from gpt2course.tools.authoring.sheets import pages
 from gpt2course.tools.authoring.stubs import InTheWay, new_exercise, new_lesson
 
 NAME = r"\d\d_\w+"
 
 
-def build_all(paths: list[Path], force: bool) -> list[str]:
-    """Write the notebooks of these sources; return the faults."""
+def build_all(paths: list[Path], force: bool, everything: bool = False) -> list[str]:
+    """Write the notebooks of these sources, and the numbers in docs/; return the faults."""
     faults, written = [], []
+    for page, text in pages().items() if everything else ():
+        write(page, text)
+        written.append(str(page))
     for path in paths:
         built = build(path, read_text(path))
         stopped = built.faults or ([] if force else [*edits(built).values()])
@@ -195,6 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     paths, faults = find_sources(args.sources, any_file=args.check)
     try:
+        if not faults and not args.sources and args.check:
+            faults = [f"{page}: a number is stale; run `{COMMAND}`" for page in pages()]
         if not faults and args.from_notebook:
             faults = from_notebook(Path(os.path.relpath(args.from_notebook)), args.force)
         elif not faults and args.new:
@@ -202,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif not faults and args.check:
             faults = check(paths, everything=not args.sources)
         elif not faults:
-            faults = build_all(paths, args.force)
+            faults = build_all(paths, args.force, everything=not args.sources)
     except UnicodeDecodeError as error:
         faults = [f"a source is not UTF-8 ({error}); save it as UTF-8"]
     except SyntaxError as error:
