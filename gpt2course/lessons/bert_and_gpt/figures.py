@@ -72,7 +72,9 @@ def family(models: Sequence[Model]) -> Picture:
     for one in models:
         millions = f"{one.parameters / 1e6:,.0f} million, {one.layers} layers"
         fill = LEFT if one.reads.startswith("left") else BOTH
-        rows.append(Bar(f"{one.name} ({one.year})", one.parameters, f"{millions}; {one.reads}", fill))
+        rows.append(
+            Bar(f"{one.name} ({one.year})", one.parameters, f"{millions}; {one.reads}", fill)
+        )
         told.append(f"{one.name}, {one.year}: {millions}, reads {one.reads}")
     largest, before = models[-1], models[-2]
     times = largest.parameters / before.parameters
