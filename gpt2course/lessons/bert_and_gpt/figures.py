@@ -90,7 +90,6 @@ def candidates(
     """A text with one token hidden, and what an encoder and a decoder would put there."""
     text, x = Drawing(), 0.0
     for i, word in enumerate(words):
-        word = word.strip() or "␣"
         width = wide(word, 13) + 14
         if x + width > 840:
             text, x = _next_line(text), 0.0
@@ -98,7 +97,7 @@ def candidates(
         fill = NEW if i == place else FILLS[2] if i > place else FILLS[1]
         text.box(x, 0, width, 26, word, fill, size=13, ink=INK, rx=4, **look)
         x += width + 4
-    hidden = words[place].strip()
+    hidden = words[place]
     panels = []
     for title, found, fill in (
         ("BERT reads both sides", both, BOTH), ("GPT-2 reads the left side", left, LEFT),
@@ -115,12 +114,18 @@ def candidates(
         f"{name}: " + ", ".join(f"{_name(c)} {percent(c.prob)}" for c in found)
         for name, found in (("BERT, from both sides", both), ("GPT-2, from the left", left))
     ]
-    gap = " ".join("___" if i == place else word.strip() for i, word in enumerate(words))
+    gap = " ".join("___" if i == place else word for i, word in enumerate(words))
     return drawn.picture(f"{gap}. Hidden: {hidden}. " + ". ".join(told))
 
 
+def word_of(piece: bytes) -> str:
+    """A token as a word, without the space before it, or as its bytes where it is none."""
+    text = piece.decode(errors="replace").strip()
+    return text if text and "\ufffd" not in text else piece_text(piece)
+
+
 def _name(candidate: Candidate) -> str:
-    return piece_text(candidate.piece).strip() or "␣"
+    return word_of(candidate.piece)
 
 
 def _next_line(above: Drawing) -> Drawing:

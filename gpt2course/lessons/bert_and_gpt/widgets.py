@@ -9,9 +9,8 @@ from torch import Tensor
 
 from gpt2course.drawing.explorer import Candidate
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.tokens import piece_text
 from gpt2course.drawing.twin import Playable, menu, named
-from gpt2course.lessons.bert_and_gpt.figures import candidates
+from gpt2course.lessons.bert_and_gpt.figures import candidates, word_of
 from gpt2course.tokenizer import Tokenizer
 
 Scores = Callable[[Int[Tensor, "1 T"]], Float[Tensor, "1 T V"]]
@@ -37,7 +36,7 @@ def gap_picture(
     before = torch.tensor([[tokenizer.end_of_text, *ids[:place]]])
     both = _likeliest(encoder(idx)[0, place], tokenizer)
     left = _likeliest(decoder(before)[0, -1], tokenizer)
-    words = [piece_text(tokenizer.token_bytes(i)) for i in ids]
+    words = [word_of(tokenizer.token_bytes(i)) for i in ids]
     return candidates(words, place, both, left)
 
 
@@ -85,7 +84,7 @@ class _Gaps:
 
     def _words(self) -> list[str]:
         ids = self.tokenizer.encode(self.text.value)
-        return [piece_text(self.tokenizer.token_bytes(i)).strip() for i in ids]
+        return [word_of(self.tokenizer.token_bytes(i)) for i in ids]
 
     def _chosen(self, change: dict) -> None:
         self.text.value = change["new"]
@@ -104,7 +103,7 @@ class _Gaps:
         buttons = []
         for place, word in enumerate(self._words()):
             pressed = ipywidgets.ToggleButton(
-                value=place == self.place, description=word or "␣", tooltip=f"hide {word}",
+                value=place == self.place, description=word, tooltip=f"hide {word}",
                 layout={"width": "auto"},
             )  # fmt: skip
             pressed.observe(lambda change, place=place: self._press(place, change), names="value")
