@@ -41,8 +41,8 @@ from gpt2course.weights import load_tokenizer
 # %% [markdown]
 # ## 1. A clue on the wrong side
 #
-# The course model has read 16,000 stories in which no two things make the same noise. Four kinds of sentence have a word
-# that only what *follows* can tell. For each kind there are a hundred that no model here has read:
+# The course model has read stories in which no two things make the same noise. Four kinds of sentence have a word that only
+# what *follows* can tell; of each there are a hundred that no model here has read.
 
 # %%
 asked = {kind: gaps(kind) for kind in CHOICES}
@@ -149,7 +149,7 @@ assert torch.equal(read, read_by_hand) and torch.equal(targets, targets_by_hand)
 # token by itself. Return what is read and the targets: int64, the shape of idx, −100 where nothing is asked. All
 # draws come from `generator`; idx stays as it is.
 #
-# The trap: two separate draws, "80 % masked" and then "10 % random", overlap. One number that is *divided* does not.
+# The trap: two separate draws, one for 80 % and one for 10 %, overlap. One number that is divided does not.
 #
 # <details><summary>Hint 1</summary>
 # <code>torch.rand(idx.shape, generator=generator) &lt; share</code> is True with probability share, for each token by
@@ -333,7 +333,7 @@ class SelfAttention(nn.Module):
 SelfAttention = check(SelfAttention)
 
 # %% [markdown]
-# torch has its own, with the padding the other way round (True hides). With the same weights, do both agree?
+# torch has its own, where True hides. With the same weights, do both agree?
 
 # %%
 ours, peer = SelfAttention(12, 3, causal=False), nn.MultiheadAttention(12, 3, batch_first=True)
@@ -425,7 +425,7 @@ def gap_batch(kind: str, hole: list[int]) -> tuple[Tensor, list[int]]:
     idx = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=filler)
     return idx, [len(left) for left, _ in sides]
 
-
+# %%
 @torch.no_grad()
 def filled_by(model, kind: str, hole: list[int]) -> float:
     """The share of gaps that a model fills rightly."""
@@ -445,7 +445,8 @@ for name, model, hole in (("GPT, left side", gpt, []), ("mask off, untrained", b
 print(f"{'guessing':20}", {kind: f"{1 / len(CHOICES[kind]):.0%}" for kind in asked})
 
 # %% [markdown]
-# Taking the mask off does not make an encoder: these weights predict the *next* word, and have never seen [MASK].
+# Taking the mask off does not make an encoder. These weights predict the *next* word and have never seen [MASK]; only some
+# names are right, since the course model had learned to repeat names.
 #
 # ### Training
 #
@@ -455,8 +456,9 @@ print(f"{'guessing':20}", {kind: f"{1 / len(CHOICES[kind]):.0%}" for kind in ask
 # %%
 learned = [torch.tensor(ids) for ids in ids_of(*gap_texts(20_000))]
 texts = nn.utils.rnn.pad_sequence(learned, batch_first=True, padding_value=PAD)  # (N, T)
+print(f"{len(texts):,} texts of up to {texts.shape[1]} tokens")
 
-
+# %%
 def a_batch(dice: torch.Generator, size: int = 48):
     """What is read, what is asked, and what is no padding."""
     idx = texts[torch.randint(len(texts), (size,), generator=dice)]
@@ -467,8 +469,8 @@ def a_batch(dice: torch.Generator, size: int = 48):
 
 
 read, targets, keep = a_batch(torch.Generator().manual_seed(1))
-print(f"{tuple(texts.shape)} ids; a batch {tuple(read.shape)}, padding {1 - keep.float().mean():.0%}, "
-      f"asked {(targets != -100).sum() / keep.sum():.0%}")
+print(f"a batch {tuple(read.shape)}: {1 - keep.float().mean():.0%} padding, "
+      f"{(targets != -100).sum() / keep.sum():.0%} of the tokens asked")
 
 # %% [markdown]
 # GPT asks at every token, BERT at one in seven. So BERT needs more steps for the same text. One step, as in
@@ -526,9 +528,8 @@ assert found["it"][0] >= 0.85 and found["names"][0] >= 0.7, f"not enough trainin
 filled(found, chances, "Where the clue stands to the right, the left side only guesses")
 
 # %% [markdown]
-# *it* and *names* are learned: the word on the right names its thing, or repeats the name. *count* is half-way: the answer
-# takes a sum. *days* stays at guessing. It takes a step through the week, one of three, and half a minute was too short for
-# that. More hidden words, more steps? That is the challenge at the end.
+# *it* and *names* are learned. *count*, which takes a sum, is half-way. *days* stays near guessing: it takes one of three
+# steps through the week, and half a minute was too short for that. The challenge at the end goes on from there.
 #
 # **Play with it.** Press a word to hide it; both models say what they would put there.
 #
@@ -643,7 +644,7 @@ def belong_together(gap, runs: list[str], dice: torch.Generator) -> bool:
     drawn = [tokenizer.decode([ids[place]]).strip() for place in (thing, verb)]
     return HABITS.get(drawn[1]) == drawn[0]
 
-
+# %%
 fits_in = {}
 for runs in (["thing verb"], ["thing", "verb"], ["verb", "thing"]):
     dice = torch.Generator().manual_seed(0)
@@ -690,10 +691,10 @@ matrices([("robot, must, obey, orders", left_to_right), ("obey, robot, orders, m
 n = 32
 stories = [ids for ids in ids_of(*heldout_documents()[:200]) if len(ids) >= 2 * n + 1]
 idx = torch.tensor([ids[: 2 * n + 1] for ids in stories])  # (B, 65)
-same_positions = GPT2.from_pretrained("course").requires_grad_(False)
-same_positions.wpe.weight[n : 2 * n] = same_positions.wpe.weight[:n]
+repeating = GPT2.from_pretrained("course").requires_grad_(False)
+repeating.wpe.weight[n : 2 * n] = repeating.wpe.weight[:n]
 
-
+# %%
 def second_segment(model, remembers: bool) -> float:
     """Nats per token in the second segment."""
     cache = KVCache.for_model(model, len(idx))
@@ -704,8 +705,8 @@ def second_segment(model, remembers: bool) -> float:
 
 
 alone, kept = second_segment(gpt, False), second_segment(gpt, True)
-repeated = second_segment(same_positions, True)
-print(f"alone {alone:.2f}, with the segment before {kept:.2f}, with positions that repeat {repeated:.2f} nats")
+repeated = second_segment(repeating, True)
+print(f"alone {alone:.2f}, kept {kept:.2f}, kept with repeated positions {repeated:.2f} nats")
 assert kept < alone and kept < repeated
 
 # %% [markdown]
@@ -743,7 +744,7 @@ family([
 #
 # | said | in fact |
 # |---|---|
-# | BERT is GPT without the mask | without its training, nothing is filled (section 5). And BERT has **segment embeddings** (first or second sentence), **next-sentence prediction** as a second task, LayerNorm after each addition, and the exact GELU |
+# | BERT is GPT without the mask | without training on hidden words it hardly fills a gap (section 5). And BERT has **segment embeddings** (first or second sentence), **next-sentence prediction** as a second task, LayerNorm after each addition, and the exact GELU |
 # | 15 % of the words become [MASK] | 15 % are asked, and 80 % of these become [MASK]: 12 % |
 # | both use WordPiece | BERT's 30,522 pieces are WordPiece, GPT-2's are byte-level BPE ([lesson 02](02_tokens.ipynb)) |
 # | GPT cannot use what follows | not while it writes; by scoring whole texts it can (section 7) |

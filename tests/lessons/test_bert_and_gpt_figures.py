@@ -66,7 +66,7 @@ def test_the_hidden_word_is_framed_and_found_among_the_candidates():
 
 def test_a_long_text_stays_within_the_page():
     words = ["a"] + ["kettle"] * 50
-    (page,) = shapes(candidates(words, 3, [Candidate(1, b"x", 1.0)], []), "svg")
+    (page,) = shapes(candidates(words, 3, *[[Candidate(1, b"x", 1.0)]] * 2), "svg")
     assert page.width <= 860
 
 

@@ -34,8 +34,10 @@ from gpt2course.checks.modules import (
 
 # hide_tokens --------------------------------------------------------------------------------------
 
-CALLS = 60  # with one generator, to see how draws go together
-TOO_LITTLE, TOO_MUCH = 0.5, 1.7  # of the variance of independent draws; chance stays well inside
+# A right answer strays farther than these, or over a border of rounding, with a probability of less
+# than 1e-8 for each way of using the generator; and since the seeds are fixed, always or never.
+CALLS = 200  # with one generator, to see how draws go together
+TOO_LITTLE, TOO_MUCH = 0.5, 1.7  # of the variance of independent draws
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _each_id(hide: Callable, seed: Seed, idx: Tensor, mask_id: int, vocab_size: 
     read, everywhere = found[0], torch.ones_like(idx, dtype=torch.bool)
     ids = range(max(vocab_size, mask_id) + 1)
     return said | {
-        f"percent read as id {i}": _nearest(read == i, everywhere, 1)
+        f"percent read as id {i}": _nearest(read == i, everywhere, 2)
         for i in ids
         if i < vocab_size or i == mask_id
     }
@@ -261,9 +263,9 @@ hide_tokens = Drawing(
                _each_id, 12),
         _drawn("the same, mask_id is one of the five", _TWOS, 3, 5, 1.0, _each_id, 13),
         _drawn("all tokens are mask_id, all chosen", _TWOS, 2, 5, 1.0, _each_id, 14),
-        _drawn("60 calls, eight texts of 25 tokens", _ids(8, 25, 500, 15), 500, 500, 0.4,
+        _drawn("200 calls, eight texts of 25 tokens", _ids(8, 25, 500, 15), 500, 500, 0.4,
                _calls, 15),
-        _drawn("60 calls, forty texts of six tokens", _ids(40, 6, 500, 16), 500, 500, 0.2,
+        _drawn("200 calls, forty texts of six tokens", _ids(40, 6, 500, 16), 500, 500, 0.2,
                _calls, 16),
         _drawn("draws with seeds", _ids(20, 30, 50, 17), 50, 50, 0.3, _repeats, 17),
         _drawn("draws with torch's own generator", _ids(20, 30, 50, 18), 50, 50, 0.3,
@@ -337,8 +339,8 @@ hidden_token_loss = Loss(
         Case("every asked id is the last", (normal(2, 3, 5, seed=8), _ZEROS.where(_ZEROS != 0, 4))),
         Case("one token in the vocabulary", _scored(2, 3, 1, 9)),
         Case("thirty texts of forty tokens", _scored(30, 40, 7, 10)),
-        Case("scores of ±1,000", (_LARGE, _LIKELY)),
-        Case("scores of ±1,000 in float64", (_LARGE.double(), _UNLIKELY)),
+        Case("scores of ±1,000", (_LARGE, _UNLIKELY)),
+        Case("scores of ±1,000 in float64", (_LARGE.double(), _LIKELY)),
         Case("scores of ±1,000, none asked for", (_LARGE, torch.full((2, 2), -100))),
         Case("scores near 100", (100 + normal(2, 3, 4, seed=11), _scored(2, 3, 4, 11)[1])),
         Case("probabilities that are almost 0", _scored(2, 4, 6, 13, scale=12.0)),
