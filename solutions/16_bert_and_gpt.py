@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 16 · BERT and GPT
 #
-# *Lena led the mice past the ▢ because it crowed.* You know what is missing. GPT-2 cannot: it reads from left to right,
-# and the clue stands to the right of the gap. **What if every token may read both sides? And what does that cost?**
+# *Lena turned to the ▢ among the cows because it hummed.* In our stories only radios hum, so you know what is missing. GPT-2
+# cannot: it reads from left to right, and the clue stands to the right of the gap. **What if every token may read both
+# sides? And what does that cost?**
 #
 # - **In:** texts with holes, ids (B, T), and which of them are padding, (B, T).
 # - **Out:** for every place the scores of all tokens that could stand there, (B, T, V).
-# - **Time:** about 70 minutes for the core, 105 with the deeper sections.
+# - **Time:** about 75 minutes for the core, 95 with the deeper section and the challenge.
 # - **Exercises:** `hide_tokens` ●●●○○, `hidden_token_loss` ●●○○○ and `SelfAttention` ●●●●○.
 
 # %% [markdown]
@@ -595,11 +596,11 @@ for start in ("Mina watched the robot because", "Tom and Ada met", "Rosa left on
     print("GPT: ", written(gpt, start, []), end="\n\n")
 
 # %% [markdown]
-# BERT puts words there that occur in such sentences, and does not get on. In training, a text *ended* where its input
-# ended, with a full stop; a [MASK] in the last place says nothing about what is still to come. And every new token
-# changes what all earlier rows read, so there is no cache ([lesson 12](12_kv_cache.ipynb)).
+# BERT soon falls apart. In training every text was whole: where the input ended stood a full stop, and nothing was missing
+# behind it. A beginning with one [MASK] behind it is a text that it has never seen. And every new token changes what all
+# earlier rows read, so there is no cache ([lesson 12](12_kv_cache.ipynb)).
 #
-# ### Hiding by blocking, measured
+# ### Hiding by blocking
 #
 # Section 2 claimed that an encoder cannot hide a word by blocking its column. Block the column of the gap's word, then put
 # another word there. Which rows notice?
@@ -710,7 +711,7 @@ print(f"alone {alone:.2f}, kept {kept:.2f}, kept with repeated positions {repeat
 assert kept < alone and kept < repeated
 
 # %% [markdown]
-# The memory helps, as long as positions go on. But they cannot go on for ever, and where they begin anew, a kept token and a
+# The memory helps, as long as positions go on. But they cannot go on for ever; where they begin anew, a kept token and a
 # new one share a position. So Transformer-XL counts positions **relative** to the reader: "three back" is true in every
 # segment. XLNet is built on it; [lesson 20](20_longer_memory.ipynb) builds such memories.
 
