@@ -52,9 +52,9 @@ def hide_tokens(
         raise ValueError(
             f"vocab_size must be at least 1, got {vocab_size}; pass the tokenizer's vocab_size"
         )
-    where = {"generator": generator, "device": idx.device}
-    chosen, fate = torch.rand(idx.shape, **where) < share, torch.rand(idx.shape, **where)
-    anything = torch.randint(vocab_size, idx.shape, **where)
+    chosen = torch.rand(idx.shape, generator=generator, device=idx.device) < share
+    fate = torch.rand(idx.shape, generator=generator, device=idx.device)
+    anything = torch.randint(vocab_size, idx.shape, generator=generator, device=idx.device)
     read = idx.where(~chosen | (fate >= 0.9), anything)
     return read.masked_fill(chosen & (fate < 0.8), mask_id), idx.masked_fill(~chosen, NOT_ASKED)
 

@@ -530,7 +530,8 @@ filled(found, chances, "Where the clue stands to the right, the left side only g
 
 # %% [markdown]
 # *it* and *names* are learned. *count*, which takes a sum, is half-way. *days* stays near guessing: it takes one of three
-# steps through the week, and half a minute was too short for that. The challenge at the end goes on from there.
+# steps through the week, and half a minute was too short for that. (The left side does a little better than guessing on
+# *names* because some are commoner than others.)
 #
 # **Play with it.** Press a word to hide it; both models say what they would put there.
 #

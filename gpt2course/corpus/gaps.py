@@ -50,8 +50,10 @@ def gaps(kind: str, n: int = 100, seed: int = 0) -> list[Gap]:
     Raises:
         ValueError: kind is none of CHOICES.
     """
-    _check(kind)
-    rng, found = random.Random(f"gap {kind} {seed}"), []
+    if kind not in CHOICES:
+        raise ValueError(f"kind must be one of {', '.join(CHOICES)}, got {kind!r}")
+    rng = random.Random(f"gap {kind} {seed}")
+    found: list[Gap] = []
     while len(found) < n:
         line = _line(rng, kind, held=True)
         start, end = line.probe.hangs_on  # type: ignore[union-attr]
@@ -70,8 +72,3 @@ def gap_texts(n: int, seed: int = 0) -> list[str]:
 
 def _line(rng: random.Random, kind: str, held: bool) -> Line:
     return next(line for line in asked(kind)(Cast.drawn(rng, held)) if line.probe)
-
-
-def _check(kind: str) -> None:
-    if kind not in CHOICES:
-        raise ValueError(f"kind must be one of {', '.join(CHOICES)}, got {kind!r}")
