@@ -569,9 +569,9 @@ def by_trying(gap) -> str:
     return CHOICES["it"][int(log_probs.sum(dim=(1, 2)).argmax())]
 
 
-tried = sum(by_trying(gap) == gap.word for gap in asked["it"])
-print(f"GPT by trying {len(things)} things: {tried} of 100; BERT in one run: {found['it'][0]:.0%}")
-assert tried >= 85
+tried = sum(by_trying(gap) == gap.word for gap in asked["it"][:50])
+print(f"GPT by trying {len(things)} things: {tried} of 50; BERT in one run: {found['it'][0]:.0%}")
+assert tried >= 43
 
 # %% [markdown]
 # GPT knew all along. A model that gives every text a probability can answer any question about it, one candidate at a
@@ -652,7 +652,7 @@ for runs in (["thing verb"], ["thing", "verb"], ["verb", "thing"]):
     dice = torch.Generator().manual_seed(0)
     fits_in[len(runs)] = sum(belong_together(gap, runs, dice) for gap in asked["it"])
     print(f"{', then '.join(runs):18} {fits_in[len(runs)]:3} of 100 belong together")
-assert fits_in[1] <= 20 and fits_in[2] >= 50
+assert fits_in[1] + 30 <= fits_in[2]
 
 # %% [markdown]
 # In one run, neither knows what the other will be. One after the other, **in either order**, the second is told by the
@@ -740,7 +740,7 @@ family([
 ])
 
 # %% [markdown]
-# (BERT's paper rounds to 340 million; 1.5 billion are 4.5 times that.)
+# (The papers say 340 and 1,542 million: 4.5 times.)
 #
 # ### What well-known explanations get wrong
 #
