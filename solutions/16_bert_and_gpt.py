@@ -279,7 +279,7 @@ matrices([("weights with keep", kept)], rows, columns, scale=(0.0, 1.0))
 keeps = torch.tensor([[True, True, True, False], [True, True, False, False]])  # (B, T)
 batch = scores.expand(2, 1, 4, 4)
 by_loop = torch.stack([batch[b].masked_fill(~keeps[b], -math.inf) for b in range(2)])
-at_once = batch.masked_fill(~keeps[:, None, None, :], -math.inf)  # (B, 1, 1, T)
+at_once = torch.where(keeps[:, None, None, :], batch, -math.inf)  # (B, 1, 1, T)
 assert torch.equal(by_loop, at_once)
 both = causal_mask(4, 4) & keeps[:, None, None, :]  # (B, 1, T, T): what a causal text may read
 matrices([("text 0 may read", both[0, 0]), ("text 1 may read", both[1, 0])], words, words)
