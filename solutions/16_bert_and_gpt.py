@@ -529,7 +529,7 @@ assert found["it"][0] >= 0.85 and found["names"][0] >= 0.7, f"not enough trainin
 filled(found, chances, "Where the clue stands to the right, the left side only guesses")
 
 # %% [markdown]
-# *it* and *names* are learned. *count*, which takes a sum, is half-way. *days* stays near guessing: it takes one of three
+# *it* and *names* are learned. *count*, which takes a sum, has only begun. *days* stays near guessing: it takes one of three
 # steps through the week, and half a minute was too short for that. (The left side does a little better than guessing on
 # *names* because some are commoner than others.)
 #
