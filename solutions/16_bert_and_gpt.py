@@ -446,8 +446,8 @@ for name, model, hole in (("GPT, left side", gpt, []), ("mask off, untrained", b
 print(f"{'guessing':20}", {kind: f"{1 / len(CHOICES[kind]):.0%}" for kind in asked})
 
 # %% [markdown]
-# Taking the mask off does not make an encoder. These weights predict the *next* word and have never seen [MASK]; only some
-# names are right, since the course model had learned to repeat names.
+# Taking the mask off does not make an encoder. These weights predict the *next* word and have never seen [MASK]. Only a name
+# may be right now and then: the course model has learned to repeat names.
 #
 # ### Training
 #
