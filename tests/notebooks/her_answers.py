@@ -335,6 +335,40 @@ ANSWERS = {
             stages = [layer_norm(x, weight, bias) @ wte.T for x in stream]
             return torch.stack(stages)
         """,
+    "hide_tokens": """
+        def hide_tokens(idx, mask_id, vocab_size, share, generator):
+            u = torch.rand(idx.shape, generator=generator)
+            other = torch.randint(vocab_size, idx.shape, generator=generator)
+            read = torch.where(u < 0.9 * share, other, idx).masked_fill(u < 0.8 * share, mask_id)
+            return read, idx.masked_fill(u >= share, -100)
+        """,
+    "hidden_token_loss": """
+        def hidden_token_loss(logits, targets):
+            asked = targets != -100
+            log_probs = logits.log_softmax(dim=-1)
+            right = log_probs.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+            return -(right * asked).sum() / max(int(asked.sum()), 1)
+        """,
+    "SelfAttention": """
+        class SelfAttention(nn.Module):
+            def __init__(self, n_embd, n_head, causal):
+                super().__init__()
+                self.n_head = n_head
+                self.causal = causal
+                self.c_attn = nn.Linear(n_embd, 3 * n_embd)
+                self.c_proj = nn.Linear(n_embd, n_embd)
+
+            def forward(self, x, keep=None):
+                B, T, C = x.shape
+                may_read = torch.ones(B, 1, T, T, dtype=torch.bool)
+                if self.causal:
+                    may_read = may_read.tril()
+                if keep is not None:
+                    may_read = may_read & keep[:, None, None, :]
+                q, k, v = (split_heads(part, self.n_head) for part in self.c_attn(x).chunk(3, -1))
+                y = F.scaled_dot_product_attention(q, k, v, attn_mask=may_read)
+                return self.c_proj(merge_heads(y))
+        """,
 }
 
 
