@@ -45,6 +45,7 @@ NOTEBOOK = {
 }
 SHAPES = {name: f"from jaxtyping import {name}" for name in ("Bool", "Float", "Int")}
 SHAPES["Tensor"] = NOTEBOOK["Tensor"]
+ALIASES = {"Past": "Past = tuple", "Pair": "Pair = tuple"}  # of kv_cache, for annotations
 
 
 class NotAlone(ValueError):
@@ -305,9 +306,12 @@ def _taken_apart(text: str, name: str, own: bool) -> Part:
             raise NotAlone(f"`{free}`")
     if not own:  # a function out of a module, whose imports stay behind
         for name_of_type in sorted(types - given - {*dir(builtins)} - {"GPT2Config", "torch"}):
-            if name_of_type not in SHAPES:
+            if name_of_type in ALIASES:
+                imports.append(Import(name_of_type, "tuple", ALIASES[name_of_type]))
+            elif name_of_type in SHAPES:
+                imports += _imports_of(ast.parse(SHAPES[name_of_type]).body)[0]
+            else:
                 raise NotAlone(f"`{name_of_type}`")
-            imports += _imports_of(ast.parse(SHAPES[name_of_type]).body)[0]
     return Part(
         name,
         engine.find(name).lesson if name else "",

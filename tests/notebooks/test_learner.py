@@ -338,6 +338,32 @@ ANSWERS = {
             stages = [layer_norm(x, weight, bias) @ wte.T for x in stream]
             return torch.stack(stages)
         """,
+    "read_safetensors": """
+        import json
+
+        KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16}
+        KINDS |= {"BF16": torch.bfloat16, "I64": torch.int64}
+
+
+        def read_safetensors(raw):
+            size = sum(byte * 256**place for place, byte in enumerate(raw[:8]))
+            said, body, found = json.loads(raw[8 : 8 + size]), raw[8 + size :], {}
+            said.pop("__metadata__", None)
+            for name, about in said.items():
+                own = bytearray(body[slice(*about["data_offsets"])])
+                flat = torch.frombuffer(own, dtype=torch.uint8).view(KINDS[about["dtype"]])
+                found[name] = flat.view(*about["shape"])
+            return found
+        """,
+    "first_difference": """
+        def first_difference(mine, reference, tolerance):
+            for place in range(len(mine)):
+                a, b = mine[place], reference[place]
+                if a.shape != b.shape:
+                    return place
+                if (torch.abs(a - b) <= tolerance).sum() != a.numel():
+                    return place
+        """,
 }
 
 
