@@ -138,6 +138,12 @@ first_difference = Exercise(
         Case("the last one, in its last entry", (_moved(_FOUR, 3, -1.0, 6), _FOUR, 1e-3)),
         Case("two of them: the earlier counts",
              (_moved(_moved(_FOUR, 3, 9.0), 1, 0.2), _FOUR, 1e-2)),
+        Case("three of them, the largest in the middle",
+             (_moved(_moved(_moved(_FOUR, 0, 0.2), 1, 9.0), 3, 2.0), _FOUR, 1e-2)),
+        Case("the same numbers in another order",
+             (_with(_FOUR, 3, _FOUR[3].flip(0)), _FOUR, 1e-3)),
+        Case("every entry off by a little, within the tolerance",
+             (_with(_FOUR, 0, _FOUR[0] + 0.05), _FOUR, 0.1)),
         Case("one entry of many, too small", (_moved(_FOUR, 2, -0.5, 5), _FOUR, 1e-3)),
         Case("one up, one down by as much",
              (_moved(_moved(_FOUR, 2, -0.5, 5), 2, 0.5, 1), _FOUR, 1e-3)),
@@ -179,6 +185,10 @@ first_difference = Exercise(
             of_result=lambda place, mine, *rest: place is None or place in range(len(mine)),
         ),
     ],
+    hints={
+        "returns None": "It returned None, which says that nothing differs, and a tensor does. Is "
+        "every one of them looked at, and does `return` stand where the difference is found?"
+    },
 )  # fmt: skip
 
 
