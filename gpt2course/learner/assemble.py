@@ -25,6 +25,7 @@ from typing import Any
 
 from gpt2course.checks import engine
 from gpt2course.checks.room import reference_source
+from gpt2course.config import GPT2Config
 from gpt2course.files import CONFIG, COURSE_FOLDER, write_whole
 from gpt2course.learner import workbook
 from gpt2course.learner.answer_source import names_bound, names_used
@@ -106,14 +107,18 @@ class Assembled:
         return [part.name for part in self.parts if not part.own]
 
     def module(self, **instead: Any) -> ModuleType:
-        """The file as a module; `instead` puts other values in the place of some of its parts."""
+        """The file as a module whose models have the package's kind of config.
+
+        Args:
+            instead: other values in the place of some of its parts, to see what breaks.
+        """
         name = "my_gpt2_in_one_file"
         spec = importlib.util.spec_from_file_location(name, self.path)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses look their module up
         spec.loader.exec_module(module)
-        vars(module).update(instead)
+        vars(module).update({"GPT2Config": GPT2Config} | instead)
         return module
 
     def __str__(self) -> str:
@@ -137,6 +142,8 @@ def assemble() -> Assembled:
         OSError: the workbook's folder can't be written.
     """
     said: list[str] = []
+    for name in workbook.kept_names():  # each by itself first, so that what is wrong is told here
+        workbook.load(name, said.append)
     parts = _in_order(_chosen(said.append))
     program = replace(_taken_apart(PROGRAM.read_text(encoding="utf-8"), "", False), lesson="")
     path = target()
@@ -147,7 +154,7 @@ def assemble() -> Assembled:
         content, copy = (COURSE_FOLDER / name).read_bytes(), path.parent / "course_model" / name
         if not copy.exists() or copy.read_bytes() != content:
             write_whole(copy, content)
-    return Assembled(path, tuple(parts), tuple(said))
+    return Assembled(path, tuple(parts), tuple(dict.fromkeys(said)))
 
 
 def target() -> Path:

@@ -151,22 +151,23 @@ def test_helpers_of_one_name_do_not_meet(workbook_folder):
             return 0.5 * x * (1 + torch.tanh(helper(x)))
         """,
     )
-    keep(workbook_folder, "layer_norm", '''
-        scale = 1.0
-        calls = 0
+    source = """
+    scale = 1.0
+    calls = 0
 
-        def helper(x):
-            global calls
-            calls += 1
-            text = """one
-        two"""
-            assert text.count(chr(10)) == 1 and text.endswith("two")
-            return x - x.mean(-1, keepdim=True)
+    def helper(x):
+        global calls
+        calls += 1
+        text = '''one
+    two'''
+        assert text.count(chr(10)) == 1 and text.endswith("two") and calls > 0
+        return x - x.mean(-1, keepdim=True)
 
-        def layer_norm(x, weight, bias, eps=1e-5):
-            x = helper(x)
-            return scale * x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt() * weight + bias
-        ''')  # fmt: skip
+    def layer_norm(x, weight, bias, eps=1e-5):
+        x = helper(x)
+        return scale * x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt() * weight + bias
+    """
+    (workbook_folder / "layer_norm.py").write_text(textwrap.dedent(source))
     made = assemble()
     module = made.module()
     assert {"gelu", "layer_norm"} <= set(made.own)

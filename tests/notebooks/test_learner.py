@@ -352,7 +352,7 @@ ANSWERS = {
             for name, about in said.items():
                 own = bytearray(body[slice(*about["data_offsets"])])
                 flat = torch.frombuffer(own, dtype=torch.uint8).view(KINDS[about["dtype"]])
-                found[name] = flat.view(*about["shape"])
+                found[name] = flat.reshape(about["shape"])
             return found
         """,
     "first_difference": """
