@@ -8,11 +8,13 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from alone import logits_alone
 from nbclient import NotebookClient
 from torch.testing import assert_close
 
 from gpt2course.checks import engine
 from gpt2course.config import GPT2Config
+from gpt2course.files import COURSE_FOLDER
 from gpt2course.learner import workbook
 from gpt2course.model import GPT2
 
@@ -396,7 +398,7 @@ def exercises_of(path: Path) -> list[str]:
     return engine.names(path.stem)
 
 
-def test_a_learner_with_answers_of_her_own_carries_them_all_to_the_end(workbook_folder):
+def test_a_learner_with_answers_of_her_own_carries_them_all_to_the_end(workbook_folder, tmp_path):
     for path in LESSONS:
         notebook = work_through(path, ANSWERS)
         assert shown(notebook, ": passed") == len(exercises_of(path)), path.stem
@@ -407,6 +409,7 @@ def test_a_learner_with_answers_of_her_own_carries_them_all_to_the_end(workbook_
         assert own is not engine.find(name).reference
         assert engine.run(name, own).passed
     the_model_is_made_of_her_parts_alone(workbook_folder)
+    her_one_file_runs_where_the_course_is_not(workbook_folder, tmp_path)
 
 
 def the_model_is_made_of_her_parts_alone(folder):
@@ -435,6 +438,16 @@ def the_model_is_made_of_her_parts_alone(folder):
     hers.load_state_dict(theirs.state_dict())
     idx = torch.randint(31, (2, 9))
     assert_close(hers(idx), theirs(idx))
+
+
+def her_one_file_runs_where_the_course_is_not(folder, tmp_path):
+    """The file that lesson 21 wrote has her parts alone, and the reference's logits."""
+    path, ids = folder / "gpt2.py", [2047, 65, 300, 1200, 7, 411]
+    parts, _, _ = path.read_text().partition("# The program")
+    assert "the package's" not in parts
+    with torch.no_grad():
+        expected = GPT2.from_pretrained("course")(torch.tensor([ids]))
+    assert_close(logits_alone(path, COURSE_FOLDER, ids, tmp_path), expected, atol=1e-3, rtol=1e-4)
 
 
 def test_a_kernel_restarted_half_way_goes_on_from_the_top():
