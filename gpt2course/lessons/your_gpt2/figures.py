@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, GREY, INK, ORANGE, PAGE
@@ -61,7 +61,7 @@ def _box(drawn: Drawing, x: float, y: float, name: str, lit: bool, lesson: str) 
     look = {"fill": LIT, "edge": INK} if lit else {"fill": OURS, "edge": GREY, "dash": "4 3"}
     drawn.rect(x, y, WIDE, HIGH, rx=5, **look)
     said = f"{lesson[:2]} {name}".strip()
-    drawn.text(x + WIDE / 2, y + HIGH / 2 + 4.5, said, "middle", 13, lit, INK if lit else PAGE)
+    drawn.text(x + WIDE / 2, y + HIGH / 2 + 4.5, said, "middle", 12, lit, INK if lit else PAGE)
 
 
 def apart_bars(
@@ -81,7 +81,8 @@ def apart_bars(
     ]
     if not title:
         title = f"The first difference is at {first}" if first else "No stage differs"
-    drawn = bars(rows, title, full=12.0, length=420, high=20)
+    drawn = bars(rows, full=12.0, length=420, high=20)
+    drawn.head(title, "the largest distance at each stage, as powers of ten above 10⁻⁹")
     told = ", ".join(f"{row.label} {row.said}" for row in rows)
     return drawn.picture(f"{title}. Largest difference by stage: {told}.")
 
@@ -98,11 +99,4 @@ def _told(far: float, tolerance: float) -> str:
         return "NaN"
     if math.isinf(far):
         return "another shape"
-    return "rounding" if far <= tolerance else f"{far:.1g}"
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Lines of text whose columns stand below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{c:{w}}" for c, w in zip(r, widths, strict=True)) for r in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    return "rounding" if far <= tolerance else f"{float(f'{far:.2g}'):g}"
