@@ -190,11 +190,11 @@ tower(own, {part.name: part.lesson for part in assembled.parts})
 # Some of your parts may be missing in the picture: `nearest_tokens` or `learning_rate` are no part of a GPT-2 that writes.
 # And if your `CausalSelfAttention` does without `causal_mask`, the file does too.
 #
-# This is how one part stands in the file. Whose is it?
+# This is how one part, the largest, stands in the file. Whose is it, and which other parts does it call?
 
 # %%
 text = assembled.path.read_text(encoding="utf-8")
-print(text[text.index("# causal_mask, lesson 06") :].split("\n# ")[0].rstrip())
+print(text[text.index("# GPT2, lesson 10") :].split("\n# ")[0].rstrip())
 
 # %% [markdown]
 # **Predict.** Is there a line in the file that imports `gpt2course`?
@@ -412,14 +412,21 @@ assert code == 0
 # Predict what the message has to say so that you can help yourself.
 
 # %%
-mine.main(["A robot must obey. " * 20, "--model", str(folder)])
+def complaint(prompt: str) -> str:
+    try:
+        mine.run(mine.arguments([prompt, "--model", str(folder)]))
+    except ValueError as error:
+        return str(error).replace(scratch.name, "…")
+
+
+print(complaint("A robot must obey. " * 20))
 for name in ("gpt2course-tokenizer.json", "vocab.json", "merges.txt"):
     (folder / name).unlink(missing_ok=True)
-mine.main(["A robot must", "--model", str(folder)]);
+print(complaint("A robot must"))
 
 # %% [markdown]
 # The real thing: if the released GPT-2 was fetched before (in [lesson 14](14_released_weights.ipynb)), it goes into your
-# file here. It is the same 30 parts; only the numbers are others.
+# file here. The parts are the same; only the numbers are others.
 
 # %%
 cached = try_to_load_from_cache("openai-community/gpt2", "model.safetensors")
