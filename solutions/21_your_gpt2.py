@@ -379,17 +379,18 @@ else:
     print("No difference: your CausalSelfAttention does not call causal_mask, so breaking it changes nothing.")
 
 # %% [markdown]
-# **Play with it.** Break one part of the package's model, and see where it shows and what the model then writes. Which
-# break leaves the text as it was? Which shows latest? And which gives fluent nonsense?
+# **Play with it.** Break one part of the package's model, and see where it shows and what the model then writes. Before
+# you start: of thirteen breaks, how many will you notice in the text? Which leave it exactly as it was? Which shows latest?
 
 # %%
 parts_to_break(reference, load_tokenizer("course"))
 
 # %% [markdown]
 # <details><summary>Answer, after you have tried</summary>
-# <i>GELU in its exact form</i> leaves the text as it was: only the stages show it. <i>No final LayerNorm</i> shows latest,
-# at <code>ln_f</code>; <i>one c_proj not transposed</i> at <code>h.2.attn</code>, the block where it is. The positions
-# counted from 1 give the most fluent text of the wrong ones: every part works, and only the table is read one row off.
+# Two leave these 24 tokens exactly as they were: <i>GELU in its exact form</i> and <i>positions counted from 1</i>. Two
+# are noticed at once, <i>LayerNorm behind the additions</i> and <i>softmax over the columns</i>. The other nine write
+# sentences that a reader may well believe, even without a mask or without positions. <i>No final LayerNorm</i> shows
+# latest, at <code>ln_f</code>; <i>one c_proj not transposed</i> at <code>h.2.attn</code>, where it is.
 # </details>
 
 # %% [markdown]
