@@ -21,7 +21,8 @@ def test_the_tower_lights_the_learners_parts_and_shows_every_part_once():
     picture = tower(OWN, {"gelu": "08_mlp", "embed": "04_positions"})
     assert picture.html.count(LIT) == 3
     for name in OWN:
-        assert len(re.findall(rf">(?:\d\d )?{name}<", picture.html)) == 1, name
+        boxes = re.findall(rf'"middle"[^>]*>(?:\d\d )?{name}<', picture.html)
+        assert len(boxes) == 1, name
     assert ">08 gelu<" in picture.html and ">04 embed<" in picture.html
     assert "3 of 5 parts are yours" in picture.html
     assert picture.alt == (
