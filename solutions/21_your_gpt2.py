@@ -457,7 +457,7 @@ assert abs(losses["your file"] - losses["the package"]) < 1e-3
 # ## 7. With the cache
 #
 # Your file writes with the cache of [lesson 12](12_kv_cache.ipynb): `write` calls your `cached_attention`, `write_anew`
-# your `generate`. Both must choose the same tokens. Before you run it: a prompt of 10 tokens and 100 new ones; how many
+# your `generate`. Both must choose the same tokens. Before you run it: a prompt of nine tokens and 100 new ones; how many
 # tokens go through the model in each case?
 
 # %%
