@@ -504,7 +504,8 @@ print("the package's:", ", ".join(assembled.missing) or "nothing. It is all your
 # %%
 examined = examine(mine, COURSE_FOLDER)
 print(examined)
-page = write_page(assembled, tokens.decode(with_cache[1:]), examined)
+wrote = mine.write(model, idx[0].tolist(), 60, end=tokens.end)
+page = write_page(assembled, tokens.decode(wrote[1:]), examined)
 print(f"written: {page.parent.name}/{page.name}")
 
 # %% [markdown]

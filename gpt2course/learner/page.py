@@ -53,7 +53,7 @@ def _page(assembled: Assembled, wrote: str, examined: str, by: str) -> str:
 {picture.html}
 <h2>It writes</h2>
 <pre>{escape(wrote)}</pre>
-<h2>It computes what GPT-2 computes</h2>
+<h2>The exam: stage by stage against the package</h2>
 <pre>{escape(examined)}</pre>
 <h2>Built, and when</h2>
 <table><tr><th>lesson</th><th>part</th><th>passed</th><th>in gpt2.py</th></tr>
