@@ -57,14 +57,14 @@ class GPT2Config:
 
 # GPT-2's pattern, over one letter for each character: L a letter, N a digit, B the space, S other
 # white space, O anything else. Python's own re does not know Unicode's classes.
-KINDS = re.compile("B?L+|B?N+|B?O+|[BS]+(?![LNO])|[BS]")
+CHUNK_KINDS = re.compile("B?L+|B?N+|B?O+|[BS]+(?![LNO])|[BS]")
 ENDINGS = re.compile("'(?:[sdmt]|ll|ve|re)")
 WHITE = {*range(9, 14), *range(0x2000, 0x200B), 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F}
 WHITE |= {0x205F, 0x3000}
 
 
 def kind_of(char: str) -> str:
-    """The letter that stands for a character in KINDS."""
+    """The letter that stands for a character in CHUNK_KINDS."""
     if char == " ":
         return "B"
     if ord(char) in WHITE:
@@ -78,7 +78,7 @@ def split_text(text: str) -> list[bytes]:
     kinds = "".join(map(kind_of, text))
     chunks, start = [], 0
     while start < len(text):
-        found = ENDINGS.match(text, start) or KINDS.match(kinds, start)
+        found = ENDINGS.match(text, start) or CHUNK_KINDS.match(kinds, start)
         chunks.append(text[start : found.end()].encode())
         start = found.end()
     return chunks
