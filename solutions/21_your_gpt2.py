@@ -433,8 +433,11 @@ print(complaint("A robot must"))
 cached = try_to_load_from_cache("openai-community/gpt2", "model.safetensors")
 if isinstance(cached, str):
     words = Path(scratch.name) / "gpt2"
-    load_tokenizer("gpt2").save_pretrained(words)  # vocab.json and merges.txt
-    mine.main(["A robot must", "--model", str(Path(cached).parent), "--tokenizer", str(words)])
+    try:
+        load_tokenizer("gpt2").save_pretrained(words)  # vocab.json and merges.txt
+        mine.main(["A robot must", "--model", str(Path(cached).parent), "--tokenizer", str(words)])
+    except ConnectionError as error:
+        print("The model is here, and its vocabulary is not:", error)
 else:
     print("The released GPT-2 is not on this machine. Lesson 14 fetches it (548 MB), then run this cell again.")
 
