@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -139,6 +139,52 @@ def _listening(model: nn.Module, heard: dict[str, tuple[Tensor, Tensor]]) -> Ite
         for name in names:
             hooks.enter_context(listen(name))
         yield
+
+
+# Stage by stage -------------------------------------------------------------------------------
+
+
+def stages(model: nn.Module, idx: Int[Tensor, "B T"]) -> dict[str, Float[Tensor, "B T _"]]:
+    """What a model computes from ids to logits, in the order of the data.
+
+    The names are "embedding", then for each block "h.0.ln_1", "h.0.attn", "h.0.ln_2", "h.0.mlp" and
+    "h.0" (the stream behind it), then "ln_f" and "logits". Any model with the names of the
+    checkpoint will do. A part that is never called as a module can't be heard, and is left out.
+    """
+    heard: dict[str, tuple[Tensor, Tensor]] = {}
+    with _listening(model, heard):
+        logits = model(idx)
+    found = {"embedding": heard.get("h.0", (None, None))[0]}
+    for i in range(config_of(model).n_layer):
+        attn_in, attn_out = heard.get(f"h.{i}.attn", (None, None))
+        mlp_in, mlp_out = heard.get(f"h.{i}.mlp", (None, None))
+        found |= {f"h.{i}.ln_1": attn_in, f"h.{i}.attn": attn_out}
+        found |= {f"h.{i}.ln_2": mlp_in, f"h.{i}.mlp": mlp_out}
+        found[f"h.{i}"] = heard.get(f"h.{i}", (None, None))[1]
+    found |= {"ln_f": heard.get("ln_f", (None, None))[1], "logits": logits}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def first_difference(
+    mine: Sequence[Tensor], reference: Sequence[Tensor], tolerance: float | int
+) -> int | None:
+    """The place of the first tensor that is not the reference's; None where all are.
+
+    One differs by its shape, or where any entry is further away than tolerance. A NaN is far from
+    every number.
+
+    >>> first_difference([torch.zeros(2), torch.ones(2)], [torch.zeros(2), torch.zeros(2)], 0.1)
+    1
+    """
+    if len(mine) != len(reference):
+        raise ValueError(
+            f"both must hold as many tensors, got {len(mine)} and {len(reference)}; compare the "
+            f"stages that both have"
+        )
+    for place, (ours, theirs) in enumerate(zip(mine, reference, strict=True)):
+        if ours.shape != theirs.shape or not ((ours - theirs).abs() <= tolerance).all():
+            return place
+    return None
 
 
 # Attention ------------------------------------------------------------------------------------

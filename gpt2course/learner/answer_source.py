@@ -46,9 +46,7 @@ def compose(name: str, answer: Callable[..., Any], part: Callable[[Any], str | N
     needed = _with_helpers(own_name, statements)
     body = [ast.get_source_segment(text, s, padded=True) for s in needed]
     body = [_with_decorators(s, text) or b for s, b in zip(needed, body, strict=True)]
-    outside = sorted(
-        set().union(*map(_names_used, needed)) - set().union(*map(_names_bound, needed))
-    )
+    outside = sorted(set().union(*map(names_used, needed)) - set().union(*map(names_bound, needed)))
     imports, missing = [], []
     values = _globals_of(answer)
     for used in outside:
@@ -75,8 +73,8 @@ def _cell_of(answer: Callable[..., Any]) -> tuple[list[ast.stmt], str]:
     statements = ast.parse(text).body if text else []
     # What the cell does to the name further down came after this answer.
     line = code.co_firstlineno if isinstance(answer, FunctionType) else len(text)
-    own = [s for s in statements if answer.__name__ in _names_bound(s) and _first_line(s) <= line]
-    statements = [s for s in statements if s in own or answer.__name__ not in _names_bound(s)]
+    own = [s for s in statements if answer.__name__ in names_bound(s) and _first_line(s) <= line]
+    statements = [s for s in statements if s in own or answer.__name__ not in names_bound(s)]
     if not own or "<locals>" in answer.__qualname__:
         raise NoSource(f"{answer.__name__} does not stand at the top of a cell")
     return statements, text
@@ -97,13 +95,13 @@ def _globals_of(answer: Callable[..., Any]) -> dict[str, Any]:
 
 def _with_helpers(own_name: str, statements: list[ast.stmt]) -> list[ast.stmt]:
     """The statement that defines the answer and those of its cell that it uses, in their order."""
-    bind = [(s, _names_bound(s)) for s in statements if not _is_a_check(s)]
+    bind = [(s, names_bound(s)) for s in statements if not _is_a_check(s)]
     needed, waiting = set(), [own_name]
     while waiting:
         name = waiting.pop()
         for statement in (s for s, bound in bind if name in bound and s not in needed):
             needed.add(statement)
-            waiting += _names_used(statement)
+            waiting += names_used(statement)
     return sorted(needed, key=lambda s: s.lineno)
 
 
@@ -113,12 +111,12 @@ def _is_a_check(statement: ast.stmt) -> bool:
     return isinstance(value, ast.Call) and getattr(value.func, "id", None) == "check"
 
 
-def _names_bound(statement: ast.stmt) -> set[str]:
+def names_bound(statement: ast.stmt) -> set[str]:
     table = symtable.symtable(ast.unparse(statement), "<answer>", "exec")
     return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
 
 
-def _names_used(statement: ast.stmt) -> set[str]:
+def names_used(statement: ast.stmt) -> set[str]:
     """The global names that a statement reads, inside its functions and annotations too."""
     used: set[str] = set()
 

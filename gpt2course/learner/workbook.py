@@ -131,7 +131,7 @@ def _usable(name: str, raw: bytes, path: Path, report: Callable[[str], None]) ->
         return None
     _, _, sealed = text.partition(CHECKED)
     seal, _, body = sealed.partition("\n")
-    if seal != _digest(body) and not engine.run(name, answer).passed:
+    if seal != digest(body) and not engine.run(name, answer).passed:
         report(
             f"{path} was edited and no longer passes its check; {name} is the package's "
             "until it does. Its text is untouched."
@@ -159,12 +159,12 @@ def _show_source(path: Path, text: str) -> None:
     linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
 
 
-def _digest(body: str) -> str:
+def digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def _seal(body: str) -> str:
-    return f"{CHECKED}{_digest(body)}\n"
+    return f"{CHECKED}{digest(body)}\n"
 
 
 def _parts(name: str) -> Callable[[Any], str | None]:

@@ -1,4 +1,4 @@
-"""The command line: `gpt2course generate | info | perplexity | train | doctor`.
+"""The command line: `gpt2course generate | info | perplexity | train | assemble | doctor`.
 
 torch is imported inside the commands, so that `--help` answers at once.
 """
@@ -339,6 +339,25 @@ def grade(options: argparse.Namespace) -> int:
     )
 
 
+def assemble(options: argparse.Namespace) -> int:
+    """Write the learner's parts into one file, compare it with the package, and write the page."""
+    from gpt2course.files import COURSE_FOLDER
+    from gpt2course.learner import assemble as one_file
+    from gpt2course.learner import exam, page
+
+    assembled = one_file.assemble()
+    print(f"written  {assembled.path}")
+    print(assembled)
+    module = assembled.module()
+    examined = exam.examine(module, COURSE_FOLDER)
+    print(examined)
+    tokens = module.Tokens(COURSE_FOLDER)
+    ids = [tokens.end, *tokens.encode("A robot must")]
+    wrote = tokens.decode(module.write(module.load_model(COURSE_FOLDER), ids, 60, end=tokens.end))
+    print(f"written  {page.write_page(assembled, wrote, examined, options.by)}")
+    return 0 if "first difference" not in examined else FAILED
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Test the environment, a line for each check."""
     from gpt2course.tools.doctor import examine
@@ -540,6 +559,22 @@ examples:
   %(prog)s handins --out grades
   %(prog)s handins --out grades --lessons 05_self_attention 06_masking
 """
+ASSEMBLE = """\
+Write the parts that you built in the lessons into one file, my_gpt2/gpt2.py,
+which runs with torch alone. Parts that you have not built are the package's.
+The file is then compared with the package's model, stage by stage, and a page
+to print, my_gpt2/gpt2.html, shows what you built and when.
+
+A gpt2.py that you edited by hand is kept under another name.
+"""
+ASSEMBLE_EXAMPLES = """\
+examples:
+  %(prog)s
+  # a page that bears your name
+  %(prog)s --by "Ada Lovelace"
+
+The exit code is 0 where all stages agree, and 1 where one differs.
+"""
 DOCTOR = """\
 Test whether this computer has what the course needs. Each check is a line:
 
@@ -581,6 +616,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_model_options(added)
     _add_train_options(add(train, "train a model", TRAIN, TRAIN_EXAMPLES))
     _add_grade_options(add(grade, "grade a folder of hand-ins", GRADE, GRADE_EXAMPLES))
+    added = add(assemble, "write your parts into one file", ASSEMBLE, ASSEMBLE_EXAMPLES)
+    added.add_argument("--by", default="", metavar="NAME", help="your name, for the page")
     add(doctor, "test this computer", DOCTOR, DOCTOR_EXAMPLES)
     return parser
 

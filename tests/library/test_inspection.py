@@ -8,15 +8,18 @@ from torch import nn
 from torch.testing import assert_close
 
 from gpt2course.attention import blend_values
+from gpt2course.block import LayerNorm
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import Probe
 from gpt2course.inspection import (
     activations,
     find,
+    first_difference,
     head_weights,
     logit_lens,
     mean_attention,
     previous_token_score,
+    stages,
     without_heads,
 )
 from gpt2course.mlp import gelu
@@ -205,3 +208,47 @@ def test_every_stage_of_the_lens_is_what_a_model_cut_there_would_say(model, idx)
     for stage in range(4):
         assert_close(lens[stage], output_logits(model.ln_f(x), model.wte.weight)[0])
         x = model.h[stage](x) if stage < 3 else x
+
+
+# Stage by stage -------------------------------------------------------------------------------
+
+
+def test_stages_are_those_of_activations_in_the_order_of_the_data(model, idx):
+    found, all_of_it = stages(model, idx), activations(model, idx)
+    names = [f"h.{i}{part}" for i in range(3) for part in (".ln_1", ".attn", ".ln_2", ".mlp", "")]
+    assert list(found) == ["embedding", *names, "ln_f", "logits"]
+    assert torch.equal(found["embedding"], all_of_it.tokens + all_of_it.positions)
+    for i, block in enumerate(all_of_it.blocks):
+        parts = (block.attn_in, block.attn_out, block.mlp_in, block.mlp_out, block.x_out)
+        for part, expected in zip((".ln_1", ".attn", ".ln_2", ".mlp", ""), parts, strict=True):
+            assert torch.equal(found[f"h.{i}{part}"], expected)
+    assert torch.equal(found["ln_f"], all_of_it.final)
+    assert torch.equal(found["logits"], all_of_it.logits)
+
+
+def test_a_part_that_is_not_called_as_a_module_is_left_out(model, idx):
+    class Silent(type(model)):
+        def hidden(self, idx, cache=None):
+            x = self.wte(idx) + self.wpe.weight[: idx.shape[1]]
+            for block in self.h:
+                x = block(x)
+            return LayerNorm.forward(self.ln_f, x)
+
+    silent = Silent(SMALL).double()
+    silent.load_state_dict(model.state_dict())
+    found = stages(silent, idx)
+    assert "ln_f" not in found and len(found) == len(stages(model, idx)) - 1
+    assert_close(found["logits"], stages(model, idx)["logits"])
+
+
+def test_first_difference_needs_as_many_stages_of_both():
+    with pytest.raises(ValueError, match="got 1 and 2; compare the stages that both have"):
+        first_difference([torch.zeros(1)], [torch.zeros(1)] * 2, 0.1)
+
+
+def test_first_difference_by_hand():
+    a, b = torch.zeros(2, 3), torch.ones(4)
+    assert first_difference([a, b], [a, b + 0.5], 0.4) == 1
+    assert first_difference([a, b], [a, b + 0.5], 0.6) is None
+    assert first_difference([a + torch.nan, b], [a, b], 1e9) == 0
+    assert first_difference([a], [a.reshape(3, 2)], 1e9) == 0

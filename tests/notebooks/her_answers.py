@@ -369,6 +369,32 @@ ANSWERS = {
                 y = F.scaled_dot_product_attention(q, k, v, attn_mask=may_read)
                 return self.c_proj(merge_heads(y))
         """,
+    "read_safetensors": """
+        import json
+
+        KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16}
+        KINDS |= {"BF16": torch.bfloat16, "I64": torch.int64}
+
+
+        def read_safetensors(raw):
+            size = sum(byte * 256**place for place, byte in enumerate(raw[:8]))
+            said, body, found = json.loads(raw[8 : 8 + size]), raw[8 + size :], {}
+            said.pop("__metadata__", None)
+            for name, about in said.items():
+                own = bytearray(body[slice(*about["data_offsets"])])
+                flat = torch.frombuffer(own, dtype=torch.uint8).view(KINDS[about["dtype"]])
+                found[name] = flat.reshape(about["shape"])
+            return found
+        """,
+    "first_difference": """
+        def first_difference(mine, reference, tolerance):
+            for place in range(len(mine)):
+                a, b = mine[place], reference[place]
+                if a.shape != b.shape:
+                    return place
+                if (torch.abs(a - b) <= tolerance).sum() != a.numel():
+                    return place
+        """,
 }
 
 
@@ -389,6 +415,7 @@ WRONG = {
     "append_to_cache": "def append_to_cache(past, k, v):\n    return k, v",
     "next_token_loss": "def next_token_loss(logits, targets):\n    return logits.mean()",
     "previous_token_score": "def previous_token_score(weights):\n    return weights.mean((-2, -1))",
+    "read_safetensors": "def read_safetensors(raw):\n    return {}",
 }
 
 

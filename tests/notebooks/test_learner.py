@@ -2,18 +2,21 @@
 
 import inspect
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 import torch
+from alone import logits_alone
 from her_answers import ANSWERS, exercises_of, her_workbook
 from nbclient import NotebookClient
 from torch.testing import assert_close
 
 from gpt2course.checks import engine
 from gpt2course.config import GPT2Config
-from gpt2course.learner import workbook
+from gpt2course.files import COURSE_FOLDER
+from gpt2course.learner import assemble, workbook
 from gpt2course.model import GPT2
 
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "lessons").glob("*.ipynb"))
@@ -67,6 +70,18 @@ def the_model_is_made_of_her_parts_alone(folder):
     hers.load_state_dict(theirs.state_dict())
     idx = torch.randint(31, (2, 9))
     assert_close(hers(idx), theirs(idx))
+
+
+def test_her_one_file_runs_where_the_course_is_not(monkeypatch, tmp_path):
+    """It has her parts alone, and the reference's logits."""
+    folder = shutil.copytree(her_workbook(), tmp_path / "my_gpt2")
+    monkeypatch.setenv("GPT2COURSE_WORKBOOK", str(folder))
+    path, ids = assemble.assemble().path, [2047, 65, 300, 1200, 7, 411]
+    parts, _, _ = path.read_text().partition("# The program")
+    assert "the package's" not in parts
+    with torch.no_grad():
+        expected = GPT2.from_pretrained("course")(torch.tensor([ids]))
+    assert_close(logits_alone(path, COURSE_FOLDER, ids, tmp_path), expected, atol=1e-3, rtol=1e-4)
 
 
 def test_a_kernel_restarted_half_way_goes_on_from_the_top():

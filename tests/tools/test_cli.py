@@ -595,7 +595,7 @@ def test_without_a_command_the_help_is_shown_as_an_error(run):
     assert (code, out) == (2, "") and "examples:" in err and "Traceback" not in err
 
 
-COMMANDS = ["generate", "info", "perplexity", "train", "doctor"]
+COMMANDS = ["generate", "info", "perplexity", "train", "assemble", "doctor"]
 
 
 @pytest.mark.parametrize(
@@ -690,3 +690,21 @@ def test_doctor_exits_with_1_where_something_is_at_fault(run, monkeypatch):
     for faults, code in [(0, 0), (1, 1), (3, 1)]:
         monkeypatch.setattr("gpt2course.tools.doctor.examine", lambda faults=faults: faults)
         assert run("doctor") == (code, "", "")
+
+
+def test_assemble_writes_the_file_and_the_page_and_says_what_is_whose(run, workbook_folder):
+    code, out, err = run("assemble", "--by", "Ada")
+    assert (code, err) == (0, "")
+    assert f"written  {workbook_folder / 'gpt2.py'}" in out and "gpt2.html" in out
+    assert "Still the package's" in out and out.count("stages agree") == 2
+    assert "by Ada" in (workbook_folder / "gpt2.html").read_text()
+    wrong = "def gelu(x):\n    return x.relu()\n"
+    (workbook_folder / "gelu.py").write_text(wrong)
+    assert "gelu.py was edited and no longer passes" in run("assemble")[1]
+
+
+def test_assemble_exits_with_1_where_a_stage_differs(run, monkeypatch):
+    said = "float32: the first difference is at h.0.mlp, off by 1"
+    monkeypatch.setattr("gpt2course.learner.exam.examine", lambda *_: said)
+    code, out, _ = run("assemble")
+    assert code == 1 and said in out

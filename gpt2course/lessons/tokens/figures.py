@@ -49,7 +49,9 @@ def cuts(
             _piece(drawn, at * COLUMN, y, piece, token_id, new)
             known.add((at, piece))
             at += len(piece)
-        told.append(f"{label}: {' | '.join(map(piece_text, pieces))} ({counted(len(pieces), 'token')})")
+        told.append(
+            f"{label}: {' | '.join(map(piece_text, pieces))} ({counted(len(pieces), 'token')})"
+        )
     return drawn.picture("; ".join(told))
 
 
