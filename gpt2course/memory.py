@@ -142,21 +142,21 @@ def recurrent_attention(
     k, v = (torch.cat((F.pad(x[:, :, :-1], (0, 0, 0, 0, 1, 0)), x), dim=-2) for x in (k, v))
     may_read = causal_mask(segment, 2 * segment).repeat(T // segment, 1, 1)
     may_read[0, :, :segment] = False  # nothing is before the first segment
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=may_read.to(q.device))
-    return y.flatten(2, 3)  # (B, nh, T, hs)
+    scores = attention_scores(q, k).masked_fill(~may_read.to(q.device), -math.inf)
+    return blend_values(attention_weights(scores), v).flatten(2, 3)  # (B, nh, T, hs)
 
 
 class CompressedMemory(nn.Module):
-    """compressed_attention with convolutions of its own for keys and for values.
+    """compressed_attention with one convolution for the keys and one for the values.
 
-    Each begins as the mean of a group.
+    Both begin as the sum of a group, so that a key is as loud among others as it was alone.
     """
 
     def __init__(self, head_size: int, r: int):
         super().__init__()
         self.r = r
-        mean = torch.eye(head_size)[..., None].repeat(1, 1, r) / r  # (hs, hs, r)
-        self.k_weight, self.v_weight = nn.Parameter(mean), nn.Parameter(mean.clone())
+        add_up = torch.eye(head_size)[..., None].repeat(1, 1, r)  # (hs, hs, r)
+        self.k_weight, self.v_weight = nn.Parameter(add_up), nn.Parameter(add_up.clone())
         self.k_bias = nn.Parameter(torch.zeros(head_size))
         self.v_bias = nn.Parameter(torch.zeros(head_size))
 

@@ -326,6 +326,7 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 # | [11](11_sampling.ipynb), [12](12_kv_cache.ipynb) | from scores to text, and fast |
 # | [13](13_training.ipynb), [14](14_released_weights.ipynb) | training, and the released GPT-2 running on your parts |
 # | [15](15_looking_inside.ipynb) | looking inside a trained model |
+# | [20](20_longer_memory.ipynb) | attention that reads further back for less |
 #
 # - **An afternoon:** this lesson, then parts of others: 01 as far as the keyboard, 02 to `train_merges`, 03 to
 #   `embed_tokens`, 05 to `blend_values`, 06 to `causal_mask`, 09 from the residual stream to `Block`, 10 to `GPT2`
@@ -342,6 +343,7 @@ minutes = {  # lesson: an afternoon, the core, everything
     "04": (0, 55, 95), "05": (50, 65, 80), "06": (30, 55, 70), "07": (0, 75, 110),
     "08": (0, 60, 85), "09": (30, 70, 115), "10": (40, 70, 95), "11": (30, 75, 110),
     "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 110),
+    "20": (0, 75, 100),
 }
 for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.values())):
     print(f"{way:12} {sum(times) / 60:4.1f} hours, {sum(m > 0 for m in times)} lessons")

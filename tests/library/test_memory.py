@@ -153,10 +153,10 @@ def test_compressed_attention_is_torchs_attention_with_a_key_of_zeros_in_front()
     assert_close(compressed_attention(q, k, v, 3), expected)
 
 
-def test_a_fresh_compressed_memory_reads_means_of_groups():
+def test_a_fresh_compressed_memory_reads_sums_of_groups():
     q, k, v = random_qkv()
-    means = [x.unflatten(2, (4, 3)).mean(dim=3) for x in (k, v)]
-    assert_close(CompressedMemory(5, 3).double()(q, k, v), compressed_attention(q, *means, 3))
+    sums = [x.unflatten(2, (4, 3)).sum(dim=3) for x in (k, v)]
+    assert_close(CompressedMemory(5, 3).double()(q, k, v), compressed_attention(q, *sums, 3))
 
 
 # segments
