@@ -56,7 +56,7 @@ def local_attention(
     """
     T = q.shape[-2]
     check_divides("block", block, "T", T)
-    q, k, v = (x.unflatten(2, (T // block, block)) for x in (q, k, v))  # (B, nh, T/block, block, hs)
+    q, k, v = (x.unflatten(2, (T // block, block)) for x in (q, k, v))  # T in two axes
     return masked_attention(q, k, v).flatten(2, 3)  # (B, nh, T, hs)
 
 
@@ -213,9 +213,7 @@ def n_scores(kind: str, T: int, size: int) -> int:
     return found[kind]()
 
 
-def reachable(
-    layers: list[Bool[Tensor, "T T"]], query: int
-) -> list[Bool[Tensor, " T"]]:
+def reachable(layers: list[Bool[Tensor, "T T"]], query: int) -> list[Bool[Tensor, " T"]]:
     """Which positions one query can know of, from the last layer down to the input.
 
     Args:

@@ -159,7 +159,7 @@ def local_attention(
     """Causal attention within the query's own block."""
     ### BEGIN SOLUTION
     T = q.shape[-2]
-    q, k, v = (x.unflatten(2, (T // block, block)) for x in (q, k, v))  # (B, nh, T/block, block, hs)
+    q, k, v = (x.unflatten(2, (T // block, block)) for x in (q, k, v))  # T in two axes
     return masked_attention(q, k, v).flatten(2, 3)  # (B, nh, T, hs)
     ### END SOLUTION
 
@@ -386,7 +386,7 @@ class CompressedMemory(nn.Module):
         v = compress_memory(v, self.v_weight, self.v_bias)
         return compressed_attention(q, k, v, self.r)
 
-
+# %%
 y, package = CompressedMemory(2, 2)(q, k, v), memory.CompressedMemory(2, 2)(q, k, v)
 assert torch.allclose(y, package, atol=1e-5), f"yours {y}, the package's {package}"
 matrices([("compressed attention, r = 2", y[0, 0])], words)
@@ -480,7 +480,7 @@ def batch_of(stories):
                 distance[b, t] = t - story.facts[word]
     return idx, targets, distance
 
-
+# %%
 dice = random.Random(0)
 stories = [far_facts(LENGTH, dice, telegram=i % 2 == 1) for i in range(1000)]
 idx, targets, _ = batch_of(stories)
@@ -501,7 +501,7 @@ LAYERS = {
     "recurrent": lambda: [partial(memory.recurrent_attention, segment=BLOCK)] * 2,
 }  # fmt: skip
 
-
+# %%
 def reader(kind: str, seed: int) -> nn.Module:
     """A fresh GPT2 without positions, whose layers read as LAYERS says."""
     torch.manual_seed(seed)
@@ -515,7 +515,7 @@ def reader(kind: str, seed: int) -> nn.Module:
     return model
 
 # %% [markdown]
-# **Predict.** The options of a question are eight words. What will the local reader get right at a distance of
+# **Predict.** The options of a question are four words. What will the local reader get right at a distance of
 # 200 words?
 #
 # <details><summary>A. All: it was trained on such questions</summary>
@@ -524,7 +524,7 @@ def reader(kind: str, seed: int) -> nn.Module:
 # <details><summary>B. None</summary>
 # It learns which words answer <i>key?</i>, and guesses among them.
 # </details>
-# <details><summary>C. One in eight</summary>
+# <details><summary>C. One in four</summary>
 # Yes. That is the baseline that should lose.
 # </details>
 #
@@ -584,7 +584,7 @@ found = {
 }
 
 # %%
-reach(found, {BLOCK: "end of the first block", 3 * BLOCK: "of the third"}, chance=1 / 8)
+reach(found, {BLOCK: "end of the first block", 3 * BLOCK: "of the third"}, chance=1 / 4)
 
 # %%
 def at(kind: str, low: float, high: float) -> list[float]:
@@ -616,7 +616,7 @@ ATTEND = {
     "recurrent": partial(memory.recurrent_attention, segment=BLOCK),
 }
 
-
+# %%
 def saved_bytes(kind: str, T: int) -> int:
     """The size of all tensors that autograd keeps for the way back, each counted once."""
     kept = {}
@@ -748,7 +748,7 @@ results = {
     for kind in ("full", "compressed")
     for name, stories in (("sentences", sentences), ("telegrams", telegrams))
 }
-shares(results, "Four facts in one group are blurred, one fact among filler is not", 1 / 8)
+shares(results, "Four facts in one group are blurred, one fact among filler is not", 1 / 4)
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: how much fits into one key

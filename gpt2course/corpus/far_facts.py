@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 # Each question has options of its own, so that an answer tells which fact it was taken from.
 OPTIONS = {
-    "key?": "cellar attic garden kitchen tower stable chapel harbour".split(),
-    "cat?": "Minka Tiger Smoky Pepper Ginger Biscuit Socks Pirate".split(),
-    "door?": "red blue green yellow white black grey brown".split(),
-    "soup?": "potato onion carrot lentil barley pumpkin cabbage pea".split(),
+    "key?": "cellar attic garden kitchen".split(),
+    "cat?": "Minka Tiger Smoky Pepper".split(),
+    "door?": "red blue green yellow".split(),
+    "soup?": "potatoes onions carrots lentils".split(),
 }
 TOLD = {
     "key?": "the key is in the {} .",

@@ -183,4 +183,3 @@ def receptive_field(stack: str, size: int, n_layer: int, query: int) -> Picture:
         + "; ".join(f"{int(known.sum())}" for known in rows)
         + f". At {COSTED:,} positions {cost:,} scores, {cost / full:.1%} of full attention."
     )
-
