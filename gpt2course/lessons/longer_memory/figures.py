@@ -16,7 +16,7 @@ from gpt2course.memory import n_scores, reachable, read_mask
 
 KINDS = ("full", "local", "compressed", "recurrent")
 CELL, LENGTH = 11, 12  # of the small masks: pixels, positions
-WIDE, HIGH, PLACES = 16, 22, 48  # of the strips of the slider, and how many positions they have
+WIDE, HIGH, PLACES = 13, 20, 48  # of the strips of the slider, and how many positions they have
 COSTED = 4096  # positions for which the slider counts scores
 STACKS = {  # what the layers of each model are, the first one first
     "full": ("full",),
@@ -156,7 +156,7 @@ def receptive_field(stack: str, size: int, n_layer: int, query: int) -> Picture:
         y = depth * (HIGH + 12)
         layer = n_layer - depth
         name = f"after layer {layer - 1}, {kinds[layer - 1]}" if layer else "the tokens"
-        drawn.text(-10, y + 15, name, "end", 12)
+        drawn.text(-10, y + 14, name, "end", 12)
         for j in range(PLACES):
             fill = NEW if j == query else READ if known[j] else "none"
             look = {"kind": "known", "thick": 1} if known[j] else {"edge": GREY, "thick": 0.5}
