@@ -165,8 +165,8 @@ def local_attention(
 local_attention = check(local_attention)
 
 # %% [markdown]
-# **Predict.** In lesson 09 a second layer read what the first had gathered. Two layers of local attention, blocks of two:
-# what can *orders* know of?
+# **Predict.** In [lesson 09](09_block.ipynb) a second layer read what the first had gathered. With two layers of local
+# attention and blocks of two, what can *orders* know of?
 #
 # <details><summary>A. obey and orders</summary>
 # Yes. The second layer reads <i>obey</i>, and <i>obey</i> has read nothing outside the block either.
@@ -681,7 +681,7 @@ costs(LENGTHS, ("million scores", millions), ("MB kept", megabytes), ("milliseco
 # %% [markdown]
 # Twice the length, four times the cost: so it is for full attention, and also for compressed attention, at a fraction of
 # the height, since T · T / r is still a square. Local and segments grow in proportion. The clock follows the count only
-# for long texts, as in lesson 12.
+# for long texts, as in [lesson 12](12_kv_cache.ipynb).
 
 # %%
 def growth(of: dict, kind: str) -> float:
