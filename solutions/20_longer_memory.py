@@ -602,8 +602,8 @@ reach(found, {BLOCK: "end of the first block", 3 * BLOCK: "of the third"}, chanc
 
 # %% [markdown]
 # The local reader falls to guessing at the end of its block. Segments carry the facts for three segments, in the third
-# only second-hand and with more mistakes, and then no further. Full and compressed attention answer at 4,000 words as
-# they do at 40, and none of their seeds is perfect: this is what half a minute of training gives.
+# only second-hand and with more mistakes, and then no further. Full and compressed attention still answer at 4,000 words,
+# twenty times the length of the training texts. Not every seed is perfect: this is what half a minute of training gives.
 
 # %%
 def mean_between(kind: str, low: float, high: float) -> float:
@@ -618,7 +618,7 @@ for kind in readers:
     print(f"{kind:10}", *(f"{share:8.0%}" for share in parts))
 assert mean_between("full", 64, 4096) > 0.7 and mean_between("compressed", 64, 4096) > 0.6
 assert mean_between("local", 8, 40) > 0.45 > 0.38 > mean_between("local", 64, 4096)
-assert mean_between("recurrent", 64, 128) > 0.6 and mean_between("recurrent", 512, 4096) < 0.5
+assert mean_between("recurrent", 64, 128) > 0.6 and mean_between("recurrent", 192, 4096) < 0.5
 
 # %% [markdown]
 # ## 9. What each costs
@@ -752,17 +752,18 @@ assert again[1] == 1 and again[2] > again[4] > again[8]
 # Half the numbers, and no word is lost: 16 numbers are plenty to tell 64 words apart. Then they blur. Text is kinder than
 # random words: in our sentences at least three of four words are filler. In a telegram four facts share one group.
 #
-# **Predict.** The full and the compressed reader answer questions from both. Where will the compressed one fail?
+# **Predict.** The full and the compressed reader answer questions from both. Where will the compressed one do worse?
 #
 # <details><summary>A. In the telegrams: the four facts of a group are blurred</summary>
-# They could be. But a value has 12 numbers in each of 4 heads, and four facts with four options each are 8 bits. There is
-# room.
+# They could be. But a value has 12 numbers in each of 4 heads, and four facts with four options each are 8 bits: in the
+# table above that is a small r.
 # </details>
 # <details><summary>B. In the sentences: a fact is mixed with filler</summary>
-# It is, and the convolution has to learn to ignore the filler, wherever in the group it is.
+# It is, and in another place of its group each time. To ignore the filler took the compressed reader twice as many steps of
+# training as the full one. Once that is learned, it holds.
 # </details>
-# <details><summary>C. A little in both</summary>
-# Yes, in our runs. It needed more training than the full reader and remained behind it, for both.
+# <details><summary>C. About equally in both</summary>
+# Yes, in our runs. Compression can lose a lot, and here it does not lose what the task needs.
 # </details>
 
 # %%
@@ -781,7 +782,9 @@ for kind in ("full", "compressed"):
         results[f"{kind}, {name}"] = [right_at_all(model, tests) for model in readers[kind]]
 
 # %%
-shares(results, "Compression costs right answers, in sentences as in telegrams", 1 / 4)
+told_apart = statistics.mean(results["compressed, telegrams"])
+assert told_apart > 0.55, f"{told_apart:.0%} is hardly better than guessing"
+shares(results, "Four facts in one key are still told apart: there is room enough", 1 / 4)
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: what no convolution can keep
