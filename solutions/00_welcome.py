@@ -331,6 +331,7 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 # | [15](15_looking_inside.ipynb) | looking inside a trained model |
 # | [16](16_bert_and_gpt.ipynb) | BERT from the same parts: reading both sides |
 # | [21](21_your_gpt2.ipynb) | the exam: your parts in one file that runs alone |
+# | [20](20_longer_memory.ipynb) | attention that reads further back for less |
 #
 # - **An afternoon:** this lesson, then parts of others: 01 as far as the keyboard, 02 to `train_merges`, 03 to
 #   `embed_tokens`, 05 to `blend_values`, 06 to `causal_mask`, 09 from the residual stream to `Block`, 10 to `GPT2`
@@ -349,6 +350,7 @@ minutes = {  # lesson: an afternoon, the core, everything
     "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 110),
     "16": (0, 75, 95),
     "21": (0, 60, 80),
+    "20": (0, 75, 100),
 }
 for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.values())):
     print(f"{way:12} {sum(times) / 60:4.1f} hours, {sum(m > 0 for m in times)} lessons")

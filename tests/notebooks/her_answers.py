@@ -395,6 +395,33 @@ ANSWERS = {
                 if (torch.abs(a - b) <= tolerance).sum() != a.numel():
                     return place
         """,
+    "local_attention": """
+        def local_attention(q, k, v, block):
+            B, nh, T, hs = q.shape
+            cut = [x.reshape(B, nh, -1, block, hs) for x in (q, k, v)]
+            return masked_attention(*cut).reshape(B, nh, T, hs)
+        """,
+    "compress_memory": """
+        def compress_memory(x, weight, bias):
+            total = bias
+            for i in range(weight.shape[-1]):
+                total = total + x[:, :, i :: weight.shape[-1]] @ weight[:, :, i].T
+            return total
+        """,
+    "compressed_mask": """
+        def compressed_mask(n_query, n_key, r):
+            query = torch.arange(n_key - n_query, n_key)
+            return torch.arange(r - 1, n_key, r) <= query[:, None]
+        """,
+    "compressed_attention": """
+        def compressed_attention(q, k, v, r):
+            T, S = q.shape[2], k.shape[2]
+            hidden = ~compressed_mask(T, S * r, r)
+            scores = attention_scores(q, k).masked_fill(hidden, -torch.inf)
+            slot = torch.zeros_like(scores[..., :1])
+            weights = attention_weights(torch.cat((slot, scores), dim=-1))
+            return weights[..., 1:] @ v
+        """,
 }
 
 
