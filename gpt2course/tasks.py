@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gpt2course.model import GPT2, device_of
 
 
-class Logits(Protocol):
-    """A language model, as far as `option_score` asks: ids in, logits of the next tokens out."""
-
-    def __call__(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]: ...
-
-
 @torch.no_grad()
-def option_score(model: Logits, prompt: list[int], option: list[int]) -> float:
+def option_score(model: Callable[[Tensor], Tensor], prompt: list[int], option: list[int]) -> float:
     """ln of the probability that the option follows the prompt.
 
     The sum over the option's tokens of ln p(token | all before it), in nats. A longer option has
     more factors below 1, so options of one length compare best.
+
+    Args:
+        model: from ids (B, T) to logits (B, T, V).
 
     Raises:
         ValueError: the prompt or the option holds no token.
@@ -32,7 +29,8 @@ def option_score(model: Logits, prompt: list[int], option: list[int]) -> float:
     for name, ids in (("prompt", prompt), ("option", option)):
         if not ids:
             raise ValueError(
-                f"{name} must hold at least one token, got none; a prompt may be <|endoftext|> alone"
+                f"{name} must hold at least one token, got none; a prompt may be "
+                f"<|endoftext|> alone"
             )
     idx = torch.tensor([prompt + option], device=device_of(model))  # (1, P + S)
     asked = model(idx)[0, len(prompt) - 1 : -1]  # (S, V): each token is predicted one place earlier
