@@ -207,7 +207,7 @@ def _linear(sizes: Sizes, dtype: torch.dtype) -> nn.Linear:
 def _filled(module: nn.Module) -> nn.Module:
     """With numbers of ours in A and B."""
     own = dict(module.named_parameters())
-    for seed, name in enumerate("AB", 51):
+    for name in "AB":
         if name not in own:
             named = ", ".join(own) or "none"
             raise WrongParameters(f"{name} is missing; the module has {named}")
