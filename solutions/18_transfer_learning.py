@@ -49,10 +49,10 @@ print("options:", question.options, "  answer:", question.answer)
 # %% [markdown]
 # The examples to learn from will be about 17 of the course's 34 things, the questions of the test about the other
 # 17. The model has met both kinds in its stories, but its *examples* will not show it a single thing of the test. By
-# guessing, how many of the 200 would be right?
+# guessing, how many of the 120 would be right?
 
 # %%
-test = corpus.questions(200, seed=0, things=corpus.NEW)
+test = corpus.questions(120, seed=0, things=corpus.NEW)
 print("in the examples:", ", ".join(thing.name for thing in corpus.FAMILIAR[:8]), "…")
 print("in the test:    ", ", ".join(thing.name for thing in corpus.NEW[:8]), "…")
 first = sum(q.answer == q.options[0] for q in test) / len(test)
@@ -72,6 +72,7 @@ assert 0.4 < first < 0.6, f"one place is the answer too often: {first:.0%}"
 # option of two: which rows of the logits are needed?
 
 # %%
+torch.set_num_threads(1)  # such small matrices gain nothing from more
 model, tokenizer = GPT2.from_pretrained("course"), load_tokenizer("course")
 model.requires_grad_(False)
 prompt, option = tokenizer.encode("The robot beeped"), tokenizer.encode(" all night")
@@ -154,9 +155,9 @@ def chosen(q: corpus.Question, wording: str) -> str:
 
 zero_shot = {}
 for name, wording in WORDINGS.items():
-    right = sum(chosen(q, wording) == q.answer for q in test[:100])
-    zero_shot[name] = right / 100
-    print(f"{name:17} {right}% right   {wording.format(scene='…', verb='hooted')} ▢")
+    right = sum(chosen(q, wording) == q.answer for q in test[:50])
+    zero_shot[name] = right / 50
+    print(f"{name:17} {right / 50:4.0%} right   {wording.format(scene='…', verb='hooted')} ▢")
 assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{zero_shot}"
 
 # %% [markdown]
@@ -471,7 +472,7 @@ def with_low_rank(model, rank: int = 4, scale: float = 2.0) -> nn.Module:
 
 
 small = with_low_rank(copy.deepcopy(model))
-same = torch.equal(small(idx), model(idx))
+same = torch.allclose(small(idx), model(idx), atol=1e-4)
 print(f"{trainable(small):,} numbers, {trainable(small) / every:.1%}; at first the same logits: {same}")
 
 # %% [markdown]
@@ -534,7 +535,7 @@ learning_curves(found, 0.5, "Pre-training is worth more than a thousand examples
 # things of its examples:
 
 # %%
-familiar_test = as_batch(corpus.questions(200, seed=0, things=corpus.FAMILIAR))
+familiar_test = as_batch(corpus.questions(120, seed=0, things=corpus.FAMILIAR))
 thousand = as_batch(corpus.questions(1000, 100, corpus.FAMILIAR))
 patient = fresh(0)
 with tqdm(total=1, unit="training") as bar:
@@ -670,7 +671,7 @@ def with_places(n: int, seed: int, things) -> tuple[Tensor, Tensor, Tensor, Tens
 
 places = copy.deepcopy(model).requires_grad_(True)
 fine_tune(places, with_places(100, 1, corpus.FAMILIAR), lr=1e-3, seed=1)
-by_place = accuracy(places, with_places(200, 0, corpus.NEW))[0]
+by_place = accuracy(places, with_places(120, 0, corpus.NEW))[0]
 print(f"which thing: {after[0]:.0%}    former or latter: {by_place:.0%}")
 assert by_place < 0.75, f"it has learned the places: {by_place:.0%}"
 
