@@ -152,7 +152,10 @@ def chosen(q: corpus.Question, wording: str) -> str:
     scores = [option_score(model, prompt, tokenizer.encode(" " + word)) for word in q.options]
     return q.options[scores.index(max(scores))]
 
+# %% [markdown]
+# On fifty questions of the test:
 
+# %%
 zero_shot = {}
 for name, wording in WORDINGS.items():
     right = sum(chosen(q, wording) == q.answer for q in test[:50])
@@ -194,7 +197,7 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # | Children's Book Test, names | likewise | 89.1 % | best before 82.3 % | 3.2 |
 # | LAMBADA, last word of a passage | likeliest word, stop words left out | 63.24 % | best before 59.23 % | 3.3, table 3 |
 # | Winograd schemas | probability of each of 2 options | 70.70 % | best before by 7 points less | 3.4 |
-# | CoQA, questions about a text | text, questions, "A:" | 55 F1 | supervised systems about 89 | 3.5 |
+# | CoQA, questions about a text | text, questions, "A:" | 55 F1 | a trained system nears the 89 of people | 3.5 |
 # | CNN and Daily Mail, summaries | "TL;DR:" | 21.40 (mean ROUGE) | 3 random sentences: 20.98 | 3.6, table 4 |
 # | the same, without "TL;DR:" | – | 15.03 | 6.4 points less | 3.6, table 4 |
 # | WMT-14, French to English | "french = english" lines | 11.5 BLEU | best unsupervised 33.5 | 3.7 |
@@ -585,12 +588,12 @@ def story_loss(model) -> float:
 
 old = story_loss(model)
 losses = {way: story_loss(kept[way, 1000]) for way in WAYS if way != "from scratch"}
-forgetting(losses, old, "Each way of fine-tuning has cost something of the old task")
+forgetting(losses, old, "Fine-tuning costs something of the old task, and all weights cost the most")
 
 # %%
 for way, loss in losses.items():
     print(f"{way:16} {old:.2f} → {loss:.2f} nats, perplexity {math.exp(old):.1f} → {math.exp(loss):.1f}")
-assert min(losses.values()) > old, f"nothing was forgotten: {losses}"
+assert max(losses.values()) > old + 0.03, f"nothing was forgotten: {losses}"
 
 # %% [markdown]
 # This is **catastrophic forgetting**: nothing in the new loss asks the model to keep the old skill. A hundred more
