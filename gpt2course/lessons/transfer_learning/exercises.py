@@ -223,7 +223,8 @@ def _low_rank(answer: Answer, what: str, sizes: Sizes, rank: int, scale: float, 
     if what in (PARAMETERS, DEVICE):
         return _told(module, linear)
     if what == START:
-        return module(x)
+        equal = torch.allclose(module(x), linear(x), atol=1e-6)
+        return {"beside the layer's own output": "equal" if equal else "different"}
     if what == DRAWN:
         return _how_drawn(module, answer, linear, rank, scale)
     before = [p.detach().clone() for p in linear.parameters()]
@@ -236,11 +237,11 @@ def _low_rank(answer: Answer, what: str, sizes: Sizes, rank: int, scale: float, 
     if what == GRADIENTS:
         A, B = (dict(module.named_parameters())[name] for name in "AB")
         return gradients_of(module(x.requires_grad_()), {"x": x, "A": A, "B": B})
-    merged = module.merged()
+    merged = _merged(module)
     if what == AGAIN:
         with torch.no_grad():
             dict(module.named_parameters())["B"].mul_(-2)
-        merged = module.merged()
+        merged = _merged(module)
     if not isinstance(merged, nn.Linear):
         return None if merged is None else {"it is": _kind_of_layer(merged, module)}
     if what == AFTERWARDS:
@@ -256,6 +257,13 @@ def _low_rank(answer: Answer, what: str, sizes: Sizes, rank: int, scale: float, 
         "bias": "none" if bias is None else bias.detach(),
         "its own forward": merged(x).detach(),
     }
+
+
+def _merged(module: nn.Module) -> Any:
+    """What merged gives; what a new layer draws is the same on every run."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return module.merged()
 
 
 def _told(module: nn.Module, linear: nn.Linear) -> dict[str, str]:
@@ -357,7 +365,7 @@ LowRank = LowRankExercise(
     ],
     properties=[
         Property("at first it gives what the layer gives",
-                 lambda f: _same(_low_rank(f, *_on_wide(START)), _linear(_WIDE, _X.dtype)(_X))),
+                 lambda f: "equal" in _low_rank(f, *_on_wide(START)).values()),
         Property("A and B and the layer's own are all its parameters",
                  lambda f: _low_rank(f, *_on_wide(PARAMETERS)).keys()
                  == _low_rank(tasks.LowRank, *_on_wide(PARAMETERS)).keys()),
