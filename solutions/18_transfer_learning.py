@@ -588,7 +588,7 @@ def story_loss(model) -> float:
 
 old = story_loss(model)
 losses = {way: story_loss(kept[way, 1000]) for way in WAYS if way != "from scratch"}
-forgetting(losses, old, "Fine-tuning costs something of the old task, and all weights cost the most")
+forgetting(losses, old, "Fine-tuning for the new task costs something of the old one")
 
 # %%
 for way, loss in losses.items():

@@ -132,7 +132,8 @@ def _frozen(answer: Answer, model: Start, n_frozen: int) -> Any:
         some = [name.removeprefix(f"{part}.") for name, yes in learns.items() if yes]
         found[part] = "takes gradients" if all(learns.values()) else "frozen"
         if some and len(some) < len(learns):
-            found[part] = f"takes gradients in {len(some)} of {len(learns)}, {some[0]} first"
+            inside = ", ".join(dict.fromkeys(name.split(".")[0] for name in some))
+            found[part] = f"takes gradients in {len(some)} of {len(learns)} tensors: {inside}"
     found[RETURNED] = THE_MODEL if returned is gpt2 else _kind(returned)
     found[REPLACED] = sum(after.get(name) is not p for name, p in before.items())
     kept = all(torch.equal(after[name], value) for name, value in values.items() if name in after)
