@@ -639,11 +639,13 @@ assert apart < 1e-2, f"the merged model's logits are off by {apart}"
 # 4. Leave the question out and let a story continue: *Tilda sold an owl*.
 #
 # <details><summary>What to see</summary>
-# 1. Three things were in no example; often it answers right all the same: the way from verb to thing is the same.<br>
-# 2. It names something, often one of the two, and a probability is no promise that it knows. No example taught it to
-# refuse.<br>
-# 3. This wording is better answered, too: the skill was strengthened, not only the sign.<br>
-# 4. After 1,000 examples things turn up where there should be words: that is what section 7 measured.
+# 1. The lion, after ten examples too, although three things were in no example.<br>
+# 2. It says <i>robot</i>: the thing that beeps, which is not in the text at all. So it does not choose between the
+# two. It answers what it knows from the stories: who beeps. The test cannot tell these apart, since its right answer is
+# always in the text.<br>
+# 3. It is less sure of <i>owl</i> than before, and after ten examples it is not sure at all. The old wording has
+# suffered from the new one.<br>
+# 4. The story continues as a story: of this skill little was lost, as section 7 measured.
 # </details>
 
 # %%
@@ -679,8 +681,8 @@ print(f"which thing: {after[0]:.0%}    former or latter: {by_place:.0%}")
 assert by_place < 0.75, f"it has learned the places: {by_place:.0%}"
 
 # %% [markdown]
-# A coin again. For *It =* the model only had to copy what it already attends to; for *former* it has to turn a place into
-# a word, and no head does that in this direction. With 1,000 examples and forty steps we saw no change either. **Transfer
+# A coin again. For *It =* the model only had to say who hoots, which it knew. For *former* it has to compare that with
+# the first thing and turn a place into a word, and the stories never asked for it in this direction. **Transfer
 # is as wide as what pre-training made, and no wider.**
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
