@@ -422,6 +422,45 @@ ANSWERS = {
             weights = attention_weights(torch.cat((slot, scores), dim=-1))
             return weights[..., 1:] @ v
         """,
+    "option_score": """
+        def option_score(model, prompt, option):
+            ids, total = list(prompt), 0.0
+            for token_id in option:
+                total += model(torch.tensor([ids]))[0, -1].log_softmax(dim=-1)[token_id].item()
+                ids = ids + [token_id]
+            return total
+        """,
+    "freeze": """
+        def freeze(model, n_frozen):
+            frozen = ["wte.", "wpe."] + [f"h.{i}." for i in range(n_frozen)]
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad = not name.startswith(tuple(frozen))
+            return model
+        """,
+    "LowRank": """
+        class LowRank(nn.Module):
+            def __init__(self, linear, rank, scale):
+                super().__init__()
+                self.layer, self.scale = linear, scale
+                for parameter in linear.parameters():
+                    parameter.requires_grad = False
+                W = linear.weight
+                like = {"dtype": W.dtype, "device": W.device}
+                self.A = nn.Parameter(torch.randn(rank, W.shape[1], **like) / W.shape[1] ** 0.5)
+                self.B = nn.Parameter(torch.zeros(W.shape[0], rank, **like))
+
+            def forward(self, x):
+                return self.layer(x) + F.linear(F.linear(x, self.A), self.B) * self.scale
+
+            def merged(self):
+                n_out, n_in = self.layer.weight.shape
+                bias = self.layer.bias
+                new = nn.Linear(n_in, n_out, bias is not None).to(self.layer.weight)
+                new.weight.data = self.layer.weight.data + self.scale * (self.B @ self.A).data
+                if bias is not None:
+                    new.bias.data = bias.data.clone()
+                return new
+        """,
 }
 
 
