@@ -1,9 +1,9 @@
 """The music that lesson 19's models learn from: short pieces with form, made by seeded dice.
 
-A piece has eight bars. Two motifs of one bar each come back again and again, moved up and down the
-scale; the bars climb to the highest one late in the piece and fall to the keynote. Each motif has
-one peak, its highest and loudest note, and a soft bass note lies under each bar. Times are in steps
-of 10 ms. Standard library only; the same seed gives the same music.
+A piece has eight bars, on the white keys of a piano. Two motifs of one bar each come back again and
+again, moved up and down the keys; the bars climb to the highest one late in the piece and fall to
+the keynote. Each motif has one peak, its highest and loudest note, and a soft bass note lies under
+each bar. Times are in steps of 10 ms. Standard library only; the same seed gives the same music.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from gpt2course.corpus.sentences import pick
 
 Tone = tuple[int, int, int, int]  # start, end, pitch, velocity
 
-SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+WHITE_KEYS = (0, 2, 4, 5, 7, 9, 11)  # in semitones above a C
+KEYNOTES = (0, 1, 3, 4, 5)  # white keys above middle C: C and G are major, D and A minor
 EIGHTHS = (18, 22, 26)  # how long an eighth note lasts: quick, middling, slow
 RHYTHMS = (  # eighth notes; each fills a bar of eight
     (2, 2, 2, 2), (3, 1, 2, 2), (1, 1, 2, 2, 2), (2, 1, 1, 2, 2), (2, 2, 1, 1, 2),
@@ -24,8 +25,8 @@ RHYTHMS = (  # eighth notes; each fills a bar of eight
 )  # fmt: skip
 BEFORE_PEAK, TO_PEAK, AFTER_PEAK = (1, 1, 2, 0, -1), (1, 2, 2, 3, 4), (-1, -1, -2, -3, 0, 1)
 FORMS = ("aabb", "abab", "aaba", "abba")  # the motifs of the first four bars, and of the last
-CLIMBS = ((0, 1, 2, 1), (0, 1, 2, 0), (0, 2, 1, 0), (0, 1, 3, 1))  # by how many scale steps
-HIGHER = 1  # scale steps by which the second half of a piece lies above the first
+CLIMBS = ((0, 1, 2, 1), (0, 1, 2, 0), (0, 2, 1, 0), (0, 1, 3, 1))  # by how many white keys
+HIGHER = 1  # white keys by which the second half of a piece lies above the first
 SOFT, PLAIN, LOUD, BASS = 54, 66, 90, 42  # velocities
 KEPT_BACK = 8  # one motif in so many is never in the training music
 TRAINING_SEED, HELDOUT_SEED = 1901, 1902
@@ -33,7 +34,7 @@ TRAINING_SEED, HELDOUT_SEED = 1901, 1902
 
 @dataclass(frozen=True)
 class Motif:
-    """One bar: how long its notes last, in eighth notes, and where they lie, in scale steps."""
+    """One bar: how long its notes last, in eighth notes, and where they lie, in white keys."""
 
     lengths: tuple[int, ...]
     steps: tuple[int, ...]
@@ -90,8 +91,7 @@ def piece(rng: random.Random, held: bool = False) -> Piece:
     first = second = draw_motif(rng, held)
     while second == first:
         second = draw_motif(rng, held)
-    scale, eighth = SCALES[pick(rng, tuple(SCALES))], pick(rng, EIGHTHS)
-    keynote = 60 + int(rng.random() * 8)
+    keynote, eighth = pick(rng, KEYNOTES), pick(rng, EIGHTHS)
     form, climb = pick(rng, FORMS), pick(rng, CLIMBS)
     heights = [*climb, *(step + HIGHER for step in climb)]
     bars = [*zip(form * 2, heights, strict=True)]
@@ -100,24 +100,25 @@ def piece(rng: random.Random, held: bool = False) -> Piece:
     for bar, (name, climbed) in enumerate(bars):
         motif, start = (first if name == "a" else second), 8 * bar * eighth
         starts.append(len(tones))
-        root = _pitch(scale, keynote, climbed) - 24
-        tones.append((start, start + 8 * eighth, root, BASS))
+        root = keynote + climbed
+        tones.append((start, start + 8 * eighth, white_key(root - 14), BASS))
         for i, (length, step) in enumerate(zip(motif.lengths, motif.steps, strict=True)):
             if i == motif.peak:
                 peaks.append(len(tones))
             loudness = LOUD if i == motif.peak else SOFT if i == len(motif.steps) - 1 else PLAIN
-            pitch = _pitch(scale, keynote, climbed + step)
+            pitch = white_key(root + step)
             tones.append((start, start + length * eighth, pitch, loudness))
             start += length * eighth
-    end = 8 * len(bars) * eighth
-    tones += [(end, end + 8 * eighth, keynote - 24, BASS), (end, end + 8 * eighth, keynote, SOFT)]
+    end, last = 8 * len(bars) * eighth, 8 * (len(bars) + 1) * eighth
+    tones.append((end, last, white_key(keynote - 14), BASS))
+    tones.append((end, last, white_key(keynote), SOFT))
     return Piece(tuple(tones), tuple(peaks), tuple(starts), (first, second))
 
 
-def _pitch(scale: tuple[int, ...], keynote: int, step: int) -> int:
-    """The pitch so many scale steps above the keynote, or below."""
-    octaves, degree = divmod(step, len(scale))
-    return keynote + 12 * octaves + scale[degree]
+def white_key(step: int) -> int:
+    """The pitch of the white key so many keys above middle C, or below."""
+    octaves, degree = divmod(step, 7)
+    return 60 + 12 * octaves + WHITE_KEYS[degree]
 
 
 def pieces(seed: int, n: int, held: bool = False) -> list[Piece]:
