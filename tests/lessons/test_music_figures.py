@@ -17,6 +17,7 @@ from gpt2course.lessons.music.figures import (
     one_hot_rows,
     piano_roll,
     piano_rolls,
+    seeds_and_means,
 )
 from gpt2course.lessons.music.widgets import RATE, melody_to_play
 from gpt2course.music import Note, encode_notes
@@ -97,6 +98,14 @@ def test_arcs_lead_to_what_is_read_as_wide_as_its_weight():
 def test_pictures_take_the_text_colour_of_the_page():
     for picture in (piano_roll(TUNE, "a"), attention_over_notes(TUNE, [0.5, 0, 0.5], 2, [0], "b")):
         assert {text.look["fill"] for text in shapes(picture, "text")} == {"currentColor"}
+
+
+def test_losses_of_seeds_stand_in_the_row_of_their_kind():
+    picture = seeds_and_means({"absolute": [1.0, 1.2], "relative": [0.5, 0.6]}, "better")
+    assert picture.alt == (
+        "better. Nats per event: absolute: 1.00, 1.20, mean 1.10; relative: 0.50, 0.60, mean 0.55"
+    )
+    assert {"absolute", "relative", "seed 0", "seed 1", "0.50", "1.20"} <= {*texts(picture)}
 
 
 # The player

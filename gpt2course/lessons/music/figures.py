@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gpt2course.drawing.colours import FILLS, GREY, INK, ORANGE, PAGE, VIRIDIS, blend
-from gpt2course.drawing.curves import Axis
+from gpt2course.drawing.curves import Axis, dots
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, column
 from gpt2course.music import (
@@ -126,8 +126,9 @@ def _told(name: str, notes: Sequence[Note], peaks: Sequence[int], given: int) ->
     if not notes:
         return f"{name}: no notes".removeprefix(": ")
     low, high = _range(notes)
+    seconds = max(note.end for note in notes) * STEP
     said = (
-        f"{len(notes)} note{'s' * (len(notes) != 1)} in {max(note.end for note in notes) * STEP:.1f} seconds, from "
+        f"{len(notes)} note{'s' * (len(notes) != 1)} in {seconds:.1f} seconds, from "
         f"{pitch_name(low + 1)} to {pitch_name(high - 1)}"
     )
     if peaks:
@@ -206,3 +207,20 @@ def attention_over_notes(
         f"{title}. The note {pitch_name(notes[query].pitch)} at {notes[query].start * STEP:.1f} s "
         f"gives the earlier peaks {earlier:.0%}; it reads most: {told}"
     )
+
+
+def seeds_and_means(found: Mapping[str, Sequence[float]], title: str) -> Picture:
+    """Held-out losses, a row for each kind of model and a dot for each seed."""
+    rows = {
+        name: {seed: (loss, f"{loss:.2f}") for seed, loss in enumerate(losses)}
+        for name, losses in found.items()
+    }
+    most = max(loss for losses in found.values() for loss in losses)
+    axis = Axis("held-out loss (nats per event)", 0, 1.1 * most)
+    drawn = dots(rows, axis, [f"seed {seed}" for seed in rows[next(iter(rows))]], title)
+    told = [
+        f"{name}: {', '.join(f'{loss:.2f}' for loss in losses)}, mean "
+        f"{sum(losses) / len(losses):.2f}"
+        for name, losses in found.items()
+    ]
+    return drawn.picture(f"{title}. Nats per event: {'; '.join(told)}")
