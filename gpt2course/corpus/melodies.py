@@ -1,9 +1,9 @@
 """The music that lesson 19's models learn from: short pieces with form, made by seeded dice.
 
-A piece has eight bars, on the white keys of a piano. Two motifs of one bar each come back again and
-again, moved up and down the keys; the bars climb to the highest one late in the piece and fall to
-the keynote. Each motif has one peak, its highest and loudest note, and a soft bass note lies under
-each bar. Times are in steps of 10 ms. Standard library only; the same seed gives the same music.
+A piece has eight bars, on the white keys of a piano. Three times a motif of one bar is heard, moved
+up and down the keys, then another one as an answer; all of that once more, a little higher, and the
+keynote. Each motif has one peak, its highest and loudest note, and a soft bass note lies under each
+bar. Times are in steps of 10 ms. Standard library only; the same seed gives the same music.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RHYTHMS = (  # eighth notes; each fills a bar of eight
     (3, 1, 3, 1), (1, 1, 2, 1, 1, 2), (2, 1, 1, 1, 1, 2), (3, 1, 1, 1, 2),
 )  # fmt: skip
 BEFORE_PEAK, TO_PEAK, AFTER_PEAK = (1, 1, 2, 0, -1), (1, 2, 2, 3, 4), (-1, -1, -2, -3, 0, 1)
-FORMS = ("aabb", "abab", "aaba", "abba")  # the motifs of the first four bars, and of the last
+FORM = "aaabaaab"  # the motifs of the bars
 CLIMBS = ((0, 1, 2, 1), (0, 1, 2, 0), (0, 2, 1, 0), (0, 1, 3, 1))  # by how many white keys
 HIGHER = 1  # white keys by which the second half of a piece lies above the first
 SOFT, PLAIN, LOUD, BASS = 54, 66, 90, 42  # velocities
@@ -92,9 +92,9 @@ def piece(rng: random.Random, held: bool = False) -> Piece:
     while second == first:
         second = draw_motif(rng, held)
     keynote, eighth = pick(rng, KEYNOTES), pick(rng, EIGHTHS)
-    form, climb = pick(rng, FORMS), pick(rng, CLIMBS)
+    climb = pick(rng, CLIMBS)
     heights = [*climb, *(step + HIGHER for step in climb)]
-    bars = [*zip(form * 2, heights, strict=True)]
+    bars = [*zip(FORM, heights, strict=True)]
     tones: list[Tone] = []
     peaks, starts = [], []
     for bar, (name, climbed) in enumerate(bars):
