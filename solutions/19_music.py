@@ -258,9 +258,8 @@ for before, after in zip(motif, decode_events(ids), strict=True):
 #
 # ### A MIDI file, out and in
 #
-# **MIDI** files hold the same: keys down, keys up, and times between them. `write_midi` and `read_midi` are the
-# package's; the files open in any music program. Put a piano piece of yours beside your answers, as `my.mid`, and run the
-# cell again.
+# **MIDI** files hold the same: keys down, keys up, times between them. Put a piano piece of yours beside your answers,
+# as `my.mid`, and run the cell again.
 
 # %%
 folder = workbook.folder()
@@ -349,8 +348,8 @@ assert torch.equal(by_loop, by_hand)
 matrices([("q_i · table[T - 1 - (i - j)]", by_hand)], ["query 0", "query 1", "query 2"], ["key 0", "key 1", "key 2"])
 
 # %% [markdown]
-# Without a loop: gather the table's row for each pair, `(T, T, hs)`, and multiply. It is right, and large. For the
-# Music Transformer's 2,048 events and heads of 64 numbers (section 3.4), how many bytes for one head?
+# Without a loop: gather the table's row for each pair, `(T, T, hs)`, and multiply. For the Music Transformer's 2,048
+# events and heads of 64 numbers (section 3.4), how many bytes for one head?
 
 # %%
 i, j = torch.arange(T)[:, None], torch.arange(T)
@@ -362,8 +361,7 @@ print(f"(T, T, hs): {2048 * 2048 * 64 * 4 / 1e9:.1f} GB; the table alone: {2048 
 # %% [markdown]
 # ### Skewing
 #
-# Most of it is waste: there are only T distances. `q @ table.T` is all the products that there are. Compare it with
-# the result wanted. What has to happen to each row?
+# That is waste: there are only T distances, and `q @ table.T` has all the products. What has to happen to each row?
 
 # %%
 by_distance = (q @ table.T)[0, 0]
@@ -754,9 +752,8 @@ print(f"largest difference of a gradient: {off:.0e}")
 # %% [markdown]
 # ## What you have
 #
-# A performance is a text of 388 events, and back. GPT-2 reads and writes it as it is. Relative positions give its scores the
-# distance between query and key, `relative_scores` computes them without a tensor for each pair, and on music in which
-# motifs return that lowers the held-out loss in all three seeds.
+# A performance is a text of 388 events, and GPT-2 reads and writes it as it is. Relative positions give its scores the
+# distance between query and key. On this music that lowers the held-out loss in all three seeds.
 #
 # **The numbers:**
 
