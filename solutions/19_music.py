@@ -635,7 +635,7 @@ write_midi(folder / "written.mid", written)  # for any music program
 
 # %% [markdown]
 # A piece of the course would have 20, and chance about 2, for there are nine rhythms. The model has learned how this music
-# sounds: its keys, tempos, basses and peaks. Returns it has only begun to learn; the loss saw it before the ear does.
+# sounds: its keys, tempos, basses and peaks. Returns it has hardly begun to learn: the loss sees them before the ear does.
 #
 # **Play with it.** Choose a motif, a temperature and a take, and listen. Find a setting that repeats itself, one that
 # loses the thread, and one worth showing to somebody.

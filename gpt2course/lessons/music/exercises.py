@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -132,23 +133,40 @@ encode_notes = Exercise(
 # decode_events ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A Note as the checks compare it: whole, and no tuple."""
+
+    start: int
+    end: int
+    pitch: int
+    velocity: int
+
+    def __repr__(self) -> str:
+        return repr(Note(self.start, self.end, self.pitch, self.velocity))
+
+
 def _call_decode(answer, ids):
-    """The notes as dicts, which the card can compare number by number; they must be Notes."""
+    """The notes, which must be Notes and not merely tuples like them."""
     notes = answer(ids)
     if not isinstance(notes, list):
         return notes
     for i, note in enumerate(notes):
         if not isinstance(note, Note):
             raise TypeError(f"entry {i} must be a Note(start, end, pitch, velocity), got {note!r}")
-    return [note._asdict() for note in notes]
+    return [_Shown(*note) for note in notes]
 
 
-def _order(notes: list[dict]) -> list[tuple]:
-    return [(note["start"], note["pitch"]) for note in notes]
+def _order(notes: list[_Shown]) -> list[tuple[int, int]]:
+    return [(note.start, note.pitch) for note in notes]
 
 
-def _decoded(f, ids: list[int]) -> list[dict]:
+def _decoded(f, ids: list[int]) -> list[_Shown]:
     return _call_decode(f, list(ids))
+
+
+def _round_trip(f) -> Callable[[list[int]], bool]:
+    return lambda ids: ids == music.encode_notes([Note(*astuple(n)) for n in _decoded(f, ids)])
 
 
 _TWO = [372, 60, 280, 188, 376, 64, 285, 192]  # two notes, one after the other
@@ -198,18 +216,17 @@ decode_events = Exercise(
                      _decoded(f, [372, 67, 275, 60, 275, 188, 275, 195]))),
                  of_result=lambda notes, ids: _order(notes) == sorted(_order(notes))),
         Property("no note lasts longer than the music",
-                 lambda f: max(note["end"] for note in _decoded(f, _UNENDED)) == 30,
+                 lambda f: max(note.end for note in _decoded(f, _UNENDED)) == 30,
                  of_result=lambda notes, ids: all(
-                     0 <= note["start"] <= note["end"] <= sum(
+                     0 <= note.start <= note.end <= sum(
                          event - SHIFT + 1 for event in ids if _is_shift(event))
                      for note in notes)),
         Property("every velocity is the middle of its bin",
-                 lambda f: [note["velocity"] for note in _decoded(f, _TWO)] == [66, 82],
-                 of_result=lambda notes, ids: all(note["velocity"] % 4 == 2 for note in notes)),
+                 lambda f: [note.velocity for note in _decoded(f, _TWO)] == [66, 82],
+                 of_result=lambda notes, ids: all(note.velocity % 4 == 2 for note in notes)),
         Property("encoding the notes gives the events again",
-                 lambda f: all(
-                     music.encode_notes([Note(**note) for note in _decoded(f, ids)]) == list(ids)
-                     for ids in (_TWO, [366, 48, 372, 60, 275, 188, 64, 275, 176, 192]))),
+                 lambda f: all(map(_round_trip(f), (
+                     _TWO, [366, 48, 372, 60, 275, 188, 64, 275, 176, 192])))),
     ],
 )  # fmt: skip
 
