@@ -12,3 +12,13 @@ def require_course() -> None:
                 "gpt2course` leaves out; install it with: pip install 'gpt2course[course]'",
                 name=name,
             )
+
+
+def require_mido() -> None:
+    """Raise ModuleNotFoundError where the package that reads and writes MIDI is not installed."""
+    if find_spec("mido") is None:
+        raise ModuleNotFoundError(
+            "MIDI files are read and written by mido, which a plain `pip install gpt2course` "
+            "leaves out; install it with: pip install 'gpt2course[course]'",
+            name="mido",
+        )

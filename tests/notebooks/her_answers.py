@@ -461,6 +461,47 @@ ANSWERS = {
                     new.bias.data = bias.data.clone()
                 return new
         """,
+    "encode_notes": """
+        def encode_notes(notes):
+            ids, clock, said = [], 0, -1
+            for time in sorted({n.start for n in notes} | {n.end for n in notes}):
+                wait, clock = time - clock, time
+                while wait > 0:
+                    ids.append(255 + min(wait, 100))
+                    wait -= 100
+                ids += sorted(128 + n.pitch for n in notes if n.end == time)
+                for n in sorted((n for n in notes if n.start == time), key=lambda n: n.pitch):
+                    if n.velocity // 4 != said:
+                        said = n.velocity // 4
+                        ids.append(356 + said)
+                    ids.append(n.pitch)
+            return ids
+        """,
+    "decode_events": """
+        def decode_events(ids):
+            notes, on, time, velocity = [], {}, 0, 0
+            for event in list(ids) + list(range(128, 256)):
+                if event < 128:
+                    on[event] = (time, velocity)
+                elif event < 256:
+                    if event - 128 in on:
+                        start, loud = on.pop(event - 128)
+                        notes.append(Note(start, time, event - 128, loud))
+                elif event < 356:
+                    time += event - 255
+                else:
+                    velocity = (event - 356) * 4 + 2
+            notes.sort(key=lambda note: (note.start, note.pitch))
+            return notes
+        """,
+    "relative_scores": """
+        def relative_scores(q, table):
+            T = q.shape[2]
+            i, j = torch.arange(T).view(T, 1), torch.arange(T)
+            column = (T - 1 - i + j).clamp(max=T - 1)
+            products = torch.einsum("bhtc,mc->bhtm", q, table)
+            return products.gather(3, column.expand_as(products)) * (j <= i)
+        """,
 }
 
 
