@@ -20,12 +20,14 @@ filled in afterwards: both sides are built from the same parts, each by its own 
 from __future__ import annotations
 
 import random
+import re
 import zlib
 from dataclasses import dataclass
 from functools import cache
 
 from gpt2course.corpus.sentences import pick
 
+WORDS = re.compile(r"\w+|[.,]")  # a token is a word, a comma or a full stop
 KEPT_BACK = 8  # one combination of words in so many is never put into the training text
 TRAINING_PAIRS, TRAINING_SEED, HELDOUT_SEED = 24_000, 0, 1
 
@@ -120,6 +122,7 @@ PAST = _phrases(
 )
 FUTURE = _phrases("tomorrow / morgen, next week / nächste Woche")
 MODALS = _phrases("must / muss, can / kann, should / soll, wants to / will, will / wird")
+UNWANTED = ("lose", "forget")  # nobody wants to, or should
 MOODS = _phrases("is sad / ist traurig, is happy / ist froh, is angry / ist wütend, laughs / lacht")
 CLAIMS = _phrases("knows / weiß, says / sagt, hopes / hofft, thinks / glaubt")
 
@@ -187,7 +190,7 @@ INTRANSITIVE = (
         """
         sing sings singing sang / singen singt gesungen
         dance dances dancing danced / tanzen tanzt getanzt
-        sleep sleeps sleeping slept / schlafen schläft geschlafen
+        cook cooks cooking cooked / kochen kocht gekocht
         work works working worked / arbeiten arbeitet gearbeitet
         """,
         places=PLACES,
@@ -207,7 +210,7 @@ INTRANSITIVE = (
 
 @dataclass(frozen=True)
 class Subject:
-    """Who does it, and the pronouns that may stand for them ("" where German has no easy one)."""
+    """Who does it, and the pronoun that may stand for them (None where German wavers)."""
 
     english: str
     german: str
@@ -294,71 +297,125 @@ def _joined(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _tense(rng: random.Random, verb: Verb) -> tuple[Phrase, str, str, str, str]:
-    """A time that suits, the English verb, and in German the finite verb, the end, and the last."""
-    kind, often = rng.random(), rng.random() < 0.7
-    time: Phrase = ("", "")
-    if kind < 0.4:  # the past, and the perfect in German
-        time = pick(rng, PAST) if often else time
+TENSES = ("past", "habit", "now", "modal")
+NOTHING: Phrase = ("", "")
+
+
+def _forms(verb: Verb, tense: str, modal: Phrase) -> tuple[str, str, str, str]:
+    """The English verb, and in German the finite verb, the end, and the verbs of a last place."""
+    if tense == "past":
         last = f"{verb.participle} {verb.auxiliary}"
-        return time, verb.past, verb.auxiliary, verb.participle, last
-    if kind < 0.65:
-        modal, german = pick(rng, MODALS)
-        time = pick(rng, FUTURE) if often else time
-        return time, f"{modal} {verb.base}", german, verb.infinitive, f"{verb.infinitive} {german}"
-    if kind < 0.85 and verb.now:
-        now = pick(rng, NOW)
-        return now, f"is {verb.ing}", verb.third, verb.particle, verb.particle + verb.third
-    time = pick(rng, HABIT) if often else time
-    return time, verb.third_en, verb.third, verb.particle, verb.particle + verb.third
+        return verb.past, verb.auxiliary, verb.participle, last
+    if tense == "modal":
+        return (
+            f"{modal[0]} {verb.base}",
+            modal[1],
+            verb.infinitive,
+            f"{verb.infinitive} {modal[1]}",
+        )
+    english = f"is {verb.ing}" if tense == "now" else verb.third_en
+    return english, verb.third, verb.particle, verb.particle + verb.third
+
+
+def clause(
+    subject: Subject,
+    verb: Verb,
+    tense: str,
+    time: Phrase = NOTHING,
+    place: Phrase = NOTHING,
+    thing: Noun | None = None,
+    adjective: Phrase | None = None,
+    definite: bool = True,
+    modal: Phrase = ("will", "wird"),
+) -> Clause:
+    """Someone does something, from its words; `tense` is one of TENSES."""
+    does, finite, end, last = _forms(verb, tense, modal)
+    if thing is None:
+        return Clause(subject, time, _joined(does, place[0]), finite, place[1], end, last, ())
+    what, was = noun_phrase(thing, adjective, definite, accusative=True)
+    middle = _joined(was, place[1]) if definite else _joined(place[1], was)
+    combined = [(verb.base, thing.english)]
+    if adjective:
+        combined.append((adjective[0], thing.english))
+    english = _joined(does, what, place[0])
+    return Clause(subject, time, english, finite, middle, end, last, tuple(combined))
+
+
+def in_frame(subject: Subject, frame: Phrase, said: Clause, because_first: bool = False) -> Phrase:
+    """Somebody's claim that, or mood because, something is so; `frame` is of CLAIMS or MOODS.
+
+    Args:
+        because_first: whether the reason stands before the mood.
+    """
+    what, was = said.subordinate()
+    who, wer = subject.english, subject.german
+    if frame in CLAIMS:
+        return f"{who} {frame[0]} that {what}", f"{wer} {frame[1]}, dass {was}"
+    if not because_first:
+        return f"{who} {frame[0]} because {what}", f"{wer} {frame[1]}, weil {was}"
+    verb, _, rest = frame[1].partition(" ")
+    return f"because {what}, {who} {frame[0]}", f"weil {was}, {_joined(verb, wer, rest)}"
+
+
+def written(phrase: str) -> str:
+    """A sentence as it is written: a capital letter in front, a full stop behind."""
+    return phrase[0].upper() + phrase[1:] + "."
 
 
 def _clause(rng: random.Random, subject: Subject) -> Clause:
     verb = pick(rng, TRANSITIVE if rng.random() < 0.8 else INTRANSITIVE)
-    time, does, finite, end, last = _tense(rng, verb)
-    where, wo = pick(rng, verb.places) if verb.places and rng.random() < 0.4 else ("", "")
+    kind, often = rng.random(), rng.random() < 0.7
+    if kind < 0.4:
+        tense, times = "past", PAST
+    elif kind < 0.65:
+        tense, times = "modal", FUTURE
+    elif kind < 0.85 and verb.now:
+        tense, times, often = "now", NOW, True
+    else:
+        tense, times = "habit", HABIT
+    time = pick(rng, times) if often else NOTHING
+    modal = pick(rng, MODALS[-1:] if verb.base in UNWANTED else MODALS)
+    place = pick(rng, verb.places) if verb.places and rng.random() < 0.4 else NOTHING
     if verb in INTRANSITIVE:
-        return Clause(subject, time, _joined(does, where), finite, wo, end, last, ())
-    noun, definite = pick(rng, THINGS), rng.random() < 0.55
+        return clause(subject, verb, tense, time, place, modal=modal)
     adjective = pick(rng, OF_THINGS) if rng.random() < 0.5 else None
-    what, was = noun_phrase(noun, adjective, definite, accusative=True)
-    middle = _joined(was, wo) if definite else _joined(wo, was)
-    combined = [(verb.base, noun.english)]
-    if adjective:
-        combined.append((adjective[0], noun.english))
-    english = _joined(does, what, where)
-    return Clause(subject, time, english, finite, middle, end, last, tuple(combined))
+    definite = rng.random() < 0.55
+    return clause(subject, verb, tense, time, place, pick(rng, THINGS), adjective, definite, modal)
 
 
-def _sentence(rng: random.Random) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+def _sentence(rng: random.Random) -> tuple[Phrase, tuple[tuple[str, str], ...]]:
     subject, kind = _person(rng), rng.random()
     if kind < 0.45:
         if subject.pronoun and rng.random() < 0.2:
             subject = Subject(*subject.pronoun)
-        clause = _clause(rng, subject)
-        english, german = clause.main(clause.time != ("", "") and rng.random() < 0.6)
-        return english, german, clause.combined
+        said = _clause(rng, subject)
+        return said.main(said.time != NOTHING and rng.random() < 0.6), said.combined
     other = subject
     while other.german.split()[-1] == subject.german.split()[-1]:
         other = _person(rng)
     if subject.pronoun and rng.random() < 0.3:
         other = Subject(*subject.pronoun)
-    clause = _clause(rng, other)
-    because, weil = clause.subordinate()
-    who, wer = subject.english, subject.german
-    if kind < 0.7:
-        claims, sagt = pick(rng, CLAIMS)
-        return f"{who} {claims} that {because}", f"{wer} {sagt}, dass {weil}", clause.combined
-    is_sad, ist_traurig = pick(rng, MOODS)
-    if kind < 0.87:
-        return (
-            f"{who} {is_sad} because {because}",
-            f"{wer} {ist_traurig}, weil {weil}",
-            clause.combined,
-        )
-    verb, _, rest = ist_traurig.partition(" ")
-    english = f"because {because}, {who} {is_sad}"
-    return english, f"weil {weil}, {_joined(verb, wer, rest)}", clause.combined
+    said = _clause(rng, other)
+    frame = pick(rng, CLAIMS if kind < 0.7 else MOODS)
+    return in_frame(subject, frame, said, because_first=kind >= 0.87), said.combined
+
+
+def words_of(sentence: str) -> list[str]:
+    """The words and signs of a sentence.
+
+    >>> words_of("Anna weiß, dass Ben lacht.")
+    ['Anna', 'weiß', ',', 'dass', 'Ben', 'lacht', '.']
+    """
+    return WORDS.findall(sentence)
+
+
+def sentence_of(words: list[str]) -> str:
+    """The sentence of such words.
+
+    >>> sentence_of(["Anna", "weiß", ",", "dass", "Ben", "lacht", "."])
+    'Anna weiß, dass Ben lacht.'
+    """
+    return re.sub(r" (?=[.,])", "", " ".join(words))
 
 
 def kept_back(combined: tuple[str, str]) -> bool:
@@ -374,12 +431,10 @@ def pairs(seed: int, n: int, new: bool = False) -> list[Pair]:
     """
     rng, found = random.Random(seed), []
     while len(found) < n:
-        english, german, combined = _sentence(rng)
+        (english, german), combined = _sentence(rng)
         unseen = tuple(filter(kept_back, combined))
         if bool(unseen) == new:
-            found.append(
-                Pair(*(one[0].upper() + one[1:] + "." for one in (english, german)), unseen)
-            )
+            found.append(Pair(written(english), written(german), unseen))
     return found
 
 
