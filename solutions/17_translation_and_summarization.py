@@ -377,10 +377,10 @@ def train(model, rows, steps, batch_size, max_lr, everything=False, seed=0):
     return losses, early
 
 # %% [markdown]
-# About 15 seconds on a quiet laptop. Where will the loss end? Remember that the target is fully determined by the source.
+# About 20 seconds on a quiet laptop. Where will the loss end? Remember that the target is fully determined by the source.
 
 # %%
-STEPS, BATCH, MAX_LR = 400, 64, 4e-3
+STEPS, BATCH, MAX_LR = 500, 64, 4e-3
 losses, half_trained = train(translator, rows, STEPS, BATCH, MAX_LR)
 curves({"target": losses}, "From ln V to nearly nothing", "nats per asked token", {"ln V": math.log(V)})
 

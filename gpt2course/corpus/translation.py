@@ -450,7 +450,8 @@ def heldout_pairs(n: int, new: bool) -> list[Pair]:
     Args:
         new: whether they hold a combination of words that it lacks as well.
     """
-    known, found = {pair.english for pair in training_pairs()}, []
+    known = {pair.english for pair in training_pairs()}
+    found: list[Pair] = []
     for pair in pairs(HELDOUT_SEED, 3 * n + 100, new):
         if pair.english not in known:
             known.add(pair.english)
