@@ -342,6 +342,7 @@ minutes = {  # lesson: an afternoon, the core, everything
     "04": (0, 55, 95), "05": (50, 65, 80), "06": (30, 55, 70), "07": (0, 75, 110),
     "08": (0, 60, 85), "09": (30, 70, 115), "10": (40, 70, 95), "11": (30, 75, 110),
     "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 110),
+    "17": (0, 75, 100),
 }
 for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.values())):
     print(f"{way:12} {sum(times) / 60:4.1f} hours, {sum(m > 0 for m in times)} lessons")

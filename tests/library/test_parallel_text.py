@@ -1,4 +1,4 @@
-"""The translations and the summaries: the same from a seed, true to their rules, really held out."""
+"""The translations and the summaries: the same from a seed, true to their rules, held out."""
 
 import hashlib
 import re

@@ -338,6 +338,49 @@ ANSWERS = {
             stages = [layer_norm(x, weight, bias) @ wte.T for x in stream]
             return torch.stack(stages)
         """,
+    "join_pair": """
+        def join_pair(source, target, separator, end):
+            ids = list(source)
+            ids.append(separator)
+            ids.extend(target)
+            ids.append(end)
+            return ids, [i > len(source) for i in range(len(ids))]
+        """,
+    "pad_rows": """
+        def pad_rows(rows, pad_id):
+            T = max(len(row) for row in rows)
+            idx = torch.full((len(rows), T), pad_id)
+            real = torch.zeros(len(rows), T, dtype=torch.bool)
+            for b, row in enumerate(rows):
+                for t, token_id in enumerate(row):
+                    idx[b, t] = token_id
+                    real[b, t] = True
+            return idx, real
+        """,
+    "target_loss": """
+        def target_loss(logits, idx, asked):
+            wanted = asked[:, 1:]
+            if not wanted.any():
+                return logits.sum() * 0
+            log_probs = logits[:, :-1][wanted].log_softmax(-1)
+            return -log_probs.gather(-1, idx[:, 1:][wanted][:, None]).mean()
+        """,
+    "beam_search": """
+        def beam_search(model, prompt, width, max_new_tokens, end):
+            beams = [([], 0.0)]
+            for _ in range(max_new_tokens):
+                grown = []
+                for ids, score in beams:
+                    if ids and ids[-1] == end:
+                        grown.append((ids, score))
+                        continue
+                    row = model(torch.tensor([prompt + ids]))[0, -1].log_softmax(-1)
+                    for token_id, log_prob in enumerate(row.tolist()):
+                        grown.append((ids + [token_id], score + log_prob))
+                grown.sort(key=lambda beam: -beam[1])
+                beams = grown[:width]
+            return beams[0][0]
+        """,
 }
 
 
