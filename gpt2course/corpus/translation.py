@@ -429,7 +429,8 @@ def pairs(seed: int, n: int, new: bool = False) -> list[Pair]:
     Args:
         new: whether each holds a combination that the training text lacks, or none does.
     """
-    rng, found = random.Random(seed), []
+    rng = random.Random(seed)
+    found: list[Pair] = []
     while len(found) < n:
         (english, german), combined = _sentence(rng)
         unseen = tuple(filter(kept_back, combined))
