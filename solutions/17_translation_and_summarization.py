@@ -58,25 +58,26 @@ said = translation.clause(anna, pick_up, "past", translation.PAST[0], thing=lett
 knows, is_sad = translation.CLAIMS[0], translation.MOODS[0]
 for english, german in (
     said.main(time_first=False), said.main(time_first=True),
-    translation.in_frame(ben, knows, said), translation.in_frame(ben, is_sad, said, because_first=True),
+    translation.in_frame(ben, knows, said),
+    translation.in_frame(ben, is_sad, said, because_first=True),
     translation.clause(anna, pick_up, "habit", translation.HABIT[0], thing=letter).main(True),
 ):
     print(f"{translation.written(english):58} {translation.written(german)}")
 
 # %% [markdown]
 # One English word becomes two German ones, at different places: *hat … abgeholt*. After *yesterday* the subject steps
-# behind the verb (*hat Anna*); after *weil* ("because") and *dass* ("that") the verb goes last; in the present, *abholen*
-# breaks in two and *ab* closes the sentence. And *the* has five forms, by gender and case.
+# behind the verb (*hat Anna*); after *weil* ("because") and *dass* ("that") the verb goes last; in the present,
+# *abholen* breaks in two and *ab* closes the sentence. And *the* has five forms, by gender and case.
 #
 # <details><summary>How good is this German?</summary>
-# Its rules are listed at the head of <code>gpt2course/corpus/translation.py</code>, and a sample of several hundred sentences
-# was read one by one for grammar, word order and idiom. What happens in them can be odd (a king draws a shirt at the
-# station); how it is said is not.
+# Its rules are listed at the head of <code>gpt2course/corpus/translation.py</code>, and a sample of several hundred
+# sentences was read one by one for grammar, word order and idiom. What happens in them can be odd (a king draws a
+# shirt at the station); how it is said is not.
 # </details>
 #
 # **A token here is a word**, a comma or a full stop. The language is small, so a few hundred ids suffice; rows stay
 # short, which makes training quick; and lines of attention lead from word to word. Bytes and merges
-# ([lesson 02](02_tokens.ipynb)) would do as well, with rows twice as long.
+# ([lesson 02](02_tokens.ipynb)) would do as well.
 
 # %%
 pairs = translation.training_pairs()
@@ -94,7 +95,8 @@ def decode(ids: list[int]) -> str:
     return sentence_of([words[i] for i in ids])
 
 
-print(f"{len(pairs):,} pairs, {V} tokens:", encode("Anna lost the hat."), decode(encode("Anna lost the hat.")))
+ids = encode("Anna lost the hat.")
+print(f"{len(pairs):,} pairs, {V} tokens. {ids} is {decode(ids)!r}")
 
 # %% [markdown]
 # Some combinations of words are **held out**: in training nothing says *red hat*, say, although there are red lamps
@@ -174,8 +176,9 @@ print(" ".join(words[i] for i in row_by_hand))
 #
 # ## Exercise: `join_pair` ●○○○○ · 6 minutes
 #
-# From two lists of ids, make the row and the list of booleans beside it: True for the ids of the target and for `end`. The
-# lists that you are given must stay as they are. Source and target may hold any ids, `separator` and `end` among them.
+# From two lists of ids, make the row and the list of booleans beside it: True for the ids of the target and for
+# `end`. The lists that you are given must stay as they are. Source and target may hold any ids, `separator` and `end`
+# among them.
 #
 # <details><summary>Hint</summary>
 # <code>[*source, separator]</code> is a new list. <code>[False] * n</code> is a list of n times False.
@@ -306,8 +309,8 @@ print(f"{total / n:.4f}")
 # Cut all three: <code>logits[:, :-1]</code> beside <code>idx[:, 1:]</code> and <code>asked[:, 1:]</code>.
 # </details>
 # <details><summary>Hint 2</summary>
-# <code>F.cross_entropy(scores, targets, reduction="none")</code> gives a loss for each of N rows (N, V), for targets (N,). It
-# also passes over targets of -100.
+# <code>F.cross_entropy(scores, targets, reduction="none")</code> gives a loss for each of N rows (N, V), for targets
+# (N,). It also passes over targets of -100.
 # </details>
 # <details><summary>Hint 3</summary>
 # Divide the sum by the number of asked ids, or by 1 if there is none.
@@ -347,10 +350,10 @@ def fresh_model(seed: int = 0) -> nn.Module:
 
 
 translator = fresh_model()
+assert abs(target_loss(logits, idx, asked) - loss_by_hand) < 1e-4, "not the loss by hand"
 idx, asked = batch_of(rows[:64])
 print(f"{sum(p.numel() for p in translator.parameters()):,} parameters; "
       f"loss {target_loss(translator(idx), idx, asked).item():.2f}, ln V = {math.log(V):.2f}")
-assert abs(target_loss(logits, torch.tensor([[0, 2, 1]]), torch.tensor([[False, True, True]])) - loss_by_hand) < 1e-4
 
 # %% [markdown]
 # The loop is that of lesson 13, with your loss. It also keeps a copy of the model after a third of the steps, which
@@ -377,7 +380,8 @@ def train(model, rows, steps, batch_size, max_lr, everything=False, seed=0):
     return losses, early
 
 # %% [markdown]
-# About 20 seconds on a quiet laptop. Where will the loss end? Remember that the target is fully determined by the source.
+# About 20 seconds on a quiet laptop. Where will the loss end? Remember that the target is fully determined by the
+# source.
 
 # %%
 STEPS, BATCH, MAX_LR = 500, 64, 4e-3
@@ -413,8 +417,7 @@ accuracy(results, "Sentences translated without a fault")
 
 # %% [markdown]
 # New combinations are hardly harder than known ones: the model did not memorise sentences, it learned words and rules.
-# But it was trained on a very regular language, with 24,000 sentences for a few hundred words. Where it fails, look at
-# what kind of fault it is:
+# (The language is very regular, and 24,000 sentences are many for a few hundred words.) Where it fails:
 
 # %%
 for pair, got in zip(known + new, translations(translator, [pair.english for pair in known + new])):
@@ -422,7 +425,7 @@ for pair, got in zip(known + new, translations(translator, [pair.english for pai
         print(f"{pair.english}\n    said:   {got}\n    German: {pair.german}")
 
 # %% [markdown]
-# Usually a single word: an ending, an article, a rare thing mistaken for another.
+# Mostly a single word: an article, an ending, an adjective that slipped to the wrong noun or was dropped.
 #
 # ### The loss on everything
 #
@@ -450,7 +453,7 @@ ways = {
 }
 rights = {name: right(model, some) for name, model in ways.items()}
 assert rights["the target, a third of the steps"] > rights["everything, a third of the steps"]
-print(f"loss at the end: on the target {losses[-1][1]:.3f}, on everything {losses_of_all[-1][1]:.3f} nats per asked token")
+print(f"loss at the end: target {losses[-1][1]:.3f}, everything {losses_of_all[-1][1]:.3f} nats per asked token")
 accuracy(rights, "Asked for the target alone, the model learns sooner")
 
 # %% [markdown]
@@ -460,9 +463,9 @@ accuracy(rights, "Asked for the target alone, the model learns sooner")
 #
 # ## 6. What does it read?
 #
-# No rule of grammar was given, and no dictionary. The model must find, for each word that it writes, the word in the
-# source that it comes from. If attention does this, one head should read the English noun just before the German one
-# is written. Measure it as in [lesson 15](15_looking_inside.ipynb): many sentences, a baseline, fresh sentences.
+# No grammar was given, and no dictionary. If attention finds the word that is to be translated, some head should read
+# the English noun just before the German one is written. Measure it as in [lesson 15](15_looking_inside.ipynb): many
+# sentences, a baseline, fresh sentences.
 #
 # A word is written by the position *before* it: the query is one place to the left.
 
@@ -492,8 +495,8 @@ again = mean_attention(maps[half:], queries[half:], keys[half:])[layer, head].it
 print(f"layer {layer} head {head}: {to_noun.max():.0%} to the English noun; on {len(found) - half} other "
       f"sentences {again:.0%}; even attention {even:.0%}")
 assert again > 5 * even, "no head reads the noun that is to be translated"
-matrices([("from the German noun's place to the English noun", to_noun)],
-         [f"layer {i}" for i in range(config.n_layer)], [f"head {i}" for i in range(config.n_head)], scale=(0.0, 1.0))
+rows_of, columns = [f"layer {i}" for i in range(config.n_layer)], [f"head {i}" for i in range(config.n_head)]
+matrices([("from the German noun's place to the English noun", to_noun)], rows_of, columns, scale=(0.0, 1.0))
 
 # %% [markdown]
 # Nobody told it that *Hut* is *hat*. Now one sentence, in that head. Where lines cross, the order differs.
@@ -513,9 +516,9 @@ sentence = translate_and_read("Yesterday the man picked up a red hat.")
 crossing(*sentence, f"Layer {layer} head {head}: German words read the English ones they come from")
 
 # %% [markdown]
-# Move the pointer over a German word. The noun's line is clear; those of small words are less so, as this head was chosen
-# for nouns, and as an article needs the noun's gender more than the word *the*. **Attention shows where a head looks, not
-# what the model knows**: for that, ablate ([lesson 15](15_looking_inside.ipynb), section 5).
+# Move the pointer over a German word. The noun's line is clear; those of small words are less so, as this head was
+# chosen for nouns, and as an article needs the noun's gender more than the word *the*. **Attention shows where a head
+# looks, not what the model knows**: for that, ablate ([lesson 15](15_looking_inside.ipynb), section 5).
 #
 # **Play with it.** Put a sentence together and let the slider write its translation. With *throw away*, watch what the
 # last word, *weg* or *weggeworfen*, reads. Then change the order to *Max knows that …*
@@ -536,7 +539,7 @@ translation_to_play(translate_and_read)
 
 # %%
 first_word = {"the": 0.6, "an": 0.4}
-then = {"the": {"hat": 0.35, "key": 0.33, "cup": 0.32}, "an": {"hour": 0.95, "hat": 0.05}}
+then = {"the": {"hat": 0.35, "key": 0.33, "cup": 0.32}, "an": {"hour": 0.95, "egg": 0.05}}
 whole = {f"{one} {two}": p * q for one, p in first_word.items() for two, q in then[one].items()}
 order = sorted(whole, key=whole.get, reverse=True)
 print("greedy ends with", max((t for t in whole if t.startswith("the")), key=whole.get))
@@ -545,10 +548,11 @@ beams_drawn([[(w, p, True) for w, p in first_word.items()],
             "Two beams: “an” was the second choice, and leads to the likeliest text")
 
 # %% [markdown]
-# **Beam search** keeps the `width` likeliest texts of each step, the *beams*, and continues all of them. Greedy is width
-# 1. To try every text would take V to the power of the length; 4 beams take 4 times as long as one.
+# **Beam search** keeps the `width` likeliest texts of each step, the *beams*, and continues all of them. Greedy is
+# width 1. To try every text would take V to the power of the length; 4 beams take 4 times as long as one.
 #
-# Products of many probabilities become too small for a float, so **logarithms are added**. First rung: the score of a given text.
+# Products of many probabilities become too small for a float, so **logarithms are added**. First rung: the score of a
+# given text.
 
 # %%
 @torch.no_grad()
@@ -588,15 +592,15 @@ for _ in range(3):
 # Of one beam no more than width continuations can be among the best width of all.
 # </details>
 #
-# What is missing is the end. A beam whose last id is `end` is finished: it is **not continued, keeps its score, and stays
-# among the candidates**. It can be displaced, or win.
+# What is missing is the end. A beam whose last id is `end` is finished: it is **not continued, keeps its score, and
+# stays among the candidates**. It can be displaced, or win.
 #
 # ## Exercise: `beam_search` ●●●●○ · 25 minutes
 #
-# `model(idx)` takes ids `(B, T)`, any B, and gives logits. Start from one empty beam. For at most `max_new_tokens` steps:
-# the finished beams and all continuations of the others are the candidates; keep the best `width` (or as many as there are).
-# Return the new ids of the likeliest beam, `end` included if it was reached. `end` in the prompt finishes nothing. No bonus for
-# length. `max_new_tokens=0` gives `[]`.
+# `model(idx)` takes ids `(B, T)`, any B, and gives logits. Start from one empty beam. For at most `max_new_tokens`
+# steps: the finished beams and all continuations of the others are the candidates; keep the best `width` (or as many
+# as there are). Return the new ids of the likeliest beam, `end` included if it was reached. `end` in the prompt
+# finishes nothing. No bonus for length. `max_new_tokens=0` gives `[]`.
 #
 # <details><summary>Hint 1</summary>
 # <code>ids[-1:] == [end]</code> is False for a beam without ids, where <code>ids[-1]</code> would fail.
@@ -632,8 +636,8 @@ def beam_search(model, prompt: list[int], width: int, max_new_tokens: int, end: 
 beam_search = check(beam_search)
 
 # %% [markdown]
-# Does it help? On the trained model, and on the copy from a third of the way, 40 sentences each. **Predict** for which of the
-# two it matters more.
+# Does it help? On the trained model, and on the copy from a third of the way, 40 sentences each. **Predict** for
+# which of the two it matters more.
 
 # %%
 table = []
@@ -651,9 +655,8 @@ for name, width, n_right, score in table:
 assert table[1][3] >= table[0][3] - 1e-6, "four beams found less likely texts than one"
 
 # %% [markdown]
-# Beams find likelier texts. Whether these are *better* is another matter: for the trained model greedy is right nearly
-# always and there is next to nothing to gain. It is the uncertain model for which the second choice counts. A case where
-# they differ:
+# Beams find likelier texts, by little. For the trained model, greedy is nearly always right and there is next to
+# nothing to gain; it is the uncertain model for which the second choice counts. A case where they differ:
 
 # %%
 for pair in known + new:
@@ -662,12 +665,13 @@ for pair in known + new:
     if one != four:
         print(pair.english, "\n    German: ", pair.german)
         for name, ids in (("greedy", one), ("4 beams", four)):
-            print(f"    {name:8} {decode([i for i in ids if i != END])}   {math.exp(score_of(half_trained, prompt, ids)):.3f}")
+            likely = math.exp(score_of(half_trained, prompt, ids))
+            print(f"    {name:8} {decode([i for i in ids if i != END])}   {likely:.3f}")
         break
 
 # %% [markdown]
-# In open-ended text beam search does harm: the likeliest continuation of a story is dull and repeats itself
-# (Holtzman et al. 2019, *The Curious Case of Neural Text Degeneration*). It suits tasks with one right answer, such as this.
+# Beam search suits tasks with one right answer. In open-ended text it does harm: the likeliest continuation of a story
+# repeats itself (Holtzman et al. 2019, *The Curious Case of Neural Text Degeneration*).
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: length
@@ -692,9 +696,10 @@ for german in ("Anna weiß, dass Ben den Hut im Park verloren hat.", "Anna weiß
 # %% [markdown]
 # ## 8. Summaries
 #
-# The same stream, another task. Liu et al. 2018 (*Generating Wikipedia by Summarizing Long Sequences*) taught a decoder alone to
-# write the **lead section** of an article from its sources; that paper dropped the encoder, and GPT followed. The plain
-# decoder read 4,000 tokens, and with compressed attention (T-DMCA, [lesson 20](20_longer_memory.ipynb)) up to 11,000.
+# The same stream, another task. Liu et al. 2018 (*Generating Wikipedia by Summarizing Long Sequences*) taught a
+# decoder alone to write the **lead section** of an article from its sources; that paper dropped the encoder, and GPT
+# followed. The plain decoder read 4,000 tokens, and with compressed attention (T-DMCA, [lesson
+# 20](20_longer_memory.ipynb)) up to 11,000.
 #
 # Our sources are small stories, and the target is one sentence: who, from where, did what, with what, where, and how it
 # ended. Other people, things and places are in the way.
@@ -704,9 +709,9 @@ stories, held_out = summaries.stories(0, 4000), summaries.stories(1, 100)
 print(held_out[0].text, "\n\n→", held_out[0].facts.summary())
 
 # %% [markdown]
-# This time we start from the **course model**, which has read 16,000 stories and knows all names and places
-# ([lesson 18](18_transfer_learning.ipynb) asks what that is worth). Its tokenizer has an id for `=`, which no story uses. Before
-# any training: does it summarize?
+# This time we start from the **course model**, which has read 16,000 stories and knows all names and places ([lesson
+# 18](18_transfer_learning.ipynb) asks what that is worth). Its tokenizer has an id for `=`, which no story uses.
+# Before any training: does it summarize?
 
 # %%
 tokenizer = load_tokenizer("course")
@@ -724,21 +729,19 @@ def summarized(texts: list[str]) -> list[str]:
 print(summarized([held_out[0].text])[0])
 
 # %% [markdown]
-# It goes on telling. Nobody has told it what `=` means. Now about a minute's worth of pairs:
+# It cannot know what `=` asks for. Train it on the pairs; 120 steps will do:
 
 # %%
-story_rows = [
-    join_pair(tokenizer.encode(story.text), tokenizer.encode(" " + story.facts.summary()), EQUALS, STOP)
-    for story in stories
-]
+texts = [(story.text, " " + story.facts.summary()) for story in stories]
+story_rows = [join_pair(*map(tokenizer.encode, both), EQUALS, STOP) for both in texts]
 print(f"{len(story_rows):,} rows of at most {max(len(ids) for ids, _ in story_rows)} ids; "
       f"the model's window has {summarizer.config.n_ctx}")
 losses_of_stories, _ = train(summarizer, story_rows, 120, 16, 1e-3)
 curves({"summaries": losses_of_stories}, "The course model learns what = asks for", "nats per asked token")
 
 # %% [markdown]
-# Looks mean nothing: every summary will *look* right. Count **facts**. Each of the six in each summary is right,
-# **mixed up** (the story has it, but it belongs to someone or something else) or **invented** (the story does not have it).
+# Every summary will *look* right. Count **facts**. Each of the six in each summary is right, **mixed up** (the story
+# has it, but it belongs to someone or something else) or **invented** (the story does not have it).
 
 # %%
 said = summarized([story.text for story in held_out])
@@ -749,7 +752,7 @@ assert share >= 0.8, f"only {share:.0%} of the facts are right"
 facts_drawn(counts, f"{share:.0%} of the facts in {len(held_out)} new summaries are right")
 
 # %% [markdown]
-# Three of them, with what is wrong. What kind of error do you find dangerous?
+# The worst three. Which kind of error is dangerous?
 
 # %%
 def n_right(i: int) -> int:
@@ -763,7 +766,8 @@ for i in sorted(range(len(held_out)), key=n_right)[:3]:
 # %% [markdown]
 # ### What it invents
 #
-# All stories of the training told where the hero lived. **Predict** what the summary of a story says that leaves it out.
+# All stories of the training told where the hero lived. **Predict** what the summary of a story says that leaves it
+# out.
 #
 # <details><summary>A. It leaves the place out</summary>
 # It has never seen a summary without one.
@@ -777,12 +781,13 @@ for i in sorted(range(len(held_out)), key=n_right)[:3]:
 
 # %%
 without_home = [
-    f"Here is {story.facts.who} with the {story.facts.thing}. {story.text.split('. ', 1)[1]}" for story in held_out
+    f"Here is {story.facts.who} with the {story.facts.thing}. {story.text.split('. ', 1)[1]}"
+    for story in held_out
 ]
 homes = [facts and facts.home for facts in map(summaries.facts_of, summarized(without_home))]
 made_up = [home for home, text in zip(homes, without_home) if home and home not in text]
 print(without_home[0], "\n")
-print(f"of {len(homes)} summaries {len(made_up)} name a home that no one mentioned: {', '.join(made_up[:5])} …")
+print(f"of {len(homes)} summaries {len(made_up)} name a home that no one mentioned: {', '.join(made_up[:4])} …")
 assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that is made up"
 
 # %% [markdown]
@@ -790,8 +795,8 @@ assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that
 # the loss never asked whether the story has it. A cure is in the data: pairs in which a fact is missing and the summary
 # says so (the challenge below).
 #
-# **Before you go:** your summarizer gets 99 % of the facts right on held-out stories of the generator. A newspaper wants it.
-# What do you tell them?
+# **Before you go:** your summarizer gets 99 % of the facts right on held-out stories of the generator. A newspaper
+# wants it. What do you tell them?
 #
 # <details><summary>A. It has 99 % accuracy</summary>
 # On stories built exactly like those it learned from.
@@ -806,9 +811,9 @@ assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that
 # %% [markdown]
 # ## Challenge: knowing what is not there
 #
-# No check for this one. Take the home out of a third of the training stories, with *of unknown home* in their summaries. How
-# many training steps until it says so for new stories? Does it now say so too often where the home **is** given? And does
-# it say so when the *mood* is missing, which it was never shown?
+# No check for this one. Take the home out of a third of the training stories, with *of unknown home* in their
+# summaries. How many training steps until it says so for new stories? Does it now say so too often where the home
+# **is** given? And does it say so when the *mood* is missing, which it was never shown?
 
 # %% [markdown]
 # ## What you have
@@ -849,19 +854,21 @@ assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that
 gpt2 = GPT2Config()
 n = package.count_parameters(config)
 print(f"your translator: {n:,} parameters, {100 * n / package.count_parameters(gpt2):.2f} % of GPT-2's")
-print(f"width 4 holds 4 caches: of GPT-2 at 1,024 tokens {4 * 2 * gpt2.n_layer * gpt2.n_ctx * gpt2.n_embd * 4 / 1e6:.0f} MB in float32")
+caches = 4 * 2 * gpt2.n_layer * gpt2.n_ctx * gpt2.n_embd * 4
+print(f"4 beams need 4 caches: of GPT-2 at 1,024 tokens {caches / 1e6:.0f} MB in float32")
 print(f"all texts of 8 words: {V**8:.0e}; looked at by 4 beams: at most {4 * 8 * V:,}")
 
 # %% [markdown]
-# GPT-2 itself, never trained to translate, reached 5 BLEU from English to French and 11.5 from French to English (Radford et
-# al. 2019, section 3.7), against more than 30 of the systems of its time that had no translated sentences either.
+# GPT-2 itself, never trained to translate, reached 5 BLEU from English to French and 11.5 from French to English
+# (Radford et al. 2019, section 3.7), against more than 30 of the systems of its time that had no translated sentences
+# either.
 #
-# **Sources.** Radford et al. 2018, *Improving Language Understanding by Generative Pre-Training*, sections 3.2 and 3.3;
-# Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, sections 3.6 and 3.7; Liu et al. 2018,
-# *Generating Wikipedia by Summarizing Long Sequences*, section 4.2; Sutskever et al. 2014, *Sequence to Sequence
-# Learning with Neural Networks*, section 3.2 (beam search); Bahdanau et al. 2015, *Neural Machine Translation by Jointly Learning
-# to Align and Translate*, section 5.2 (attention drawn between two languages); Maynez et al. 2020, *On Faithfulness
-# and Factuality in Abstractive Summarization*, section 2.
+# **Sources.** Radford et al. 2018, *Improving Language Understanding by Generative Pre-Training*, sections 3.2 and
+# 3.3; Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, sections 3.6 and 3.7; Liu et al.
+# 2018, *Generating Wikipedia by Summarizing Long Sequences*, section 4.2; Sutskever et al. 2014, *Sequence to
+# Sequence Learning with Neural Networks*, section 3.2 (beam search); Bahdanau et al. 2015, *Neural Machine
+# Translation by Jointly Learning to Align and Translate*, section 5.2 (attention drawn between two languages); Maynez
+# et al. 2020, *On Faithfulness and Factuality in Abstractive Summarization*, section 2.
 #
-# **Next:** the summarizer learned in a minute, since it could already read. What is a trained model worth for a new task, and
-# how many examples does it need? [Lesson 18](18_transfer_learning.ipynb).
+# **Next:** the summarizer learned in a minute, since it could already read. What is a trained model worth for a new
+# task, and how many examples does it need? [Lesson 18](18_transfer_learning.ipynb).

@@ -34,7 +34,8 @@ def crossing(
     drawn, shares = Drawing(), weights.tolist()
     drawn.parts.append(HOVER)
     above, below = _row(source), _row(target)
-    shift = (sum(above[-1]) - sum(below[-1])) / 2
+    # A translation that is still being written stays where it is, on the left.
+    shift = (sum(above[-1]) - sum(below[-1])) / 2 if lit is None else 0.0
     above = [(x + max(0.0, -shift), width) for x, width in above]
     below = [(x + max(0.0, shift), width) for x, width in below]
     low = BOX + GAP
