@@ -35,7 +35,8 @@ def crossing(
     drawn.parts.append(HOVER)
     above, below = _row(source), _row(target)
     # A translation that is still being written stays where it is, on the left.
-    shift = (sum(above[-1]) - sum(below[-1])) / 2 if lit is None else 0.0
+    ends = [sum(row[-1]) if row else 0.0 for row in (above, below)]
+    shift = (ends[0] - ends[1]) / 2 if lit is None else 0.0
     above = [(x + max(0.0, -shift), width) for x, width in above]
     below = [(x + max(0.0, shift), width) for x, width in below]
     low = BOX + GAP
