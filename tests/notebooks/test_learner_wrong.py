@@ -22,6 +22,8 @@ WRONG = {
     "append_to_cache": "def append_to_cache(past, k, v):\n    return k, v",
     "next_token_loss": "def next_token_loss(logits, targets):\n    return logits.mean()",
     "previous_token_score": "def previous_token_score(weights):\n    return weights.mean((-2, -1))",
+    "pad_rows": "def pad_rows(rows, pad_id):\n    return rows",
+    "target_loss": "def target_loss(logits, idx, asked):\n    return logits.mean()",
 }
 
 
