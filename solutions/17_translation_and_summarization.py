@@ -70,9 +70,9 @@ for english, german in (
 # *abholen* breaks in two and *ab* closes the sentence. And *the* has five forms, by gender and case.
 #
 # <details><summary>How good is this German?</summary>
-# Its rules are listed at the head of <code>gpt2course/corpus/translation.py</code>, and a sample of several hundred
-# sentences was read one by one for grammar, word order and idiom. What happens in them can be odd (a king draws a
-# shirt at the station); how it is said is not.
+# Its rules are listed at the head of <code>gpt2course/corpus/translation.py</code>; tests check word order and agreement,
+# and more than two hundred sentences were read one by one for grammar, order and idiom. <i>What</i> happens in them can be
+# odd (a king draws a shirt at the station); <i>how</i> it is said is not.
 # </details>
 #
 # **A token here is a word**, a comma or a full stop. The language is small, so a few hundred ids suffice; rows stay
