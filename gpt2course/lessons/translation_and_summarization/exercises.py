@@ -116,7 +116,9 @@ pad_rows = Exercise(
     ],
     hints={
         "changes its argument": "The tensors are right, but a row that was given is changed: "
-        "`row += …`, `append` and `extend` write into it. `row + [pad_id] * n` is a new list."
+        "`row += …`, `append` and `extend` write into it. `row + [pad_id] * n` is a new list.",
+        "has another dtype": "The values are right, but ids are int64 and the mask is bool. "
+        "`torch.tensor([])` of an empty row is float32, and `torch.zeros(…)` too: give a `dtype=`.",
     },
 )
 
