@@ -71,9 +71,9 @@ for english, german in (
 # *abholen* breaks in two and *ab* closes the sentence. And *the* has five forms, by gender and case.
 #
 # <details><summary>How good is this German?</summary>
-# Its rules are listed at the head of <code>gpt2course/corpus/translation.py</code>; tests check word order and agreement,
-# and more than two hundred sentences were read one by one for grammar, order and idiom. <i>What</i> happens in them can be
-# odd (a king draws a shirt at the station); <i>how</i> it is said is not.
+# Its rules are listed at the head of <code>gpt2course/corpus/translation.py</code>; tests check word order and
+# agreement, and more than two hundred sentences were read one by one for grammar, order and idiom. <i>What</i>
+# happens in them can be odd (a king draws a shirt at the station); <i>how</i> it is said is not.
 # </details>
 #
 # **A token here is a word**, a comma or a full stop. The language is small, so a few hundred ids suffice; rows stay
@@ -431,9 +431,9 @@ for pair, got in zip(known + new, translations(translator, [pair.english for pai
 #
 # ### The loss on everything
 #
-# Was it worth leaving the sources out of the loss? The same model and the same batches; only now *every* real id is asked
-# for, the English ones too. Compare after a third of the steps, where the copy was made. **Predict** which translates
-# better.
+# Was it worth leaving the sources out of the loss? The same model and the same batches; only now *every* real id is
+# asked for, the English ones too. Compare after a third of the steps, where the copy was made. **Predict** which
+# translates better.
 #
 # <details><summary>A. On everything: twice as many ids to learn from</summary>
 # More ids, yes. But those of the source are about what an English speaker may say next, which cannot be known and does
@@ -463,9 +463,9 @@ accuracy(rights, f"Sentences right after {STEPS // 3} steps: asked for the targe
 
 # %% [markdown]
 # The loss on everything stays high, and the sources keep it there: nobody can know which hat Anna will lose. Much of
-# each gradient comes from that part. It learns later, not never. (With few pairs and a large model, learning the sources
-# too can help, as more text of the language: Radford et al. 2018, section 3.2, keep the language-model loss as an
-# auxiliary one.)
+# each gradient comes from that part. It learns later, not never. (With few pairs and a large model, learning the
+# sources too can help, as more text of the language: Radford et al. 2018, section 3.2, keep the language-model loss
+# as an auxiliary one.)
 #
 # ## 6. What does it read?
 #
@@ -725,17 +725,17 @@ tokenizer = load_tokenizer("course")
 summarizer = package.GPT2.from_pretrained("course")
 
 
-def summarized(texts: list[str]) -> list[str]:
+def summarized(texts: list[str], model=summarizer) -> list[str]:
     """Greedy summaries. (The package's generate takes prompts of any lengths at once.)"""
     prompts = [tokenizer.encode(text) + [EQUALS] for text in texts]
-    streams = write(summarizer, prompts, 36, 0, end_of_text=STOP, slide=False)
+    streams = write(model, prompts, 36, 0, end_of_text=STOP, slide=False)
     return [tokenizer.decode(split_pair(ids, EQUALS, STOP)[1]).strip() for ids in streams]
 
 
 print(summarized([held_out[0].text])[0])
 
 # %% [markdown]
-# It cannot know what `=` asks for. Train it on the pairs; 120 steps will do:
+# It cannot know what `=` asks for. Train it on the pairs, about 20 seconds:
 
 # %%
 texts = [(story.text, " " + story.facts.summary()) for story in stories]
@@ -743,7 +743,7 @@ story_rows = [join_pair(*map(tokenizer.encode, both), EQUALS, STOP) for both in 
 print(f"{len(story_rows):,} rows of at most {max(len(ids) for ids, _ in story_rows)} ids; "
       f"the model's window has {summarizer.config.n_ctx}")
 with threads_for(summarizer.config):
-    losses_of_stories, _ = train(summarizer, story_rows, 120, 16, 1e-3)
+    losses_of_stories, young = train(summarizer, story_rows, 330, 8, 3e-3)
 curves({"summaries": losses_of_stories}, "The course model learns what = asks for", "nats per asked token")
 
 # %% [markdown]
@@ -751,24 +751,47 @@ curves({"summaries": losses_of_stories}, "The course model learns what = asks fo
 # has it, but it belongs to someone or something else) or **invented** (the story does not have it).
 
 # %%
+def judged(said: list[str]) -> tuple[float, dict[str, Counter]]:
+    """The share of right facts, and for each fact how often it got which verdict."""
+    found = [summaries.verdicts(story, text) for story, text in zip(held_out, said)]
+    counts = {fact: Counter(verdict[fact] for verdict in found) for fact in summaries.FACTS}
+    return sum(count["right"] for count in counts.values()) / (6 * len(held_out)), counts
+
+
+said_early = summarized([story.text for story in held_out], young)
+share_early, counts_early = judged(said_early)
+print(said_early[0])
+facts_drawn(counts_early, f"After a third of the steps: {share_early:.0%} of the facts are right")
+
+# %% [markdown]
+# The sentences are perfect, and two of six facts are guesses. Who, home, deed and thing come early; the *place* and
+# the *mood* are any place and any mood (by chance 1 of 20 and 1 of 10 would be right). **Why these two?** To write
+# the place, the model has to find *sold the robot* in the story and copy what follows: the step of an induction head
+# (the challenge of [lesson 15](15_looking_inside.ipynb)), which the course model did not have. And now, after all
+# steps:
+
+# %%
 said = summarized([story.text for story in held_out])
-verdicts = [summaries.verdicts(story, text) for story, text in zip(held_out, said)]
-counts = {fact: Counter(verdict[fact] for verdict in verdicts) for fact in summaries.FACTS}
-share = sum(count["right"] for count in counts.values()) / (6 * len(held_out))
-assert share >= 0.8, f"only {share:.0%} of the facts are right"
-facts_drawn(counts, f"{share:.0%} of the facts in {len(held_out)} new summaries are right")
+share, counts = judged(said)
+first_four = sum(counts[fact]["right"] for fact in ("who", "home", "deed", "thing")) / (4 * len(held_out))
+assert first_four >= 0.8 and share > share_early, "train it again: summaries should have got better"
+facts_drawn(counts, f"After all steps: {share:.0%} of the facts are right, {first_four:.0%} of the first four")
+
+# %% [markdown]
+# It has begun to look them up, and is not done: this is as far as half a minute goes. The look of the sentences has
+# not changed at all.
 
 # %% [markdown]
 # The worst three. Which kind of error is dangerous?
 
 # %%
-def n_right(i: int) -> int:
-    return list(verdicts[i].values()).count("right")
+def faults(i: int) -> dict[str, str]:
+    found = summaries.verdicts(held_out[i], said[i])
+    return {fact: verdict for fact, verdict in found.items() if verdict != "right"}
 
 
-for i in sorted(range(len(held_out)), key=n_right)[:3]:
-    wrong = {fact: verdict for fact, verdict in verdicts[i].items() if verdict != "right"}
-    print(f"{held_out[i].text}\n→ {said[i]}\n   {wrong or 'all six right'}\n")
+for i in sorted(range(len(held_out)), key=lambda i: -len(faults(i)))[:3]:
+    print(f"{held_out[i].text}\n→ {said[i]}\n   {faults(i) or 'all six right'}\n")
 
 # %% [markdown]
 # ### What it invents
@@ -802,7 +825,7 @@ assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that
 # the loss never asked whether the story has it. A cure is in the data: pairs in which a fact is missing and the summary
 # says so (the challenge below).
 #
-# **Before you go:** your summarizer gets 99 % of the facts right on held-out stories of the generator. A newspaper
+# **Before you go:** a longer training brings your summarizer to 99 % of the facts on held-out stories. A newspaper
 # wants it. What do you tell them?
 #
 # <details><summary>A. It has 99 % accuracy</summary>
