@@ -118,15 +118,15 @@ for pair in new[:3]:
 # %%
 both, english_of, german_of = Counter(), Counter(), Counter()
 for pair in pairs:
-    sides = {*words_of(pair.english)}, {*words_of(pair.german)}
+    sides = [{w for w in words_of(text) if w.isalpha()} for text in (pair.english, pair.german)]
     english_of.update(sides[0])
     german_of.update(sides[1])
     both.update((one, other) for one in sides[0] for other in sides[1])
-dictionary = {}
+dictionary = {".": (1, 1, "."), ",": (1, 1, ",")}
 for (one, other), n in both.items():
     dice = 2 * n / (english_of[one] + german_of[other])
-    dictionary[one] = max(dictionary.get(one, (0, "")), (dice, other))
-print({word: dictionary[word][1] for word in "letter red grandmother sells bought picked up the because".split()})
+    dictionary[one] = max(dictionary.get(one, (0, 0, "")), (dice, len(other), other))  # equals: the longer
+print({word: dictionary[word][-1] for word in "letter red grandmother sells bought picked up the because".split()})
 
 # %% [markdown]
 # A good dictionary. **Predict:** how many of the 400 sentences does it translate without a fault?
@@ -143,7 +143,7 @@ print({word: dictionary[word][1] for word in "letter red grandmother sells bough
 
 # %%
 def word_for_word(english: str) -> str:
-    text = sentence_of([dictionary[word][1] for word in words_of(english)])
+    text = sentence_of([dictionary[word][-1] for word in words_of(english)])
     return text[0].upper() + text[1:]
 
 
