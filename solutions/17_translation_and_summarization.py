@@ -817,7 +817,8 @@ without_home = [
 homes = [facts and facts.home for facts in map(summaries.facts_of, summarized(without_home))]
 made_up = [home for home, text in zip(homes, without_home) if home and home not in text]
 print(without_home[0], "\n")
-print(f"of {len(homes)} summaries {len(made_up)} name a home that no one mentioned: {', '.join(made_up[:4])} …")
+print(f"of {len(homes)} summaries {len(made_up)} name a home that no one mentioned: "
+      f"{', '.join(home for home, _ in Counter(made_up).most_common(4))} …")
 assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that is made up"
 
 # %% [markdown]
