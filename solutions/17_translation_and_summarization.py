@@ -661,8 +661,8 @@ for name, width, n_right, score in table:
 assert table[1][3] >= table[0][3] - 1e-6, "four beams found less likely texts than one"
 
 # %% [markdown]
-# Beams find likelier texts, by little. For the trained model, greedy is nearly always right and there is next to
-# nothing to gain; it is the uncertain model for which the second choice counts. A case where they differ:
+# Beams find likelier texts. For the trained model, greedy is nearly always right and there is next to nothing to gain; it
+# is the uncertain model for which the second choice counts. A case where they differ (and likelier need not be better):
 
 # %%
 for pair in known + new:
@@ -702,10 +702,10 @@ for german in ("Anna weiß, dass Ben den Hut im Park verloren hat.", "Anna weiß
 # %% [markdown]
 # ## 8. Summaries
 #
-# The same stream, another task. Liu et al. 2018 (*Generating Wikipedia by Summarizing Long Sequences*) taught a
-# decoder alone to write the **lead section** of an article from its sources; that paper dropped the encoder, and GPT
-# followed. The plain decoder read 4,000 tokens, and with compressed attention (T-DMCA, [lesson
-# 20](20_longer_memory.ipynb)) up to 11,000.
+# The same stream, another task. Liu et al. 2018 (*Generating Wikipedia by Summarizing Long Sequences*) taught a decoder
+# alone to write the **lead section** of an article from its sources; GPT followed. It had six blocks and read 4,000 tokens,
+# as Jay Alammar tells it in *The Illustrated GPT-2*; with compressed attention (T-DMCA, [lesson 20](20_longer_memory.ipynb))
+# the paper goes up to 11,000.
 #
 # Our sources are small stories, and the target is one sentence: who, from where, did what, with what, where, and how it
 # ended. Other people, things and places are in the way.
@@ -896,7 +896,8 @@ print(f"all texts of 8 words: {V**8:.0e}; looked at by 4 beams: at most {4 * 8 *
 #
 # **Sources.** Radford et al. 2018, *Improving Language Understanding by Generative Pre-Training*, sections 3.2 and
 # 3.3; Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, sections 3.6 and 3.7; Liu et al.
-# 2018, *Generating Wikipedia by Summarizing Long Sequences*, section 4.2; Sutskever et al. 2014, *Sequence to
+# 2018, *Generating Wikipedia by Summarizing Long Sequences*, section 4.2; Alammar
+# 2019, *The Illustrated GPT-2*; Sutskever et al. 2014, *Sequence to
 # Sequence Learning with Neural Networks*, section 3.2 (beam search); Bahdanau et al. 2015, *Neural Machine
 # Translation by Jointly Learning to Align and Translate*, section 5.2 (attention drawn between two languages); Maynez
 # et al. 2020, *On Faithfulness and Factuality in Abstractive Summarization*, section 2.
