@@ -353,6 +353,7 @@ minutes = {  # lesson: an afternoon, the core, everything
     "20": (0, 75, 100),
     "18": (0, 70, 100),
     "19": (0, 75, 100),
+    "17": (0, 75, 100),
 }
 for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.values())):
     print(f"{way:12} {sum(times) / 60:4.1f} hours, {sum(m > 0 for m in times)} lessons")

@@ -369,58 +369,48 @@ ANSWERS = {
                 y = F.scaled_dot_product_attention(q, k, v, attn_mask=may_read)
                 return self.c_proj(merge_heads(y))
         """,
-    "read_safetensors": """
-        import json
-
-        KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16}
-        KINDS |= {"BF16": torch.bfloat16, "I64": torch.int64}
-
-
-        def read_safetensors(raw):
-            size = sum(byte * 256**place for place, byte in enumerate(raw[:8]))
-            said, body, found = json.loads(raw[8 : 8 + size]), raw[8 + size :], {}
-            said.pop("__metadata__", None)
-            for name, about in said.items():
-                own = bytearray(body[slice(*about["data_offsets"])])
-                flat = torch.frombuffer(own, dtype=torch.uint8).view(KINDS[about["dtype"]])
-                found[name] = flat.reshape(about["shape"])
-            return found
+    "join_pair": """
+        def join_pair(source, target, separator, end):
+            ids = list(source)
+            ids.append(separator)
+            ids.extend(target)
+            ids.append(end)
+            return ids, [i > len(source) for i in range(len(ids))]
         """,
-    "first_difference": """
-        def first_difference(mine, reference, tolerance):
-            for place in range(len(mine)):
-                a, b = mine[place], reference[place]
-                if a.shape != b.shape:
-                    return place
-                if (torch.abs(a - b) <= tolerance).sum() != a.numel():
-                    return place
+    "pad_rows": """
+        def pad_rows(rows, pad_id):
+            T = max(len(row) for row in rows)
+            idx = torch.full((len(rows), T), pad_id)
+            real = torch.zeros(len(rows), T, dtype=torch.bool)
+            for b, row in enumerate(rows):
+                for t, token_id in enumerate(row):
+                    idx[b, t] = token_id
+                    real[b, t] = True
+            return idx, real
         """,
-    "local_attention": """
-        def local_attention(q, k, v, block):
-            B, nh, T, hs = q.shape
-            cut = [x.reshape(B, nh, -1, block, hs) for x in (q, k, v)]
-            return masked_attention(*cut).reshape(B, nh, T, hs)
+    "target_loss": """
+        def target_loss(logits, idx, asked):
+            wanted = asked[:, 1:]
+            if not wanted.any():
+                return logits.sum() * 0
+            log_probs = logits[:, :-1][wanted].log_softmax(-1)
+            return -log_probs.gather(-1, idx[:, 1:][wanted][:, None]).mean()
         """,
-    "compress_memory": """
-        def compress_memory(x, weight, bias):
-            total = bias
-            for i in range(weight.shape[-1]):
-                total = total + x[:, :, i :: weight.shape[-1]] @ weight[:, :, i].T
-            return total
-        """,
-    "compressed_mask": """
-        def compressed_mask(n_query, n_key, r):
-            query = torch.arange(n_key - n_query, n_key)
-            return torch.arange(r - 1, n_key, r) <= query[:, None]
-        """,
-    "compressed_attention": """
-        def compressed_attention(q, k, v, r):
-            T, S = q.shape[2], k.shape[2]
-            hidden = ~compressed_mask(T, S * r, r)
-            scores = attention_scores(q, k).masked_fill(hidden, -torch.inf)
-            slot = torch.zeros_like(scores[..., :1])
-            weights = attention_weights(torch.cat((slot, scores), dim=-1))
-            return weights[..., 1:] @ v
+    "beam_search": """
+        def beam_search(model, prompt, width, max_new_tokens, end):
+            beams = [([], 0.0)]
+            for _ in range(max_new_tokens):
+                grown = []
+                for ids, score in beams:
+                    if ids and ids[-1] == end:
+                        grown.append((ids, score))
+                        continue
+                    row = model(torch.tensor([prompt + ids]))[0, -1].log_softmax(-1)
+                    for token_id, log_prob in enumerate(row.tolist()):
+                        grown.append((ids + [token_id], score + log_prob))
+                grown.sort(key=lambda beam: -beam[1])
+                beams = grown[:width]
+            return beams[0][0]
         """,
     "option_score": """
         def option_score(model, prompt, option):
@@ -502,6 +492,59 @@ ANSWERS = {
             products = torch.einsum("bhtc,mc->bhtm", q, table)
             return products.gather(3, column.expand_as(products)) * (j <= i)
         """,
+    "local_attention": """
+        def local_attention(q, k, v, block):
+            B, nh, T, hs = q.shape
+            cut = [x.reshape(B, nh, -1, block, hs) for x in (q, k, v)]
+            return masked_attention(*cut).reshape(B, nh, T, hs)
+        """,
+    "compress_memory": """
+        def compress_memory(x, weight, bias):
+            total = bias
+            for i in range(weight.shape[-1]):
+                total = total + x[:, :, i :: weight.shape[-1]] @ weight[:, :, i].T
+            return total
+        """,
+    "compressed_mask": """
+        def compressed_mask(n_query, n_key, r):
+            query = torch.arange(n_key - n_query, n_key)
+            return torch.arange(r - 1, n_key, r) <= query[:, None]
+        """,
+    "compressed_attention": """
+        def compressed_attention(q, k, v, r):
+            T, S = q.shape[2], k.shape[2]
+            hidden = ~compressed_mask(T, S * r, r)
+            scores = attention_scores(q, k).masked_fill(hidden, -torch.inf)
+            slot = torch.zeros_like(scores[..., :1])
+            weights = attention_weights(torch.cat((slot, scores), dim=-1))
+            return weights[..., 1:] @ v
+        """,
+    "read_safetensors": """
+        import json
+
+        KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16}
+        KINDS |= {"BF16": torch.bfloat16, "I64": torch.int64}
+
+
+        def read_safetensors(raw):
+            size = sum(byte * 256**place for place, byte in enumerate(raw[:8]))
+            said, body, found = json.loads(raw[8 : 8 + size]), raw[8 + size :], {}
+            said.pop("__metadata__", None)
+            for name, about in said.items():
+                own = bytearray(body[slice(*about["data_offsets"])])
+                flat = torch.frombuffer(own, dtype=torch.uint8).view(KINDS[about["dtype"]])
+                found[name] = flat.reshape(about["shape"])
+            return found
+        """,
+    "first_difference": """
+        def first_difference(mine, reference, tolerance):
+            for place in range(len(mine)):
+                a, b = mine[place], reference[place]
+                if a.shape != b.shape:
+                    return place
+                if (torch.abs(a - b) <= tolerance).sum() != a.numel():
+                    return place
+        """,
 }
 
 
@@ -522,6 +565,12 @@ WRONG = {
     "append_to_cache": "def append_to_cache(past, k, v):\n    return k, v",
     "next_token_loss": "def next_token_loss(logits, targets):\n    return logits.mean()",
     "previous_token_score": "def previous_token_score(weights):\n    return weights.mean((-2, -1))",
+    "hidden_token_loss": "def hidden_token_loss(logits, targets):\n    return logits.mean()",
+    "pad_rows": "def pad_rows(rows, pad_id):\n    return rows",
+    "target_loss": "def target_loss(logits, idx, asked):\n    return logits.mean()",
+    "option_score": "def option_score(model, prompt, option):\n    return 0.0",
+    "relative_scores": "def relative_scores(q, table):\n    return q @ table.T",
+    "local_attention": "def local_attention(q, k, v, block):\n    return v",
     "read_safetensors": "def read_safetensors(raw):\n    return {}",
 }
 
