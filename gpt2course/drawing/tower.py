@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from html import escape
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from gpt2course.drawing import pixels
-from gpt2course.drawing.attention_maps import labels_of
-from gpt2course.drawing.attention_widget import Coder, device_of, ids_of
+from gpt2course.drawing.attention_widget import Coder, ids_of
 from gpt2course.drawing.colours import GREY, INK, PAGE
 from gpt2course.drawing.explorer import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, short, wide
 from gpt2course.drawing.tokens import counted
-from gpt2course.inspection import Climb, climb
+from gpt2course.drawing.tower_reading import DEEP, Reading, View
 
 # What each part of the model looks like, here and in the map of the lessons.
 STREAM, ATTENTION, MLP, TABLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -30,10 +28,8 @@ LEFT, RIGHT = 72, 502  # the columns of the tokens
 NUMBERS, WORDS, END = 548, 678, 806  # where barcodes begin and end, and the words beside them
 LANE, OPEN = 28, 60  # the height of an open head, and of the rest of an open floor
 PLAIN, LEAST, THIN = 84, 56, 24  # of a floor: as it is, beside an open one, in a deep model
-DEEP = 6  # a model of more blocks has thin floors, of which one is open
-BAR, ROW, TOP = 330, 21, 5  # pixels of a bar of 100 %, from one bar to the next, how many
+BAR, ROW = 330, 21  # pixels of a bar of 100 %, and from one bar to the next
 SEEN = 0.03  # a weight below this has no arc
-SHOWN = 25  # tokens that have a column; those before them share one
 MOVES = (
     "<style>@keyframes gpt2course-climb{from{transform:translateY(var(--from))}}"
     "@keyframes gpt2course-arrive{from{stroke-dasharray:1;stroke-dashoffset:1}"
@@ -44,107 +40,6 @@ MOVES = (
     "@media (prefers-reduced-motion:reduce)"
     "{.gpt2course-climber,.gpt2course-arc{animation:none}}</style>"
 )
-
-
-@dataclass(frozen=True)
-class View:
-    """What is looked at.
-
-    Attributes:
-        token: the place of the token that climbs, from 0.
-        floor: the block whose heads are open; None for none.
-        at: the stage that is reached, 0 to 2L + 1; 2L + 1 is the prediction.
-        off: pairs of layer and head that are switched off.
-        before: the probabilities after the token with all heads on, (V,), where some are off.
-        click: from what is pressed ("token", "floor", "head") and its number to an attribute that
-            answers a click; nothing answers without it.
-        lit: the lesson whose part is lit.
-    """
-
-    token: int
-    floor: int | None
-    at: int
-    off: frozenset[tuple[int, int]] = frozenset()
-    before: Float[Tensor, " V"] | None = None
-    click: Callable[[str, int], str] = lambda what, number: ""
-    lit: str = ""
-
-
-class Next(NamedTuple):
-    """A token that may come next: its name, its probability, and that with all heads on."""
-
-    name: str
-    prob: float
-    own: float | None = None
-
-
-class Reading:
-    """A text under a model: all the numbers that a tower shows.
-
-    Args:
-        model: a GPT2, or one of a learner's own with parts of the same names.
-        coder: encode and token_bytes.
-        ids: the text, of which the last n_ctx tokens are read.
-        off: heads that are switched off.
-    """
-
-    def __init__(
-        self, model: nn.Module, coder: Coder, ids: Sequence[int],
-        off: frozenset[tuple[int, int]] = frozenset(),
-    ):  # fmt: skip
-        self.coder, self.ids = coder, list(ids)[-model.config.n_ctx :]
-        self.climb: Climb = climb(model, torch.tensor([self.ids], device=device_of(model)), off)
-        self.names = labels_of([coder.token_bytes(i) for i in self.ids], most=12)
-        self._ends: dict[int, Tensor] = {}
-
-    @property
-    def first(self) -> int:
-        """The first token that has a column of its own."""
-        return 0 if len(self.ids) <= SHOWN else len(self.ids) - SHOWN + 1
-
-    @property
-    def n_layer(self) -> int:
-        return len(self.climb.weights)
-
-    def ends(self, token: int) -> Float[Tensor, "S V"]:
-        """The probabilities after a token if the model ended at each stage."""
-        if token not in self._ends:
-            self._ends[token] = self.climb.ends(token).float().cpu()
-        return self._ends[token]
-
-    def name(self, token_id: int, most: int = 12) -> str:
-        return labels_of([self.coder.token_bytes(token_id)], most)[0]
-
-    def likeliest(self, token: int, stage: int) -> Next:
-        """The word that would be predicted if the model ended there."""
-        prob, token_id = self.ends(token)[stage].max(-1)
-        return Next(self.name(int(token_id)), prob.item())
-
-    def next(self, token: int, before: Float[Tensor, " V"] | None = None) -> list[Next]:
-        """The likeliest tokens after a token, in the order of the whole model."""
-        probs = self.ends(token)[-1]
-        order = (probs if before is None else before).topk(min(TOP, len(probs))).indices.tolist()
-        own = {} if before is None else {i: before[i].item() for i in order}
-        return [Next(self.name(i, 18), probs[i].item(), own.get(i)) for i in order]
-
-    def reads(self, block: int, token: int) -> Float[Tensor, "nh T"] | None:
-        """The weights with which a token reads, of every head; None where they are unknown."""
-        weights = self.climb.weights[block]
-        return None if weights is None else weights[:, token, : token + 1].float().cpu()
-
-    def turning_floor(self, token: int) -> int:
-        """The block in which the predicted word gains most."""
-        ends = self.ends(token)
-        after_blocks = ends[::2, ends[-1].argmax()]
-        return int(after_blocks.diff().argmax())
-
-    def view(self, token: int | None = None, floor: int | None = None) -> View:
-        """All of a tower; a deep one has a floor open."""
-        last = len(self.ids) - 1
-        token = last if token is None else min(max(token, self.first), last)
-        if floor is None and self.n_layer > DEEP:
-            floor = self.turning_floor(token)
-        return View(token, floor, 2 * self.n_layer + 1)
 
 
 def tower_of(
@@ -188,24 +83,20 @@ class _Tower:
         self.told: list[str] = []
 
     def picture(self) -> Picture:
-        L, view = self.reading.n_layer, self.view
         self._grounds()
         self._streams()
         self._embedding()
-        for block in range(L):
+        for block in range(self.reading.n_layer):
             self._floor(block)
         self._end()
         self._chips()
         self._marker()
         self._legend()
         title = self._title()
-        note = (
-            "Orange arcs: what the token reads, as wide as the largest weight of any head. Right: "
-        )
-        note += "its numbers, and the word that would be predicted if the model ended there."
+        note = "Orange arcs: what the token reads, as wide as the largest weight of any head. "
+        note += "Right: its numbers, and the word that would be predicted if the model ended there."
         self.to.head(title, note)
-        text = " ".join(self.reading.names)
-        told = "; ".join([f"The tokens are {text}", *self.told])
+        told = "; ".join([f"The tokens are {' '.join(self.reading.names)}", *self.told])
         return self.to.picture(f"{title}. {told}.")
 
     def _title(self) -> str:
@@ -227,11 +118,7 @@ class _Tower:
     def _grounds(self) -> None:
         for block in range(self.reading.n_layer):
             bottom, top = self.floors[block], self.floors[block + 1]
-            self.to.parts.append(
-                f'<rect x="{LEFT - 6}" y="{short(top + 2)}" width="{RIGHT + 36 - LEFT + 6}" '
-                f'height="{short(bottom - top - 4)}" rx="{min(8, (bottom - top) / 3):.0f}" '
-                f'fill="{PAGE}" opacity="0.06"/>'
-            )
+            ground(self.to, LEFT - 6, top + 2, RIGHT + 36, bottom - 2, PAGE, 0.06)
             look = {"bold": True, "size": 12}
             middle = (bottom + top) / 2 + 4 if bottom - top < LEAST else top + 17
             with self._pressed("floor", block, f"block {block}: open its heads"):
@@ -316,9 +203,8 @@ class _Tower:
         if self._is_reached(2 * block + 1):
             self._arcs(block, base, at_a - 9, self.floors[block + 1] + 8)
             for column, weight, head in self._labels(block):
-                self.to.text(
-                    self.xs[column], base + 13, f"{_whole(weight)} · head {head}", "middle", 12
-                )
+                said = f"{_whole(weight)} · head {head}"
+                self.to.text(self.xs[column], base + 13, said, "middle", 12)
         self._attention_box(x - 27, at_a, block)
         self._mlp_box(x + 27, at_m, block)
 
@@ -336,10 +222,8 @@ class _Tower:
         reads, lane = self.reading.reads(block, self.view.token), self._lane()
         bottom = self.floors[block]
         for h in range(0 if reads is None else len(reads)):
-            middle, is_on = (
-                bottom - 8 - lane * (len(reads) - h - 0.5),
-                (block, h) not in self.view.off,
-            )
+            middle = bottom - 8 - lane * (len(reads) - h - 0.5)
+            is_on = (block, h) not in self.view.off
             state = "on" if is_on else "off"
             if self._is_reached(2 * block + 1):
                 self._head(reads[h].tolist(), middle, lane, is_on)
@@ -405,10 +289,11 @@ class _Tower:
         path = f"M{short(start)} {short(base)}C{short(start)} {short(peak)} {short(tail)} "
         path += f"{short(peak)} {short(x)} {short(end)}"
         self.to.room((start, base - (base - top) * share), (x, end))
+        strength = 0.35 + 0.5 * min(1.0, 2 * weight)
         self.to.parts.append(
-            f'<path d="{path}" fill="none" stroke="{ATTENTION}" opacity="{0.35 + 0.5 * min(1, 2 * weight):.2f}" pathLength="1" '
-            f'stroke-width="{short(max(1, most * weight))}"{self._arriving}><title>'
-            f"{escape(f'{self.names[column]} {percent(weight)}')}</title></path>"
+            f'<path d="{path}" fill="none" stroke="{ATTENTION}" opacity="{strength:.2f}" '
+            f'stroke-width="{short(max(1, most * weight))}" pathLength="1"{self._arriving}>'
+            f"<title>{escape(f'{self.names[column]} {percent(weight)}')}</title></path>"
         )
 
     # What stands beside the floors
@@ -420,12 +305,8 @@ class _Tower:
         x, edge = self.x, RIGHT + 36
         numbers = self.reading.climb.stream[stage, self.view.token].float().cpu()
         if high > 8:
-            self.to.line(
-                (min(x + (42 if stage else 6), edge), y),
-                (NUMBERS - 2, y),
-                stroke=STREAM,
-                dash="2 4",
-            )
+            start = min(x + (42 if stage else 6), edge)  # right of the MLP
+            self.to.line((start, y), (NUMBERS - 2, y), stroke=STREAM, dash="2 4")
         self.to.image(NUMBERS, y - high / 2, WORDS - NUMBERS - 12, high,
                       pixels.barcode(numbers, self.reach))  # fmt: skip
         self.to.rect(NUMBERS, y - high / 2, WORDS - NUMBERS - 12, high, edge=GREY, thick=0.8)
@@ -463,17 +344,16 @@ class _Tower:
         self.to.text(NUMBERS, top - 10, f"its {C} numbers", size=12, bold=True)
         self.to.text(WORDS, top - 10, "if it ended here", size=12, bold=True)
         found = self.reading.next(view.token, view.before)
-        self.bars_top = top - 52 - ROW * len(found)
+        bars_top = top - 52 - ROW * len(found)
         drawn_to = LEFT + 60
         label = f"after {self.reading.names[view.token]}:" + self._star("output_logits")
         if view.lit.startswith(("10", "11")):
-            self.to.rect(0, self.bars_top - 22, END, ROW * len(found) + 24, LIT, "none", rx=6)
-            self.to.parts[-1] = self.to.parts[-1].replace("<rect", '<rect opacity="0.3"')
-        self.to.text(0, self.bars_top - 6, label, bold=True, size=12)
+            ground(self.to, 0, bars_top - 22, END, top - 50, LIT, 0.3)
+        self.to.text(0, bars_top - 6, label, bold=True, size=12)
         if not reached:
             return
         for rank, one in enumerate(found):
-            y = self.bars_top + ROW * rank
+            y = bars_top + ROW * rank
             self.to.text(drawn_to - 8, y + ROW / 2 + 4, one.name, "end", 12)
             self.to.rect(drawn_to, y + 3, max(1, BAR * one.prob), ROW - 6, STREAM, "none")
             said, longest = percent(one.prob), one.prob
@@ -481,15 +361,14 @@ class _Tower:
                 said, longest = f"{said}, was {percent(one.own)}", max(one.prob, one.own)
                 self.to.rect(drawn_to, y + 3, max(1, BAR * one.own), ROW - 6, "none", dash="3 3")
             self.to.text(drawn_to + BAR * longest + 8, y + ROW / 2 + 4, said, size=12)
-            if not rank:
-                self.bar_end = drawn_to + BAR * longest + 16 + wide(said, 12)
+            if one.is_best:
+                self.bar_top, self.bar_end = y, drawn_to + BAR * longest + 16 + wide(said, 12)
         listed = ", ".join(f"{one.name} {percent(one.prob)}" for one in found)
         self.told.append(f"after {self.reading.names[view.token]} come {listed}")
 
     def _chips(self) -> None:
-        for column, (name, x, width) in enumerate(
-            zip(self.names, self.xs, self.widths, strict=True)
-        ):
+        each = zip(self.names, self.xs, self.widths, strict=True)
+        for column, (name, x, width) in enumerate(each):
             is_chosen, y = column == self.chosen, self._chip_top(column)
             look = {"edge": PAGE, "thick": 2.5} if is_chosen else {"edge": STREAM}
             shared = self.reading.first and not column
@@ -509,10 +388,10 @@ class _Tower:
         best = self.reading.likeliest(self.view.token, 2 * self.reading.n_layer)
         x, y = self.xs[-1] + self.widths[-1] / 2 + 14, 0
         width = wide(best.name, 12, True, True) + 18
-        side, top = END + 12, self.bars_top + ROW / 2
-        lit = self.view.lit.startswith("11")
-        self.to.arrow((self.bar_end, top), (side, top), (side, y + 12), (x + width + 4, y + 12),
-                      stroke=ATTENTION if lit else GREY, thick=3 if lit else 2, dash="6 4")  # fmt: skip
+        side, top = END + 12, self.bar_top + ROW / 2
+        look = {"stroke": ATTENTION, "thick": 3} if self.view.lit.startswith("11") else {"thick": 2}
+        way = (self.bar_end, top), (side, top), (side, y + 12), (x + width + 4, y + 12)
+        self.to.arrow(*way, dash="6 4", **look)
         self.to.text(END + 4, y + 30, "joins the text", "end", 12)
         self.to.box(x, y, width, 24, best.name, NEW, 12, True, True, rx=6, edge=PAGE, thick=3)
 
@@ -523,9 +402,8 @@ class _Tower:
             return
         y = self._y(at)
         below = self._chip_top(self.chosen) if at == 0 else self._y(at - 1)
-        with self.to.group("gpt2course-climber"):
+        with _group(self.to, f'class="gpt2course-climber" style="--from:{below - y:.0f}px"'):
             self.to.circle(self.x, y, 8, NEW, PAGE, 2.5)
-        self.to.parts[-3] = f'<g class="gpt2course-climber" style="--from:{below - y:.0f}px">'
 
     def _legend(self) -> None:
         a, m = (self._star(name) for name in ("CausalSelfAttention", "MLP"))
@@ -572,9 +450,9 @@ class _Tower:
     def _star(self, name: str) -> str:
         return " ★" * (name in self.yours)
 
-    def _pressed(self, what: str, number: int, tip: str):
-        """What is drawn within answers a click."""
-        return _Pressed(self.to, self.view.click(what, number), tip)
+    def _pressed(self, what: str, number: int, tip: str) -> AbstractContextManager[None]:
+        """What is drawn within answers a click, where it does."""
+        return _group(self.to, self.view.click(what, number), tip)
 
 
 def _whole(share: float) -> str:
@@ -582,18 +460,24 @@ def _whole(share: float) -> str:
     return f"{100 * share:.0f} %" if share == 0 or share >= 0.005 else "< 1 %"
 
 
-class _Pressed:
-    """A group that answers a click, where it does."""
+def ground(
+    to: Drawing, left: float, top: float, right: float, bottom: float, fill: str, opacity: float
+) -> None:
+    """A field that shines through, behind what belongs together."""
+    to.room((left, top), (right, bottom))
+    to.parts.append(
+        f'<rect x="{short(left)}" y="{short(top)}" width="{short(right - left)}" '
+        f'height="{short(bottom - top)}" rx="8" fill="{fill}" opacity="{opacity:g}"/>'
+    )
 
-    def __init__(self, to: Drawing, answer: str, tip: str):
-        self.to, self.answer, self.tip = to, answer, tip
 
-    def __enter__(self) -> None:
-        told = f"<title>{escape(self.tip)}</title>"
-        self.to.parts.append(f"<g {self.answer}>{told}" if self.answer else "<g>")
-
-    def __exit__(self, *_: object) -> None:
-        self.to.parts.append("</g>")
+@contextmanager
+def _group(to: Drawing, attributes: str, tip: str = "") -> Iterator[None]:
+    """What is drawn within has attributes and a text for the pointer, or none of both."""
+    told = f"<title>{escape(tip)}</title>" if tip else ""
+    to.parts.append(f"<g {attributes}>{told}" if attributes else "<g>")
+    yield
+    to.parts.append("</g>")
 
 
 def _heads(reading: Reading) -> int:

@@ -19,6 +19,7 @@ from gpt2course.drawing.tower import (
     TABLE,
     TABLE_FILL,
     TOKEN_FILL,
+    ground,
 )
 
 X, LATER, DOWN = (84, 164, 244), 338, 388  # the columns of the tokens, and the way back
@@ -93,11 +94,7 @@ def tower(stem: str = "", yours: Sequence[str] = ()) -> Picture:
     built = [part for part in PARTS if set(part.exercises) <= set(yours)]
     drawn = Drawing()
     if lit:
-        left, top, right, bottom = lit.ground
-        drawn.parts.append(
-            f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" rx="8" '
-            f'fill="{LIT}" stroke="{LIT}" stroke-width="2" opacity="0.32" class="gpt2course-ground"/>'
-        )
+        ground(drawn, *lit.ground, LIT, 0.35)
     _chips(drawn)
     _tables(drawn)
     _block(drawn)
@@ -135,12 +132,9 @@ def _tables(drawn: Drawing) -> None:
 
 def _block(drawn: Drawing) -> None:
     x, right = X[-1], LATER + 24
-    drawn.parts.append(
-        f'<rect x="8" y="-288" width="{right - 8}" height="202" rx="10" fill="{PAGE}" '
-        'opacity="0.06"/>'
-    )
+    ground(drawn, 8, -288, right, -86, PAGE, 0.06)
     drawn.rect(8, -288, right - 8, 202, edge=GREY, rx=10)
-    for i, key in enumerate(X[:-1]):  # what the cache keeps
+    for key in enumerate(X[:-1]):  # what the cache keeps
         for j, letter in enumerate("kv"):
             drawn.box(key - 17 + 17 * j, -120, 16, 16, letter, ATTENTION_FILL, 12, mono=True,
                       edge=ATTENTION, rx=2 + 4 * j)  # fmt: skip
