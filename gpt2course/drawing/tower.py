@@ -265,7 +265,8 @@ class _Tower:
         self.to.plus(self.x, y, 7)
 
     def _mlp_box(self, x: float, y: float, block: int) -> None:
-        self.to.line((self.x, y + 24), (x, y + 24), (x, y), (self.x, y), stroke=MLP, thick=2)
+        from_ = y + min(24, self._additions(block)[0] - y - 10)
+        self.to.line((self.x, from_), (x, from_), (x, y), (self.x, y), stroke=MLP, thick=2)
         self.to.box(x - 11, y - 9, 22, 18, "M", MLP_FILL, 12, True, edge=MLP, rx=9)
         self.to.plus(self.x, y, 7)
 

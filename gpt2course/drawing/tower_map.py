@@ -134,7 +134,7 @@ def _block(drawn: Drawing) -> None:
     x, right = X[-1], LATER + 24
     ground(drawn, 8, -288, right, -86, PAGE, 0.06)
     drawn.rect(8, -288, right - 8, 202, edge=GREY, rx=10)
-    for key in enumerate(X[:-1]):  # what the cache keeps
+    for key in X[:-1]:  # what the cache keeps
         for j, letter in enumerate("kv"):
             drawn.box(key - 17 + 17 * j, -120, 16, 16, letter, ATTENTION_FILL, 12, mono=True,
                       edge=ATTENTION, rx=2 + 4 * j)  # fmt: skip
