@@ -141,6 +141,8 @@ def _listening(model: nn.Module, heard: dict[str, tuple[Tensor, Tensor]]) -> Ite
         yield
 
 
+Heard = dict[int, tuple[Tensor, Tensor]]  # for each block, a module's input and its output
+
 # The climb ------------------------------------------------------------------------------------
 
 
@@ -183,14 +185,17 @@ def climb(model: nn.Module, idx: Int[Tensor, "1 T"], off: Iterable[tuple[int, in
         off: pairs of layer and head that are switched off; see `without_heads`.
     """
     blocks = list(model.get_submodule("h").children())
-    mids, outs, qkv = {}, {}, {}
+    mids: Heard = {}
+    outs: Heard = {}
+    qkv: Heard = {}
     with ExitStack() as hooks:
         hooks.enter_context(without_heads(model, off))
         for i, block in enumerate(blocks):
             for part, kept in ((block.get_submodule("ln_2"), mids), (block, outs)):
                 hooks.enter_context(part.register_forward_hook(_keeper(kept, i)))
-            if hasattr(block.attn, "c_attn"):
-                hooks.enter_context(block.attn.c_attn.register_forward_hook(_keeper(qkv, i)))
+            if "attn.c_attn" in dict(block.named_modules()):
+                c_attn = block.get_submodule("attn.c_attn")
+                hooks.enter_context(c_attn.register_forward_hook(_keeper(qkv, i)))
         logits = model(idx)
     stream = [outs[0][0]]
     for i in range(len(blocks)):
@@ -205,7 +210,7 @@ def climb(model: nn.Module, idx: Int[Tensor, "1 T"], off: Iterable[tuple[int, in
     )
 
 
-def _keeper(kept: dict[int, tuple[Tensor, Tensor]], i: int) -> Callable[..., None]:
+def _keeper(kept: Heard, i: int) -> Callable[..., None]:
     """A hook that puts down a module's input and output."""
 
     def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:

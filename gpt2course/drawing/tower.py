@@ -29,6 +29,7 @@ NUMBERS, WORDS, END = 548, 678, 806  # where barcodes begin and end, and the wor
 LANE, OPEN = 28, 60  # the height of an open head, and of the rest of an open floor
 PLAIN, LEAST, THIN = 84, 56, 24  # of a floor: as it is, beside an open one, in a deep model
 BAR, ROW = 330, 21  # pixels of a bar of 100 %, and from one bar to the next
+STARRED = ("embed", "CausalSelfAttention", "MLP", "output_logits")
 SEEN = 0.03  # a weight below this has no arc
 MOVES = (
     "<style>@keyframes gpt2course-climb{from{transform:translateY(var(--from))}}"
@@ -84,6 +85,7 @@ class _Tower:
 
     def picture(self) -> Picture:
         self._grounds()
+        self._cached()
         self._streams()
         self._embedding()
         for block in range(self.reading.n_layer):
@@ -181,6 +183,14 @@ class _Tower:
         first = self.reading.first
         return [max(each[:first]), *each[first:]] if first and each else each
 
+    def _cached(self) -> None:
+        """The columns whose keys and values a cache keeps."""
+        right, top = self.x - 45, self.floors[-1]
+        if not self.view.lit.startswith("12") or right < LEFT:
+            return
+        ground(self.to, LEFT - 6, top - 26, right, self.floors[0], LIT, 0.3)
+        self.to.text(LEFT, top - 10, "the cache keeps k and v of these tokens", size=12)
+
     # From the embedding through the blocks
 
     def _embedding(self) -> None:
@@ -204,7 +214,7 @@ class _Tower:
             self._arcs(block, base, at_a - 9, self.floors[block + 1] + 8)
             for column, weight, head in self._labels(block):
                 said = f"{_whole(weight)} · head {head}"
-                self.to.text(self.xs[column], base + 13, said, "middle", 12)
+                self.to.text(max(self.xs[column], LEFT + 34), base + 13, said, "middle", 12)
         self._attention_box(x - 27, at_a, block)
         self._mlp_box(x + 27, at_m, block)
 
@@ -241,7 +251,7 @@ class _Tower:
         low = bottom - 8 - lane / 2
         self.to.line((x - 16, low), (x - 11, low), (x - 11, at_a), (x - 8, at_a), stroke=ATTENTION,
                      thick=2)  # fmt: skip
-        self.to.plus(x, at_a, 7)
+        self.to.plus(x, at_a, 8)
         self._mlp_box(x + 27, at_m, block)
 
     def _head(self, reads: list[float], middle: float, lane: float, is_on: bool) -> None:
@@ -262,13 +272,13 @@ class _Tower:
                          stroke=ATTENTION, thick=max(1, 9 * own), curved=True)  # fmt: skip
             self.to.line((x, y), (self.x, y), stroke=ATTENTION, thick=2)
             self.to.box(x - 11, y - 9, 22, 18, "A", ATTENTION_FILL, 12, True, edge=ATTENTION, rx=4)
-        self.to.plus(self.x, y, 7)
+        self.to.plus(self.x, y, 8)
 
     def _mlp_box(self, x: float, y: float, block: int) -> None:
         from_ = y + min(24, self._additions(block)[0] - y - 10)
         self.to.line((self.x, from_), (x, from_), (x, y), (self.x, y), stroke=MLP, thick=2)
         self.to.box(x - 11, y - 9, 22, 18, "M", MLP_FILL, 12, True, edge=MLP, rx=9)
-        self.to.plus(self.x, y, 7)
+        self.to.plus(self.x, y, 8)
 
     def _arcs(
         self, block: int, base: float, end: float, top: float, x: float | None = None
@@ -411,7 +421,7 @@ class _Tower:
         said = f"line: residual stream · A: attention{a} · M: MLP{m} · ⊕: added to the stream"
         said += " · thick frame: new" * (self.view.at > 2 * self.reading.n_layer)
         said += " · dotted: comes later, not read" * (self.chosen < len(self.xs) - 1)
-        said += " · ★ yours" * bool(self.yours)
+        said += " · ★ yours" * any(self._star(name) for name in STARRED)
         self.to.text(0, self.to.bottom + 20, said, size=12)
 
     # Places

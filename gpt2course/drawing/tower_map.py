@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from torch import nn
+
 from gpt2course.drawing.colours import GREY, INK, PAGE
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing
@@ -20,7 +22,10 @@ from gpt2course.drawing.tower import (
     TABLE_FILL,
     TOKEN_FILL,
     ground,
+    tower_of,
 )
+from gpt2course.model import GPT2
+from gpt2course.weights import load_tokenizer
 
 X, LATER, DOWN = (84, 164, 244), 338, 388  # the columns of the tokens, and the way back
 LABELS, END, HIGH = 412, 816, 42  # the list of the lessons, and from one to the next
@@ -82,14 +87,36 @@ CHAIN = (
 )
 
 
-def tower(stem: str = "", yours: Sequence[str] = ()) -> Picture:
+STORY = "Mina looked at the kettle because it"
+
+
+def with_course_weights(kind: type[nn.Module] = GPT2) -> nn.Module:
+    """The course model in another class, such as a learner's own, with parts of the same names."""
+    trained = GPT2.from_pretrained("course")
+    model = kind(trained.config).eval().requires_grad_(False)
+    for name in ("wte", "wpe", "ln_f"):
+        model.get_submodule(name).load_state_dict(trained.get_submodule(name).state_dict())
+    blocks = model.get_submodule("h").children()
+    for block, other in zip(blocks, trained.h.children(), strict=True):
+        block.load_state_dict(other.state_dict(), strict=False)  # passes over a stored mask
+    return model
+
+
+def tower(
+    stem: str = "", yours: Sequence[str] = (), kind: type[nn.Module] | None = None
+) -> Picture:
     """The whole of GPT-2 as a tower; the part that lesson `stem` builds is lit.
 
     Args:
+        kind: the learner's own GPT2. It gets the weights of the course model, and the tower the
+            numbers of its run on a story.
         stem: a lesson such as "06_masking". Without one, or with a lesson that is about the
             whole, nothing is lit.
         yours: exercises that the learner has solved. A part of which all are solved has a star.
     """
+    if kind:
+        return tower_of(with_course_weights(kind), load_tokenizer("course"), STORY, lit=stem,
+                        yours=yours)  # fmt: skip
     lit = next((part for part in PARTS if part.lesson == stem), None)
     built = [part for part in PARTS if set(part.exercises) <= set(yours)]
     drawn = Drawing()

@@ -197,9 +197,10 @@ class TowerPanel:
     def _name_heads(self) -> None:
         """Switches of the open block; none where no block is open."""
         block = self.floor.value
+        is_known = block is not None and self.reading.climb.weights[block] is not None
         was, self._quiet = self._quiet, True
         for head, control in enumerate(self.heads):
-            control.layout.display = "none" if block is None else ""
+            control.layout.display = "" if is_known else "none"
             control.value = (block, head) not in self.off
             control.description = f"{head} {'on' if control.value else 'OFF'}"
             control.tooltip = f"block {block}, head {head}"
