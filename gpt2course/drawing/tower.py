@@ -382,8 +382,10 @@ class _Tower:
         for column, (name, x, width) in enumerate(each):
             is_chosen, y = column == self.chosen, self._chip_top(column)
             look = {"edge": PAGE, "thick": 2.5} if is_chosen else {"edge": STREAM}
-            shared = self.reading.first and not column
-            with self._pressed("" if shared else "token", column, f"let {name} climb"):
+            several = bool(self.reading.first)
+            shared = several and column == 0
+            number = column - several  # of those that have a column of their own
+            with self._pressed("" if shared else "token", number, f"let {name} climb"):
                 self.to.box(x - width / 2, y, width, 24, name, "none" if shared else TOKEN_FILL, 12,
                             is_chosen, True, rx=6, **look)  # fmt: skip
             if not max(self.rows):

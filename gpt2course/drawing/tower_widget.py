@@ -82,7 +82,9 @@ class TowerPanel:
         self.said, self.shown = ipywidgets.HTML(), ipywidgets.HTML()
         self.switches = ipywidgets.HBox([ipywidgets.Label("heads:", layout={"width": "100px"})])
         self.widget = self._laid_out()
-        self._start_again(token, floor)
+        self._start_again(token)
+        self.floor.value = self.reading.view(token, floor).floor
+        self._open()
         self._listen()
 
     def _laid_out(self) -> ipywidgets.VBox:
@@ -107,7 +109,7 @@ class TowerPanel:
     def _listen(self) -> None:
         self.text.observe(lambda _: self._start_again(), names="value")
         self.token.observe(lambda _: self._show(), names="index")
-        self.floor.observe(lambda _: self._name_heads() or self._show(), names="index")
+        self.floor.observe(lambda _: self._open(), names="index")
         self.at.observe(lambda _: self._show(), names="value")
         for head, control in enumerate(self.heads):
             control.observe(lambda _, head=head: self._switch(head), names="value")
@@ -167,24 +169,23 @@ class TowerPanel:
     def _at_once(self) -> Iterator[None]:
         """Several controls change, and the picture once."""
         self._quiet = True
-        yield
-        self._quiet = False
+        try:
+            yield
+        finally:
+            self._quiet = False
         self._show()
 
     # What the controls do
 
-    def _start_again(self, token: int | None = None, floor: int | None = None) -> None:
+    def _start_again(self, token: int | None = None) -> None:
         try:
             self.ids = ids_of(self.coder, self.text.value)
-            reading = self._read(self.off)
         except ValueError as error:
             self._show(str(error))
             return
         with self._at_once():
             self._offer_tokens(token)
             self.at.value = self.play.value = self.at.max
-            if floor is not None or self.floor.index is None:
-                self.floor.value = reading.view(token, floor).floor
             self._name_heads()
 
     def _offer_tokens(self, token: int | None = None) -> None:
@@ -207,18 +208,20 @@ class TowerPanel:
         self.all_on.layout.display = "" if self.off else "none"
         self._quiet = was
 
+    def _open(self) -> None:
+        self._name_heads()
+        self._show()
+
     def _switch(self, head: int) -> None:
         if self._quiet:
             return
         place = self.floor.value, head
         self.off = self.off - {place} if self.heads[head].value else self.off | {place}
-        self._name_heads()
-        self._show()
+        self._open()
 
     def _switch_all_on(self) -> None:
         self.off = frozenset()
-        self._name_heads()
-        self._show()
+        self._open()
 
     def _step(self) -> None:
         self.at.value = 0 if self.at.value == self.at.max else self.at.value + 1

@@ -339,6 +339,22 @@ def test_another_text_is_read_and_a_head_stays_off():
     assert panel.picture().alt.startswith("␣it climbs")
 
 
+def test_the_widget_of_a_deep_model_opens_the_block_in_which_the_word_gains_most():
+    model = small(n_layer=9, n_head=3)
+    panel = TowerPanel(model, TOKENIZER, KETTLE)
+    assert panel.floor.value == Reading(model, TOKENIZER, IDS).turning_floor(len(IDS) - 1)
+    assert panel.picture().alt == tower_of(model, TOKENIZER, KETTLE).alt
+
+
+def test_a_click_on_a_chip_of_a_long_text_presses_its_own_button():
+    panel = TowerPanel(small(), TOKENIZER, TOKENIZER.decode((IDS * 6)[:38]))
+    names = [name.rstrip("\u2060") for name, _ in panel.token.options]
+    found = re.findall(
+        r"tower-token button'\)\[(\d+)\]\.click\(\)\"><title>let (\S+) climb", panel.shown.value
+    )
+    assert len(found) == SHOWN - 1 and all(names[int(i)] == name for i, name in found)
+
+
 def test_a_click_presses_the_button_that_does_the_same():
     panel = TowerPanel(MODEL, TOKENIZER, KETTLE, floor=1)
     pressed = set(re.findall(r"tower-(\w+) button'\)\[(\d+)\]", panel.shown.value))
