@@ -92,7 +92,7 @@ class TowerPanel:
         self.switches.children += (*self.heads, self.all_on)
         self.switches.layout = ipywidgets.Layout(**wraps, min_height="36px")
         for control in (self.token, self.floor):
-            control.layout = ipywidgets.Layout(**wraps)
+            control.layout = ipywidgets.Layout(display="flex")  # the buttons beside their name
         climb = ipywidgets.HBox([self.at, self.play, self.step, self.add, self.again])
         climb.layout = ipywidgets.Layout(**wraps)
         for control, name in (
