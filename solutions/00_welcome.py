@@ -59,34 +59,33 @@ from collections import Counter
 
 import torch
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import TRAINING_STORIES, documents
 from gpt2course.inspection import head_weights
-from gpt2course.lessons.welcome import GrowingText, explorer, next_logits_of, pipeline
+from gpt2course.lessons.welcome import GrowingText, explorer, next_logits_of, tower
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
 # ## The whole of GPT-2
 #
-# Every lesson begins with this picture, and the box that the lesson builds is lit (none yet:
-# this lesson builds none of them). The numbers in the boxes are
-# lesson numbers. Follow the arrows from the text on the left to the next word on the right, then follow
-# the long arrow at the bottom. What happens to the word? (The names and letters inside the boxes are
-# explained in their lessons.)
+# Every lesson begins with this tower, and the part that the lesson builds is lit (none yet: this lesson builds none
+# of them). The numbers are lesson numbers; a ★ marks a part whose exercises you have all solved. Follow the thick line
+# from *must*, at the bottom, up to the bars of the next word, then follow the dashed arrow. What happens to the word?
+# (The names and letters are explained in their lessons.)
 
 # %%
-pipeline("00_welcome")
+tower("00_welcome", kept_names())
 
 # %% [markdown]
-# A text comes in from the left. It is cut into **tokens**: words, or pieces of words. Each token has a
+# A text comes in at the bottom. It is cut into **tokens**: words, or pieces of words. Each token has a
 # number (02). The model replaces that number by a whole row of numbers for the token (03) and adds one for its
 # position (04). In a **block**, each token reads from the tokens before it (05, 06, 07) and is
 # then processed by itself (08). GPT-2 repeats the block (09) 12 times. At the end, every token of the
 # vocabulary gets a score (10), and one of them is chosen (11).
 #
-# The long arrow: the new token joins the text, and everything runs again for the next one. A cache (12)
+# The dashed arrow: the new token joins the text, and everything runs again for the next one. A cache (12)
 # makes that fast. A model that does this is called a **language model**: it predicts the next token, and
 # writes by doing so again and again.
 #

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
-from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, pipeline
+from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, tower
 from gpt2course.model import count_parameters
 
 torch.manual_seed(5);
@@ -30,7 +30,7 @@ torch.manual_seed(5);
 # You are here:
 
 # %%
-pipeline("05_self_attention")
+tower("05_self_attention", kept_names())
 
 # %% [markdown]
 # ## A vector that knows only itself

@@ -24,21 +24,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course import mlp as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
-from gpt2course.lessons.mlp import (
-    figures, gelu_slider, loss_lines, matrices, pipeline, unit_slider,
-)
+from gpt2course.lessons.mlp import figures, gelu_slider, loss_lines, matrices, tower, unit_slider
 from gpt2course.mine import masked_attention
 from gpt2course.model import GPT2, parameter_table
 
 # %% [markdown]
-# The lit box is the other half of every block. "C → 4C → C" is its whole plan: widen, and come back.
+# The lit part is the other half of every block. "C → 4C → C" is its whole plan: widen, and come back.
 
 # %%
-pipeline("08_mlp")
+tower("08_mlp", kept_names())
 
 # %% [markdown]
 # ## 1. What no matrix can compute

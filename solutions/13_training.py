@@ -25,24 +25,25 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gpt2course import check, corpus
+from gpt2course import check, corpus, kept_names
 from gpt2course.learner import workbook
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations, find
 from gpt2course.lessons.training import (
-    curves, matrices, moment_of, moments_to_play, pipeline, schedule_to_play, shifted, stacked,
+    curves, matrices, moment_of, moments_to_play, schedule_to_play, shifted, stacked, tower,
 )
 from gpt2course.mine import GPT2, generate
 from gpt2course.training.text_data import TextData
 from gpt2course.weights import TOKENIZER, load_tokenizer
 
 # %% [markdown]
-# No box is lit: training concerns all of them. It runs this *forward pass*, measures how wrong the result was, and goes
-# all the way back, to find for every weight in which direction it should change.
+# No part is lit: training concerns all of them. It runs this *forward pass*, measures how wrong the result was, and goes
+# all the way back down, to find for every weight in which direction it should change. (Here your `GPT2` has weights
+# that are trained already, those of the course model.)
 
 # %%
-pipeline("13_training")
+tower("13_training", kept_names(), GPT2)
 
 # %% [markdown]
 # ## 1. The text

@@ -31,23 +31,24 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.released_weights import (
     Load, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
-    next_words, piece_text, pipeline, surprise_text,
+    next_words, piece_text, surprise_text, tower,
 )
 from gpt2course.mine import GPT2, causal_mask, generate, perplexity
 from gpt2course.model import count_parameters, parameter_table
 from gpt2course.weights import TOKENIZER, load_tokenizer, locate, read_config
 
 # %% [markdown]
-# No box is lit: the weights belong to all of them.
+# No part is lit: the weights belong to all of them. Your `GPT2` has borrowed those of the course model here; at the end
+# you put them there yourself.
 
 # %%
-pipeline("14_released_weights")
+tower("14_released_weights", kept_names(), GPT2)
 
 # %% [markdown]
 # ## 1. What a checkpoint is

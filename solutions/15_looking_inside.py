@@ -23,24 +23,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check
+from gpt2course import check, kept_names, mine
 from gpt2course.learner import workbook
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import Probe, heldout_documents, probes
 from gpt2course.inspection import activations, find, head_weights, without_heads
 from gpt2course.lessons.looking_inside import (
     attention_lines, attention_to_play, figures, head_grid, heads_to_switch, lens_to_play,
-    matrices, pipeline,
+    matrices, tower_to_play, with_course_weights,
 )
 from gpt2course.mine import layer_norm, output_logits
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# No box is lit: this lesson follows the whole way from text to next word.
+# The tower once more, with the course model's weights in your `GPT2`. This lesson follows the whole way from text to
+# next word. Press a block's name: its attention fans into **heads**. Press a head to switch it off, and watch the bars.
+# Which one costs the kettle's verbs most?
 
 # %%
-pipeline("15_looking_inside")
+tower_to_play(
+    with_course_weights(mine.GPT2), load_tokenizer("course"),
+    "Mina looked at the kettle because it", yours=kept_names(),
+)
+
+# %% [markdown]
+# One sentence, one head: a hint. The lesson shows what it takes to make it a finding.
 
 # %% [markdown]
 # ## 1. A model that has learned something

@@ -14,6 +14,7 @@ from torch import Tensor
 from gpt2course.drawing.colours import DIVERGING, NEUTRAL, VIRIDIS, blend
 
 STEPS = 254  # colours from the lowest number to the highest
+BELOW_AND_ABOVE = ("#2b83ba", "#2b83ba", "#d7301f", "#d7301f")  # seen on white and on black
 UNKNOWN, EMPTY = 254, 255  # the places behind them in the palette
 
 
@@ -39,7 +40,20 @@ def signed(values: Float[Tensor, "R C"]) -> str:
     return _address(levels.round().to(torch.uint8), DIVERGING)
 
 
-def _address(levels: UInt8[Tensor, "R C"], stops: tuple[str, ...]) -> str:
+def barcode(values: Float[Tensor, " C"], reach: float) -> str:
+    """Numbers of both signs in a row, one pixel each: blue below 0, red above, clear at 0.
+
+    Args:
+        reach: the size at which the colour is full; larger numbers look the same.
+    """
+    levels = ((values / (reach or 1.0)).clamp(-1, 1) + 1) / 2 * (STEPS - 1)
+    clear = bytes(round(255 * abs(2 * i / (STEPS - 1) - 1) ** 0.8) for i in range(STEPS))
+    return _address(levels.round().to(torch.uint8)[None], BELOW_AND_ABOVE, clear + b"\xff")
+
+
+def _address(
+    levels: UInt8[Tensor, "R C"], stops: tuple[str, ...], opacity: bytes = b"\xff" * EMPTY
+) -> str:
     """A PNG file of places in a palette (W3C, Portable Network Graphics, section 11)."""
     R, C = levels.shape
     lines = b"".join(b"\0" + bytes(line) for line in levels.tolist())  # 0: as it is, no filter
@@ -47,7 +61,7 @@ def _address(levels: UInt8[Tensor, "R C"], stops: tuple[str, ...]) -> str:
     for kind, data in (
         (b"IHDR", struct.pack(">IIBBBBB", C, R, 8, 3, 0, 0, 0)),  # 8 bits, a palette
         (b"PLTE", _palette(stops)),
-        (b"tRNS", b"\xff" * EMPTY + b"\0"),  # all opaque but the last
+        (b"tRNS", opacity + b"\0"),  # the last is clear
         (b"IDAT", zlib.compress(lines)),
         (b"IEND", b""),
     ):

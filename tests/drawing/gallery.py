@@ -8,8 +8,18 @@ import torch
 from torch.nn import functional as F
 
 from gpt2course.config import RELEASED, GPT2Config
-from gpt2course.drawing import attention_maps, bars, curves, explorer, matrix, picture, pipeline
+from gpt2course.drawing import (
+    attention_maps,
+    bars,
+    curves,
+    explorer,
+    matrix,
+    picture,
+    tower,
+    tower_map,
+)
 from gpt2course.drawing import tokens as token_boxes
+from gpt2course.drawing.tower_reading import Reading, View
 from gpt2course.embedding import sinusoidal_positions
 from gpt2course.lessons.block import figures as block
 from gpt2course.lessons.embeddings import figures as embeddings
@@ -26,11 +36,13 @@ from gpt2course.lessons.sampling import figures as sampling
 from gpt2course.lessons.self_attention import figures as self_attention
 from gpt2course.lessons.tokens import figures as tokens
 from gpt2course.lessons.training import figures as training
+from gpt2course.model import GPT2
+from gpt2course.weights import load_tokenizer
 
 MODULES = (
-    attention_maps, bars, curves, explorer, matrix, pipeline, token_boxes, block, embeddings,
-    kv_cache, language_models, looking_inside, masking, mlp, multi_head, output_projection,
-    positions, released_weights, sampling, self_attention, tokens, training,
+    attention_maps, bars, curves, explorer, matrix, token_boxes, tower, tower_map, block,
+    embeddings, kv_cache, language_models, looking_inside, masking, mlp, multi_head,
+    output_projection, positions, released_weights, sampling, self_attention, tokens, training,
 )  # fmt: skip
 WORDS = ["robot", "must", "obey", "orders"]
 LONGER = "a robot must obey the orders given it".split()
@@ -77,6 +89,11 @@ PLACES = {"robot": (1.0, 0.0), "must": (0.0, 0.0), "obey": (0.0, 1.0), "orders":
 X = torch.linspace(-4, 4, 81, dtype=torch.float64)
 
 
+COURSE, TOKENIZER = GPT2.from_pretrained("course"), load_tokenizer("course")
+KETTLE, OFF = "Mina looked at the kettle because it", frozenset({(0, 3)})
+READING = Reading(COURSE, TOKENIZER, TOKENIZER.encode(f"{KETTLE} whistled. The robot must obey"))
+
+
 def count(config, n_new, n_all):
     return n_new * 1_000_000 + n_all * 1000
 
@@ -102,7 +119,9 @@ GALLERY = {
     "side_by_side": lambda: matrix.side_by_side(
         [matrix.Panel("wte", random(4, 3), WORDS, COLUMNS), matrix.Panel("x", random(4, 3), WORDS)],
         "+"),
-    "pipeline": lambda: pipeline.pipeline("09_block"),
+    "tower": lambda: tower_map.tower("09_block", ["gelu", "MLP", "layer_norm"]),
+    "tower_of": lambda: tower.tower_of(COURSE, TOKENIZER, KETTLE, lit="11_sampling", yours=["MLP"]),
+    "drawn": lambda: tower.drawn(READING, View(10, 0, 9, OFF, READING.ends(10)[-1])),
     "token_boxes": lambda: token_boxes.token_boxes([114, 256, 258], MERGES, "tokens"),
     "boxes": lambda: token_boxes.boxes(PIECES, ["1", "2", "3", "4"]),
     "block.norm_steps": lambda: block.norm_steps(

@@ -1,12 +1,10 @@
-"""The matrix that cards and lessons draw, and the pipeline that every lesson shows."""
+"""The matrix that cards and lessons draw."""
 
-import pytest
 import torch
 from seen import place, shapes, texts
 
 from gpt2course.drawing.colours import DIVERGING, VIRIDIS, fill_for, ink_on
 from gpt2course.drawing.matrix import Panel, matrices, matrix_svg, matrix_text
-from gpt2course.drawing.pipeline import BLOCK, LIT, STAGES, pipeline
 
 WORDS = ["robot", "must", "obey", "orders"]
 
@@ -69,20 +67,6 @@ def test_panels_share_one_scale():
     small, large = torch.tensor([[0.5]]), torch.tensor([[1.0]])
     html = matrices([("one", small), ("two", large)]).html
     assert fill_for(0.5, 0.0, 1.0) in html and fill_for(1.0, 0.0, 1.0) in html
-
-
-# The pipeline
-
-
-@pytest.mark.parametrize("stage", [*STAGES, BLOCK], ids=lambda stage: stage.lesson)
-def test_the_pipeline_lights_the_stage_of_a_lesson_and_no_other(stage):
-    picture = pipeline(stage.lesson)
-    assert picture.html.count("▶") == 1 and picture.html.count(f'fill="{LIT}"') == 1
-    assert f"Lit: {stage.label} ({stage.number})" in picture.alt
-
-
-def test_the_pipeline_of_the_whole_lights_nothing():
-    assert "▶" not in pipeline().html and LIT not in pipeline("00_welcome").html
 
 
 def test_a_row_of_matrices_that_is_too_long_keeps_its_labels_once_or_breaks():
