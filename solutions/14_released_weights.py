@@ -355,7 +355,7 @@ for ending in four:
     print(f"{ending:20} file {tuple(there.shape)!s:13} model {tuple(here.shape)!s:13} {said}")
 
 # %% [markdown]
-# GPT-2's four, to scale: blue as in the file, orange as `nn.Linear` needs them. How could a program know that the
+# GPT-2's four, to scale: blue as in the file, yellow as `nn.Linear` needs them. How could a program know that the
 # second one has to be transposed?
 
 # %%

@@ -10,6 +10,7 @@ from gpt2course.drawing.attention_maps import weights_of
 from gpt2course.drawing.twin import HIDE_TWINS
 from gpt2course.lessons.masking.figures import training_examples, two_losses
 from gpt2course.lessons.masking.widgets import mask_switch
+from gpt2course.drawing.numbers import percent
 
 WORDS = ["robot", "must", "obey", "orders"]
 
@@ -59,7 +60,7 @@ def test_the_switch_redraws_weights_and_losses(qk):
     assert playable.twin.html == shown.value
     switch.value = "no mask"
     future = weights_of(attend_all, *qk).triu(1).sum().item() / 4
-    assert f"{future:.0%} of all attention goes to the future" in shown.value
+    assert f"{percent(future, 0)} of all attention goes to the future" in shown.value
     assert shown.value.count("✗</text>") == 6 and "3.61" in shown.value
 
 

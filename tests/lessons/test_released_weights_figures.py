@@ -7,8 +7,9 @@ import torch
 from seen import shapes, texts
 
 from gpt2course.config import GPT2Config
-from gpt2course.drawing.colours import BAR, OTHER_BAR, fill_for
+from gpt2course.drawing.colours import BAR, OTHER_BAR, PALEST, tint
 from gpt2course.lessons.released_weights.figures import (
+    SURPRISE,
     BINS,
     GROUPS,
     Load,
@@ -60,14 +61,14 @@ def test_shares_of_the_file_are_bytes_and_bars_as_long():
     shapes = {"wte.weight": (250_000, 1), "h.0.attn.bias": (1, 1, 500, 1000), "ln_f.bias": (60,)}
     picture = file_shares(shapes, "a title")
     assert picture.alt == (
-        "a title: token embeddings 1.0 MB, 33.3%; LayerNorms 0.0 MB, 0.01%; masks 2.0 MB, 66.7%"
+        "a title: token embeddings 1.0 MB, 33.3 %; LayerNorms 0.0 MB, 0.01 %; masks 2.0 MB, 66.7 %"
     )
     (table,), (masks,) = (
         widths(picture, GROUPS["token embeddings"]),
         widths(picture, GROUPS["masks"]),
     )
     assert masks == pytest.approx(2 * table)
-    assert "a title" in texts(picture) and "2.0 MB, 66.7%" in texts(picture)
+    assert "a title" in texts(picture) and "2.0 MB, 66.7 %" in texts(picture)
     assert inside(picture)
 
 
@@ -145,7 +146,7 @@ def test_tokens_are_coloured_by_their_surprise_and_carry_its_number():
     picture = surprise_text([b"it", b" beeped", b"<"], [0.04, 4.0, 1.25], "a title")
     assert picture.alt.endswith("surprising: it 0.0, ␣beeped 4.0, < 1.2")
     for nats in (0.04, 4.0, 1.25):
-        assert f"background:{fill_for(nats, 0, 4.0)}" in picture.html
+        assert f"background:{tint(SURPRISE, nats / 4.0, PALEST)}" in picture.html
     assert ">it<div" in picture.html and "&lt;<div" in picture.html
 
 
@@ -157,8 +158,8 @@ def test_loads_are_told_with_perplexity_difference_and_word():
     picture = loads(FOUND, "a title")
     title, right, wrong, alike = picture.alt.splitlines()
     assert title == "a title"
-    assert right == "right: perplexity 4.0, logits off by 0.00, most likely  obey 60%"
-    assert wrong == "not transposed: perplexity 16.0, logits off by 12.35, most likely  was 80%"
+    assert right == "right: perplexity 4.0, logits off by 0.00, most likely  obey 60 %"
+    assert wrong == "not transposed: perplexity 16.0, logits off by 12.35, most likely  was 80 %"
     assert "logits off by 2e-05" in alike
     blue, orange = widths(picture, BAR), widths(picture, OTHER_BAR)
     assert len(blue) == 2 and len(orange) == 1  # rounding is no wrong load

@@ -50,7 +50,7 @@ def test_a_moment_shows_its_sample_its_words_and_its_heads():
         assert text in picture.html and text in picture.alt
     assert "It said &lt;this&gt; after 400 steps." in picture.html
     assert {"✓ howled", "was", "✓ prowled", "60 %", "25 %", "10 %"} <= set(texts(picture))
-    assert "✓ howled 60%, was 25%, ✓ prowled 10%" in picture.alt
+    assert "✓ howled 60 %, was 25 %, ✓ prowled 10 %" in picture.alt
 
 
 def test_a_moment_is_what_the_model_writes_and_says():

@@ -11,6 +11,7 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import CURVES
 from gpt2course.drawing.curves import Axis, Series, free_place, key, mark
 from gpt2course.drawing.matrix import Panel, side_by_side
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.pixels import signed
 from gpt2course.drawing.svg import Drawing, Words, column, row, wide
@@ -80,7 +81,7 @@ def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Pict
         axis.fitted([0], wide_).below(strip, high)
         same = []
         for i in range(0, len(words) - 1, 2):
-            agreed = f"{(rows[i] * rows[i + 1] > 0).float().mean():.0%}"
+            agreed = percent((rows[i] * rows[i + 1] > 0).float().mean().item(), 0)
             strip.text(wide_ + 8, 22 * i + 27, agreed)
             same.append(f"{words[i]} and {words[i + 1]} {agreed}")
         strip.head(title)
@@ -112,13 +113,13 @@ def word_map(
         places, share = flattened(table)
         at = dict(zip(words, places.tolist(), strict=True))
         drawn = _one_map(at, groups)
-        drawn.head(f"{title}: {share:.0%} of all differences")
+        drawn.head(f"{title}: {percent(share, 0)} of all differences")
         maps.append(drawn)
         said = "; ".join(
             f"{name}: " + ", ".join(f"{w} ({at[w][0]:z.2f}, {at[w][1]:z.2f})" for w in members)
             for name, members in groups.items()
         )
-        told.append(f"{title}, two directions with {share:.0%} of all differences. {said}")
+        told.append(f"{title}, two directions with {percent(share, 0)} of all differences. {said}")
     whole = column([row(maps, gap=20), key(groups, marks=True, joined=False)])
     if heading:
         whole.head(heading)
@@ -141,12 +142,12 @@ def _one_map(at: Series, groups: Mapping[str, Words]) -> Drawing:
     points = {word: (across(x), SIDE - up(y)) for word, (x, y) in at.items()}
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points.values()]
     for word, (x, y) in points.items():
-        box = free_place(x, y, wide(word, 11), 12, taken, (0, 0, SIDE, SIDE))
+        box = free_place(x, y, wide(word, 12), 13, taken, (0, 0, SIDE, SIDE))
         taken.append(box)
         near = min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])
         drawn.line((x, y), near, thick=0.6)
     for box, word in zip(taken[len(points) :], points, strict=True):
-        drawn.text(box[0], box[3] - 3, word, size=11)
+        drawn.text(box[0], box[3] - 3, word, size=12)
     for i, members in enumerate(groups.values()):
         for word in members:
             mark(drawn, *points[word], i)

@@ -8,9 +8,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, READ
+from gpt2course.drawing.colours import (
+    BLUE,
+    FILLS,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PAGE,
+    READ,
+    part_fill,
+)
 from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import Panel, matrices, signed_scale
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Point, Words, row
 
@@ -229,8 +240,7 @@ def curve_of_units(
 def parameter_bars(parts: Mapping[str, int], title: str) -> Picture:
     """How many parameters each part of a model has, the largest first."""
     total, rows = sum(parts.values()), []
-    for i, (name, count) in enumerate(sorted(parts.items(), key=lambda part: -part[1])):
-        share = f"{count / total:.1%}" if count / total >= 0.0005 else "less than 0.1%"
-        rows.append(Bar(name, count, f"{count:,} ({share})", FILLS[i % len(FILLS)]))
+    for name, count in sorted(parts.items(), key=lambda part: -part[1]):
+        rows.append(Bar(name, count, f"{count:,} ({percent(count / total)})", part_fill(name)))
     told = "; ".join(f"{one.label} {one.said}" for one in rows)
     return bars(rows, title).picture(f"{title}: {told}")

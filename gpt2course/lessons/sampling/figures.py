@@ -6,7 +6,8 @@ from html import escape
 
 from gpt2course.drawing.colours import BAR, FILLS, INK, PAGE
 from gpt2course.drawing.curves import Axis, Series, dots, plot, steps
-from gpt2course.drawing.explorer import bar, percent
+from gpt2course.drawing.explorer import bar
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, wide
 from gpt2course.drawing.tables import table

@@ -9,9 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course import attention
-from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, PURPLE
+from gpt2course.drawing.colours import (
+    BLUE,
+    FILLS,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    SHARE,
+)
 from gpt2course.drawing.curves import Axis, panels, plot
 from gpt2course.drawing.matrix import Panel, matrices, matrix_row, matrix_text, signed_scale
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, column
 
@@ -34,7 +45,7 @@ def filing_cabinet(
     drawn.box(0, middle - 42, 190, 84, note, "#fff3bf", 14, True, rx=5)
     for i, (label, inside) in enumerate(zip(labels, contents, strict=True)):
         y, share = 52 * i, weights[i] if weights else 0.25
-        gives = f"gives {share:.0%}" if weights else "gives ?"
+        gives = f"gives {percent(share, 0)}" if weights else "gives ?"
         drawn.line((190, middle), (240, y + 22), thick=1 + 9 * share, opacity=0.75)
         _folder(drawn, 242, y, 370, FILLS[i % len(FILLS)])
         drawn.text(254, y + 26, label, "start", 14, True, INK)
@@ -141,7 +152,7 @@ def attention_of(reader: int, words: Words, weights: Float[Tensor, " S"]) -> Pic
     drawn, told = Drawing(), []
     for i, (word, share) in enumerate(zip(words, weights.tolist(), strict=True)):
         x, fill = (i + 0.5) * wide, BLUE if share >= 0.01 else GREY
-        said = f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+        said = percent(share, 0 if share >= 0.01 else 1)
         side, top = (18, -72) if i == reader else (0, -46 - 20 * abs(here - x) / 84)
         ends = (here - side / 2, -26), (here - side, top), (x + side, top), (x + side / 2, -26)
         drawn.line(*ends, stroke=fill, thick=max(0.6, 16 * share), curved=True)
@@ -229,9 +240,9 @@ def _folders(words: Words, k: Tensor, scores: Tensor, weights: Tensor, scaled: b
         drawn.rect(zero + min(0.0, end), y + 16, abs(end), 14, GREY, "none", kind="score")
         drawn.line((zero, y + 8), (zero, y + 38), stroke=PAGE, thick=1)
         drawn.text(zero, y + 54, f"{score:z.2f}", "middle", 12)
-        drawn.rect(bar, y + 16, max(0.5, 100 * weight), 14, STROKES[i % 4], "none", kind="weight")
+        drawn.rect(bar, y + 16, max(0.5, 100 * weight), 14, SHARE, "none", kind="weight")
         drawn.rect(bar, y + 16, 100, 14, edge=GREY)
-        drawn.text(bar + 50, y + 54, f"{weight:.1%}", "middle", 12, True)
+        drawn.text(bar + 50, y + 54, percent(weight), "middle", 12, True)
     return drawn
 
 

@@ -60,7 +60,7 @@ def _piece(
     look = {"edge": PAGE, "thick": 2.5} if new else {"edge": GREY}
     drawn.rect(x, y, width, 38, fill, dash="" if is_text(piece) else "4 3", rx=4, **look)
     drawn.text(x + width / 2, y + 17, piece_text(piece), "middle", 14, fill=INK, mono=True)
-    drawn.text(x + width / 2, y + 32, str(token_id), "middle", 11, fill=INK, mono=True)
+    drawn.text(x + width / 2, y + 32, str(token_id), "middle", 12, fill=INK, mono=True)
 
 
 def merge_tree(chunk: bytes, merges: Sequence[tuple[int, int]]) -> Picture:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BLUE, FILLS, PAGE
+from gpt2course.drawing.colours import BLUE, PAGE
 from gpt2course.drawing.matrix import matrix, matrix_text
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import word_row, word_width
@@ -80,12 +81,12 @@ def moment_picture(moment: Moment, question: str, right: Words) -> Picture:
     title = "attention from “it” to its noun"
     marked = [(f"{'✓ ' * (word in right)}{word}", p) for word, p in moment.likeliest]
     left = bars(
-        [Bar(word, p, f"{100 * p:.0f} %", FILLS[1 if word[0] == "✓" else 2]) for word, p in marked],
+        [Bar(word, p, percent(p, 0)) for word, p in marked],
         full=1, length=200,
     )  # fmt: skip
     both = row([left, matrix(moment.weights, layers, heads, title, scale=(0.0, 1.0))])
     both.head("", f"“{question} …”")
-    said = ", ".join(f"{word} {p:.0%}" for word, p in marked)
+    said = ", ".join(f"{word} {percent(p, 0)}" for word, p in marked)
     alt = (
         f"{heading}\nIt writes: {moment.sample}\n“{question} …”: {said}\n"
         f"{title}\n{matrix_text(moment.weights, layers, heads)}"
