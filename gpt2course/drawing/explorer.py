@@ -133,7 +133,7 @@ def next_tokens(candidates: Sequence[Candidate], heading: str, full: int = BAR) 
     if rest or own_rest:
         rows.append(("", "all others", "", bar(rest, own=own_rest, full=full)))
         told.append(f"all others together {chance(rest, own_rest)}")
-    heads = (("", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
+    heads = (("rank", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
     return Picture(table(heading, heads, rows), f"{heading}: " + "; ".join(told))
 
 

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from lab import ACTIVE, CHROMIUM, FLAGS, SHOWN, Lesson, Server
+from access import PAGES, outputs_page, violations
+from lab import ACTIVE, CHROMIUM, FLAGS, PANEL, SHOWN, Lesson, Server
 
 pytestmark = [
     pytest.mark.browser,
@@ -136,7 +137,9 @@ LESSONS = sorted((Path(__file__).resolve().parents[2] / "lessons").glob("*.ipynb
 
 
 @pytest.mark.parametrize("name", [path.name for path in LESSONS])
-def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(same_page, server, name):
+def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(
+    same_page, browser, server, name
+):
     lesson, page = Lesson(same_page, server, name), same_page
     lesson.command("notebook:run-all-cells")
     assert lesson.errors() == []
@@ -148,7 +151,44 @@ def test_every_lesson_runs_untouched_and_its_widgets_answer_the_keyboard(same_pa
         lesson.press_a_control()
         page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before, timeout=30_000)
         assert page.locator(f"{ACTIVE} .gpt2course-twin:visible").count() == 0  # hidden while alive
+        assert violations(page, f"{ACTIVE} .gpt2course-live") == []
     assert [c for c in lesson.complaints if "favicon" not in c] == []
+    put_out = [h for cell in lesson.cells() for h in html_outputs(cell)]
+    alone = browser.new_page(viewport={"width": 900, "height": 900})
+    for theme in PAGES:
+        alone.set_content(outputs_page(put_out, theme))
+        assert violations(alone, "main") == []
+    alone.close()
+
+
+def html_outputs(cell):
+    """What a cell put out in HTML, each output as one string."""
+    found = (output.get("data", {}).get("text/html") for output in cell.get("outputs", []))
+    return ["".join(html) for html in found if html]
+
+
+def test_a_key_alone_stays_in_a_widget_and_a_reopened_notebook_shows_the_twin_alone(page, server):
+    lesson = Lesson(page, server, "05_self_attention.ipynb")
+    index = lesson.index_of("figures.scores_weights_blend")
+    lesson.command("notebook:run-all-cells")
+    live = next(i for i, cell in enumerate(lesson.cells()) if shows_a_widget(cell))
+    assert live > index
+    lesson.activate(live)
+    handle = page.locator(f"{ACTIVE} .noUi-handle").first
+    handle.focus()
+    cells = len(lesson.cells())
+    for key in "ddb":
+        page.keyboard.press(key)
+    assert len(lesson.cells()) == cells  # nothing is deleted, nothing inserted
+
+    lesson.command("docmanager:save")
+    page.reload()
+    page.wait_for_function(f"{PANEL}?.context?.isReady")
+    lesson.activate(live)
+    page.locator(f"{ACTIVE} .gpt2course-twin:visible").wait_for()
+    assert page.get_by_text("Run this cell to play with it.").first.is_visible()
+    assert page.locator(f"{ACTIVE}").get_by_text("Error displaying widget").count() <= 1
+    assert not page.locator(f"{ACTIVE} :text('Error displaying widget'):visible").count()
 
 
 def shows_a_widget(cell):

@@ -70,6 +70,6 @@ def test_a_playable_shows_its_twin_and_the_widget_that_hides_it(qk, monkeypatch)
     losses = {"causal": (1.0, 1.0)}
     playable = mask_switch({"causal": masked_attention}, *qk, WORDS, losses, 1.1)
     playable._ipython_display_()
-    twin, live = shown
+    _, twin, live = shown
     assert playable.twin.html in twin["text/html"] and twin["text/plain"] == playable.twin.alt
     assert live.children[0].value == HIDE_TWINS and live.children[1] is playable.widget

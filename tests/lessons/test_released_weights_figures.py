@@ -146,7 +146,7 @@ def test_tokens_are_coloured_by_their_surprise_and_carry_its_number():
     picture = surprise_text([b"it", b" beeped", b"<"], [0.04, 4.0, 1.25], "a title")
     assert picture.alt.endswith("surprising: it 0.0, ␣beeped 4.0, < 1.2")
     for nats in (0.04, 4.0, 1.25):
-        assert f"background:{tint(SURPRISE, nats / 4.0, PALEST)}" in picture.html
+        assert f"background:{tint(SURPRISE, 0.9 * nats / 4.0, PALEST)}" in picture.html
     assert ">it<div" in picture.html and "&lt;<div" in picture.html
 
 

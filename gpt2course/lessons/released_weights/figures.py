@@ -16,6 +16,7 @@ from gpt2course.drawing.colours import (
     MLP_FILL,
     NEW,
     NORM_FILL,
+    ORANGE,
     OTHER_BAR,
     PAGE,
     PALEST,
@@ -33,7 +34,7 @@ from gpt2course.drawing.tokens import chip, piece_text
 GROUPS = {"token embeddings": TABLES_FILL, "position embeddings": POSITIONS_FILL,
           "attention": ATTENTION_FILL, "MLP": MLP_FILL, "LayerNorms": NORM_FILL,
           "masks": FILLS[3], "output matrix": FILLS[4], "others": FILLS[5]}  # fmt: skip
-SURPRISE = "#e69f00"
+SURPRISE = ORANGE
 CORNER, BINS = 8, 24  # rows and columns shown of a tensor, and bins of its histogram
 
 
@@ -133,7 +134,7 @@ def surprise_text(pieces: Sequence[bytes], nll: Sequence[float], title: str = ""
     """A text as boxes of tokens, each coloured by its surprise in nats, the number under it."""
     drawn, told = [], []
     for piece, nats in zip(pieces, nll, strict=True):
-        fill = tint(SURPRISE, nats / (max(nll) or 1.0), PALEST)
+        fill = tint(SURPRISE, 0.9 * nats / (max(nll) or 1.0), PALEST)
         drawn.append(chip(piece, f"{nats:.1f}", fill, "inherit"))
         told.append(f"{piece_text(piece)} {nats:.1f}")
     legend = "nats under each token; pale: expected, orange: surprising"
