@@ -104,7 +104,7 @@ def test_every_candidate_has_its_row_with_token_id_and_number():
     rows = re.findall(r"<tr>(.*?)</tr>", picture.html)
     cells = [re.findall(r">([^<>]+)<", row) for row in rows]
     assert cells == [
-        ["token", "id", "probability"],
+        ["rank", "token", "id", "probability"],
         ["1", "␣obey", "2", "60.0 %"],
         ["2", "boil", "6", "30.0 %"],
         ["all others", "10.0 %"],
@@ -325,6 +325,51 @@ def test_step_back_and_start_again_undo(panel):
     assert shown(panel) == first
 
 
+def prose(panel):
+    """The text as it can be read and pressed, without what tells equal words apart."""
+    return "".join(word for word, _ in button(panel, "text:").options).replace("\u2060", "")
+
+
+def test_the_text_is_prose_and_a_press_on_a_word_goes_back_there(panel):
+    assert prose(panel) == "robot must "
+    for word in ("obey", "orders"):
+        button(panel, word).click()
+    first = shown(panel)
+    assert prose(panel) == "robot must obey orders "
+    assert "added: " in first and button(panel, "text:").tooltips[2].startswith(
+        "chosen with 66.7 %"
+    )
+    button(panel, "text:").index = 2
+    assert prose(panel) == "robot must obey " and "went back by 1 token" in shown(panel)
+    assert button(panel, "text:").index is None  # so that it can be pressed again
+    button(panel, "orders").click()
+    button(panel, "text:").index = 0  # given words stay
+    assert prose(panel) == "robot must "
+
+
+def test_the_words_that_the_model_chose_are_marked(panel):
+    assert ":nth-child(n+3){background" in shown(panel)
+
+
+def test_a_word_says_what_it_read_most():
+    model = small_gpt2(0)
+    panel = explorer(model, Tokenizer([]), "boils")
+    mean = head_weights(model, torch.tensor([list(b"boils")])).mean((0, 1))
+    best = int(mean[4].argmax())
+    said = button(panel, "text:").tooltips[4]
+    assert f"read most: {'boils'[best]} {percent(float(mean[4, best]), 0)}" in said
+    assert button(panel, "text:").tooltips[0].count("%") == 1  # the first has only itself to read
+
+
+def test_what_is_drawn_is_written_word_by_word(panel):
+    seen = []
+    button(panel, "text:").observe(
+        lambda change: seen.append(len(change["new"])), "_options_labels"
+    )
+    button(panel, f"draw {DRAWS}").click()
+    assert set(range(3, 3 + DRAWS)) <= set(seen)
+
+
 def test_drawing_adds_one_or_ten(panel):
     def chosen():
         return len(re.findall(r"%", shown(panel).partition("the 10 likeliest")[0]))
@@ -405,7 +450,7 @@ def test_every_control_has_a_name_and_a_place_in_the_tab_order(panel):
     ]
     tokens = [w for w in controls if type(w).__name__ == "Button"][-TOP:]
     unnamed = [w for w in controls if not w.description]
-    assert len(controls) - len(unnamed) == 10  # start, 2 sliders, 4 steps, 2 tokens, the table
+    assert len(controls) - len(unnamed) == 11  # start, text, sliders, steps, 2 tokens, the table
     assert set(unnamed) == set(tokens[2:])  # in rows that are not shown: two tokens may follow
     assert all(getattr(w, "tabbable", None) is not False for w in controls)
 
