@@ -160,6 +160,8 @@ GALLERY = {
     "masking.masked_weights": lambda: masking.masked_weights(
         "no mask", WEIGHTS, WORDS, (0.1, 9.44), 1.1),
     "mlp.unit_plane": lambda: mlp.unit_plane(PLACES, (1.0, 1.0), -1.5, ("thing", "action")),
+    "mlp.fan": lambda: mlp.fan(
+        random(3, 3), random(3, 12).clamp(min=0), random(3, 3), WORDS[:3]),
     "mlp.mlp_stages": lambda: mlp.mlp_stages(
         random(4, 3), random(4, 2), random(4, 2).relu(), random(4, 3), WORDS,
         ["thing", "action", "both"], ["both", "neither"]),
@@ -227,6 +229,8 @@ GALLERY = {
     "self_attention.projections": lambda: self_attention.projections(
         random(4, 3).round(), {"q": random(3, 2).round(), "k": random(3, 2).round()},
         WORDS, COLUMNS),
+    "self_attention.softmax_columns": lambda: self_attention.softmax_columns(
+        [2.83, -2.12, -1.41, 1.41], WORDS),
     "self_attention.saturation": lambda: self_attention.saturation([4, 16, 64]),
     "self_attention.attention_of": lambda: self_attention.attention_of(
         7, LONGER, random(8).softmax(-1)),
@@ -234,6 +238,7 @@ GALLERY = {
         WORDS, [2.0, -1.0], torch.tensor([[2.0, 0], [-1, 1], [0, 2], [2, 2]]),
         torch.tensor([[0.0, 4], [-2, -1], [4, 0], [4, 4]]), "obey"),
     "tokens.merge_steps": lambda: tokens.merge_steps(b"robots rob", MERGES),
+    "tokens.bytes_under": lambda: tokens.bytes_under("Ré机🤖"),
     "tokens.cuts": lambda: tokens.cuts([("lowest rank first", [b" ho", b"us"], [303, 289])]),
     "tokens.merge_tree": lambda: tokens.merge_tree(b" rob", MERGES),
     "tokens.compression": lambda: tokens.compression(
@@ -241,6 +246,8 @@ GALLERY = {
     "tokens.language_chart": lambda: tokens.language_chart(
         {"English": (25, 25, 6), "Greek": (41, 75, 46)}, "GPT-2's 50,000 merges"),
     "training.shifted": lambda: training.shifted(LONGER, 2, 4),
+    "training.valley": lambda: training.valley(
+        {"too small": 0.05, "right": 0.4, "too large": 1.05}),
     "training.moment_picture": lambda: training.moment_picture(
         MOMENT, "the wolf, because it", ["snarled"]),
 }  # fmt: skip

@@ -10,6 +10,8 @@ from seen import place, shapes, texts
 from gpt2course.drawing.colours import fill_for
 from gpt2course.drawing.curves import loss_lines
 from gpt2course.drawing.matrix import Panel, side_by_side
+from gpt2course.drawing.numbers import percent
+from gpt2course.drawing.picture import heard
 from gpt2course.drawing.svg import wide
 from gpt2course.embedding import nearest_tokens
 from gpt2course.lessons.embeddings.figures import (
@@ -23,8 +25,6 @@ from gpt2course.lessons.embeddings.figures import (
     word_map,
 )
 from gpt2course.lessons.embeddings.widgets import neighbours_to_play
-from gpt2course.drawing.numbers import percent
-from gpt2course.drawing.picture import heard
 
 WORDS = ["cat", "dog", "axe", "on", "in"]
 

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.colours import fill_for, ink_on
+from gpt2course.drawing.numbers import percent
 from gpt2course.inspection import without_heads
 from gpt2course.lessons.looking_inside.figures import (
     against_chance,
@@ -22,7 +23,6 @@ from gpt2course.lessons.looking_inside.figures import (
 from gpt2course.lessons.looking_inside.widgets import heads_to_switch, lens_of, lens_to_play
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
-from gpt2course.drawing.numbers import percent
 
 TEXTS = ["the robot ran", "it"]
 

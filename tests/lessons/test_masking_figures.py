@@ -7,10 +7,10 @@ import torch
 
 from gpt2course.attention import attention_scores, masked_attention
 from gpt2course.drawing.attention_maps import weights_of
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.twin import HIDE_TWINS
 from gpt2course.lessons.masking.figures import training_examples, two_losses
 from gpt2course.lessons.masking.widgets import mask_switch
-from gpt2course.drawing.numbers import percent
 
 WORDS = ["robot", "must", "obey", "orders"]
 

@@ -237,3 +237,13 @@ def test_the_largest_part_comes_first_and_the_bars_are_in_proportion():
     assert picture.alt.endswith("tiny 0 (0.0 %)")
     bars = [bar.width for bar in shapes(picture, "rect")]
     assert bars[1] == pytest.approx(bars[0] * 25 / 1000) and bars[2] == 0.5  # so that it is seen
+
+
+def test_only_units_above_zero_are_lit_and_write():
+    units = torch.tensor([[0.5, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.1]])
+    picture = figures.fan(torch.ones(2, 3), units, torch.ones(2, 3), ["a", "b"])
+    assert picture.alt.startswith("a: 2 of 4 units have an activation above 0")
+    assert "b: 1 of 4" in picture.alt
+    assert len(shapes(picture, "rect", **{"class": "lit"})) == 3
+    lines = shapes(picture, "path")
+    assert len(lines) == 2 * 4 * 3 + 3 * 3  # every entry is read by every unit; three units write

@@ -7,10 +7,10 @@ import torch
 from seen import image_of, near, place, shapes, texts
 
 from gpt2course.drawing.colours import FAINT, FILLS, fill_for
+from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.multi_head import figures
 from gpt2course.lessons.multi_head.widgets import head_switch
 from gpt2course.multihead import split_heads
-from gpt2course.drawing.numbers import percent
 
 WORDS = ["robot", "must", "obey", "orders"]
 # Each number says where it stands: 23 is the third column of the second word.

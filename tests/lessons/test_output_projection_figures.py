@@ -7,6 +7,7 @@ from seen import place, shapes
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.colours import BAR, ORANGE
+from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.output_projection.figures import (
     GROUPS,
     parameter_bars,
@@ -16,7 +17,6 @@ from gpt2course.lessons.output_projection.figures import (
 )
 from gpt2course.lessons.output_projection.widgets import scores_to_play, sizes_to_play
 from gpt2course.model import GPT2, count_parameters
-from gpt2course.drawing.numbers import percent
 
 VOCABULARY, COLUMNS = ["robot", "obey", "."], ["thing", "action"]
 WTE = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-1.0, -1.0]])

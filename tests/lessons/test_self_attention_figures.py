@@ -6,11 +6,11 @@ import time
 
 import pytest
 import torch
-from seen import place, shapes
+from seen import place, shapes, texts
 
+from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.self_attention import figures
 from gpt2course.lessons.self_attention.widgets import BY_HAND, cabinet_to_play, polar, turned
-from gpt2course.drawing.numbers import percent
 
 WORDS = ["robot", "must", "obey", "orders"]
 Q = torch.tensor([[-1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]])
@@ -178,6 +178,20 @@ def test_the_sentence_shows_each_share_with_its_word():
     assert heights == pytest.approx([27, 45, 1, 17.8], abs=0.1)
     arcs = [float(shape.look["stroke-width"]) for shape in shapes(picture, "path")]
     assert arcs == pytest.approx([4.8, 8, 0.6, 3.17], abs=0.01)
+
+
+def test_softmax_columns_are_as_high_as_their_numbers():
+    scores = [2.0, -1.0, 1.0]
+    picture = figures.softmax_columns(scores, WORDS[:3])
+    columns = [column.height for column in of_kind(picture, "rect", "column")]
+    powers = [math.exp(score) for score in scores]
+    for heights, numbers in zip((columns[:3], columns[3:6], columns[6:]),
+                                (scores, powers, powers), strict=True):  # fmt: skip
+        ratios = [h / abs(n) for h, n in zip(heights, numbers, strict=True)]
+        assert ratios == pytest.approx([ratios[0]] * 3, rel=0.01)
+    shares = [percent(power / sum(powers), 0) for power in powers]
+    assert all(share in texts(picture) for share in shares)
+    assert sum(columns[6:]) == pytest.approx(figures.TALL, abs=0.1)  # the shares sum to 1
 
 
 def test_the_filing_cabinet_says_gives_question_mark_until_shares_are_known():

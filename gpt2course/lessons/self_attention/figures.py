@@ -15,8 +15,10 @@ from gpt2course.drawing.colours import (
     GREEN,
     GREY,
     INK,
+    NEGATIVE,
     ORANGE,
     PAGE,
+    POSITIVE,
     PURPLE,
     SHARE,
 )
@@ -24,7 +26,7 @@ from gpt2course.drawing.curves import Axis, panels, plot
 from gpt2course.drawing.matrix import Panel, matrices, matrix_row, matrix_text, signed_scale
 from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, Words, column
+from gpt2course.drawing.svg import Drawing, Words, column, row
 
 STROKES = (ORANGE, GREEN, BLUE, PURPLE)  # one for each word
 SIDE, REACH = 250, 3.6  # a plane's side in pixels, and the number at its edge
@@ -264,4 +266,42 @@ def _map(words: Words, v: Tensor, weights: Tensor, blend: list[float]) -> Drawin
         drawn.text(place[0], below, f"{words[i]} ({a:g}, {b:g})", "middle", 12)
     diamond = (x, y - 9), (x + 9, y), (x, y + 9), (x - 9, y)
     drawn.line(*diamond, stroke=INK, thick=2, fill="#ffffff", closed=True, kind="blend")
+    return drawn
+
+
+COLUMN, TALL = 44, 120  # from one column to the next, and of the largest, in pixels
+
+
+def softmax_columns(scores: Sequence[float], words: Words) -> Picture:
+    """One row of scores as columns, e to the power of each, and their shares of the sum."""
+    powers = [math.exp(score) for score in scores]
+    shares = [power / sum(powers) for power in powers]
+    stages = (
+        ("scores", scores, [f"{s:z.2f}" for s in scores]),
+        ("e to the score", powers, [f"{p:.2f}" for p in powers]),
+        ("weights: their sum is 1", shares, [percent(s, 0) for s in shares]),
+    )
+    drawn = [_columns(title, values, said, words) for title, values, said in stages]
+    told = [
+        f"{title}: " + ", ".join(f"{w} {n}" for w, n in zip(words, said, strict=True))
+        for title, _, said in stages
+    ]
+    return row(drawn, ("e to the power\nof each", "divided\nby their sum")).picture("\n".join(told))
+
+
+def _columns(title: str, values: Sequence[float], said: Words, words: Words) -> Drawing:
+    """Columns that stand on a line of zeros, or hang from it."""
+    drawn, shares = Drawing(), title.startswith("weights")
+    depth = 0.5 * TALL  # below the line there is half as much room in all three, so they line up
+    unit = TALL if shares else min(TALL / max(*values, 1e-9), depth / max(-min(values), 1e-9))
+    for i, (value, number, word) in enumerate(zip(values, said, words, strict=True)):
+        x, height = i * COLUMN, unit * abs(value)
+        fill = SHARE if shares else GREY if min(values) > 0 else POSITIVE if value > 0 else NEGATIVE
+        y = TALL if value < 0 else TALL - height
+        drawn.rect(x + 5, y, COLUMN - 10, max(height, 0.5), fill, "none", kind="column")
+        at = TALL + height + 13 if value < 0 else y - 4
+        drawn.text(x + COLUMN / 2, at, number, "middle", 12)
+        drawn.text(x + COLUMN / 2, TALL + depth + 32, word, "middle", 12)
+    drawn.line((0, TALL), (len(words) * COLUMN, TALL), stroke=PAGE, thick=1)
+    drawn.text(0, -24, title, size=12, bold=True)
     return drawn
