@@ -29,7 +29,7 @@ from gpt2course.corpus import documents, heldout_documents
 from gpt2course.lessons.sampling import (
     Candidate, dice_strip, fits, judged, kept_along, known_patterns, matrices, moving_window,
     next_tokens, outside_first, pipeline, right_and_different, sampling_desk, sentences_of,
-    tail_curves,
+    tail_curves, writing,
 )
 from gpt2course.mine import GPT2
 from gpt2course.weights import load_tokenizer
@@ -39,6 +39,12 @@ from gpt2course.weights import load_tokenizer
 
 # %%
 pipeline("11_sampling")
+
+# %% [markdown]
+# The same in motion: in every run the model reads the whole row, and the token that is drawn joins it.
+
+# %%
+writing(["a", "robot", "must", "obey", "the", "orders", "given"], given=3)
 
 # %% [markdown]
 # ## 1. A model that can write

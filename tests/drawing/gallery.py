@@ -206,6 +206,7 @@ GALLERY = {
     "released_weights.loads": lambda: released_weights.loads(LOADS, "Two loads, one of them right"),
     "released_weights.two_lists": lambda: released_weights.two_lists(
         "Hugo liked the robot because it", tuple(LOADS), *LOADS.values()),
+    "sampling.writing": lambda: sampling.writing(LONGER[:6], 3),
     "sampling.dice_strip": lambda: sampling.dice_strip(
         ["orders", "the", "nobody", "cheese"], [0.657, 0.242, 0.089, 0.012], [0.42, 0.8, 0.93]),
     "sampling.tail_curves": lambda: sampling.tail_curves(

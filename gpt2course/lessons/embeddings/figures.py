@@ -122,7 +122,7 @@ def word_map(
         told.append(f"{title}, two directions with {percent(share, 0)} of all differences. {said}")
     whole = column([row(maps, gap=20), key(groups, marks=True, joined=False)])
     if heading:
-        whole.head(heading)
+        whole.head(heading, "each map has axes of its own")
     return whole.picture("\n".join(told))
 
 
