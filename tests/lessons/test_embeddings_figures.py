@@ -167,7 +167,7 @@ def test_bars_show_the_nearest_words_and_their_cosines(table):
     nearest = nearest_tokens(2, table, 3)
     cosine = similarities(2, table)
     said = ", ".join(f"{WORDS[i]} {cosine[i]:z.2f}" for i in nearest)
-    assert picture.alt == f"a table, cosine with “axe”: {said}"
+    assert picture.alt == f"a table: nearest to “axe” is “in”, cosine with “axe”: {said}"
     assert numbers_in(picture) == [f"{cosine[i]:z.2f}" for i in nearest]
     bars = shapes(picture, "rect")
     lengths = [bar.width for bar in bars]

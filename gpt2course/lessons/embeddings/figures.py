@@ -65,12 +65,14 @@ def arrows(rows: Series, asker: str) -> Picture:
     return both.picture("\n".join(told))
 
 
-def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Picture:
+def row_strips(
+    tables: Mapping[str, Float[Tensor, "R C"]], words: Words, heading: str = ""
+) -> Picture:
     """The same rows of several matrices, each number a coloured cell, blue below 0 and red above.
 
     Beside every second row: in how many columns it has the sign of the row before it.
     """
-    strips, told = [], []
+    strips, told = [], [heading] * bool(heading)
     for title, rows in tables.items():
         strip, (high, wide_) = Drawing(), (22 * len(words), 700)
         strip.image(0, 0, wide_, high, signed(rows))
@@ -87,7 +89,10 @@ def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Pict
         strip.head(title)
         strips.append(strip)
         told.append(f"{title}, columns in which two rows have the same sign: {', '.join(same)}")
-    return column(strips).picture("\n".join(told))
+    whole = column(strips)
+    if heading:
+        whole.head(heading, "on the right: in how many columns two rows have the same sign")
+    return whole.picture("\n".join(told))
 
 
 def flattened(table: Float[Tensor, "V C"]) -> tuple[Float[Tensor, "V 2"], float]:
@@ -179,6 +184,7 @@ def neighbour_bars(
     rows = [Bar(words[i], values[i].item(), f"{values[i]:z.2f}") for i in nearest]
     drawn = bars(rows, full=reach, length=300)
     drawn.text(0, drawn.bottom + 18, f"{measure} with “{word}”, bars up to {reach:.3g}")
+    title += f": nearest to “{word}” is “{words[nearest[0]]}”"
     drawn.head(title)
     told = ", ".join(f"{one.label} {one.said}" for one in rows)
     return drawn.picture(f"{title}, {measure} with “{word}”: {told}")
