@@ -167,7 +167,8 @@ class Follower:
     """A second model that reads the text of the first, in tokens of its own.
 
     Attributes:
-        ids: what its tokenizer makes of the text.
+        ids: what its tokenizer makes of the text, and what it has written of its own.
+        written: how many of the ids are its own.
         trouble: why it cannot read the text; "" where it can.
     """
 
@@ -175,16 +176,31 @@ class Follower:
         self.name, self.next_logits, self.coder, self.first = name, next_logits, coder, first
         self.shares_tokens = _same_tokens(coder, first)
         self.ids: list[int] = []
-        self.trouble = ""
+        self.written, self.trouble = 0, ""
 
     def follow(self, ids: Sequence[int]) -> None:
         """Read the text that the first model's ids stand for."""
-        self.ids, self.trouble = [], ""
+        self.ids, self.written, self.trouble = [], 0, ""
         try:
             self.ids = list(ids) if self.shares_tokens else translate(ids, self.first, self.coder)
             self._logits = self.next_logits(list(self.ids)).detach().float().cpu()
         except (ValueError, IndexError) as error:
             self.trouble = f"cannot read this text: {error}"
+
+    def draw(self, temperature: float, top_k: int | None, generator: torch.Generator) -> None:
+        """Write a token of its own."""
+        if not self.trouble:
+            probs = drawn_with(self._logits, temperature, top_k)[0]
+            self.ids.append(torch.multinomial(probs, 1, generator=generator).item())
+            self.written += 1
+            self._logits = self.next_logits(list(self.ids)).detach().float().cpu()
+
+    def prose(self) -> str:
+        """What it has read and written, in HTML."""
+        read = self.ids[: len(self.ids) - self.written]
+        new = self.coder.decode(self.ids).removeprefix(start := self.coder.decode(read))
+        marked = f'<span style="background:{NEW};color:{INK}">{escape(new)}</span>'
+        return f'<div style="font-size:15px;line-height:1.7">{escape(start)}{marked}</div>'
 
     def picture(self, temperature: float, top_k: int | None, full: int = BAR) -> Picture:
         """Its own tokens where they differ, and its table of what may come next."""
@@ -194,6 +210,9 @@ class Follower:
         found = candidates_of(self._logits, self.coder, temperature, top_k)
         heading = f"{self.name}: {heading_of(temperature, top_k)}"
         table = next_tokens(found, heading, full)
+        if self.written:
+            said = f"{self.name} writes: {self.coder.decode(self.ids)}"
+            return Picture(self.prose() + table.html, f"{said}\n{table.alt}")
         if self.shares_tokens:
             return table
         own = read_as([self.coder.token_bytes(i) for i in self.ids], self.ids)
@@ -299,6 +318,7 @@ class _Panel:
         cuts = [(str(k), k) for k in CUTS if k < growing.vocab_size]
         self.top_k = stops("top-k", [*cuts, ("all", 0)], 0, **narrow)
         self.as_table = toggle("the same as a table")
+        self.apart = toggle("each writes its own", tooltip="draw a text with every model")
         self.prose = switch("text:", [])
         self.prose.layout = {"min_height": "84px", "width": "auto"}
         self.prose.add_class("gpt2course-prose")
@@ -319,6 +339,7 @@ class _Panel:
             button.on_click(lambda _, rank=rank: self._choose(rank))
         self.prose.observe(self._go_back, names="index")
         self.start.observe(lambda _: self._start_again(), names="value")
+        self.apart.observe(lambda _: self.show(moved=True), names="value")
         for control in (self.temperature, self.top_k, self.as_table):
             control.observe(lambda _: self.show(), names="value")
         self.show(moved=True)
@@ -340,7 +361,7 @@ class _Panel:
             [
                 self.start,
                 ipywidgets.HBox([self.temperature, self.top_k], layout=wraps),
-                ipywidgets.HBox(steps),
+                ipywidgets.HBox([*steps, *([self.apart] if self.followers else [])], layout=wraps),
                 self.marks,
                 self.prose,
                 self.said,
@@ -373,7 +394,8 @@ class _Panel:
         if moved:
             self._show_text(self._read_by_each())
             for follower in self.followers:
-                follower.follow(growing.ids)
+                if not self.apart.value:
+                    follower.follow(growing.ids)
             if self.looks:
                 self.looks.show()
         own = " A dashed frame: what the model says." * (found[0].own is not None)
@@ -471,6 +493,8 @@ class _Panel:
         before = len(self.growing.ids)
         for _ in range(times):
             self.growing.draw(*self.settings)
+            for follower in self.followers if self.apart.value else ():
+                follower.draw(*self.settings, self.growing.generator)
             self._show_text()  # word by word, as it is written
         self.show(self._added(before), moved=True)
 
@@ -489,6 +513,8 @@ class _Panel:
         except ValueError as error:
             self.show(str(error))
         else:
+            for follower in self.followers if self.apart.value else ():
+                follower.follow(self.growing.ids)  # else `show` does it
             self.show(moved=True)
 
 

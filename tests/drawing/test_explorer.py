@@ -643,6 +643,36 @@ def test_the_attention_of_either_model_can_be_looked_at():
     assert "s (4) reads" in shown(panel)
 
 
+def own_text_of(panel):
+    """What the other model has written of its own; "" where it reads along."""
+    columns = [w.value for w in everything(panel) if type(w).__name__ == "HTML"]
+    found = [re.search(r'<div style="font-size:15px[^>]*>(.*?)</div>', html) for html in columns]
+    return "".join(re.sub("<[^>]*>", "", match[1]) for match in found if match)
+
+
+def test_two_models_write_side_by_side_each_its_own_text():
+    even = torch.zeros(len(WORDS.words))
+    panel = explorer(by_counts, WORDS, "robot", beside={"even": lambda ids: even})
+    button(panel, f"draw {DRAWS}").click()
+    assert own_text_of(panel) == ""  # the other reads what the first has written
+    button(panel, "start again").click()
+    button(panel, "each writes its own").value = True
+    button(panel, f"draw {DRAWS}").click()
+    own = own_text_of(panel)
+    assert own.startswith("robot ") and len(own.split()) == 1 + DRAWS
+    assert own.split() != prose(panel).split() and len(prose(panel).split()) == 1 + DRAWS
+    button(panel, "start again").click()
+    assert own_text_of(panel) == ""
+    button(panel, "draw one").click()
+    button(panel, "each writes its own").value = False
+    assert own_text_of(panel) == ""
+
+
+def test_one_model_has_no_text_of_its_own_beside(panel):
+    with pytest.raises(AssertionError, match="no button 'each writes its own'"):
+        button(panel, "each writes its own")
+
+
 def test_attention_says_why_it_cannot_be_shown():
     model, few = small_gpt2(0, 2), Words("robot must")
     panel = explorer(by_counts, WORDS, "robot must", beside={"yours": (model, few)}, attention=True)

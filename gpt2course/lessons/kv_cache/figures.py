@@ -161,7 +161,7 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
     drawn.text(0, foot + 64, said, size=12, bold=True)
     both = [
         Bar(name, value, f"{value / 1e6:,.0f} million", fill)
-        for (name, value), fill in zip(work.items(), (OTHER_BAR, BAR), strict=True)
+        for (name, value), fill in zip(work.items(), (BAR, OTHER_BAR), strict=True)
     ]
     # The scale is the most that this setting of the switch can show.
     full = count(config, COLUMNS * width, COLUMNS * width)
