@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
+from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,7 @@ SEEN = 0.005  # a weight below this has no line
 NUMBERED = 14  # a map of at most so many tokens has numbers in its cells
 EVERY_CELL = 32  # in a map of more tokens only cells of at least HOVERED answer the pointer
 HOVERED = 0.01
+ROOM_ACROSS, ROOM_DOWN = 17, 12  # pixels from one name to the next: turned, and one below another
 MEAN = "all heads averaged"
 HOVER = (
     "<style>.gpt2course-lit{visibility:hidden;pointer-events:none}"
@@ -164,23 +166,26 @@ def heat(
         beside: whether the names stand beside the rows.
     """
     T, weights = len(names), _settled(weights)
-    cell = cell or (30 if T <= NUMBERED else 19 if T <= EVERY_CELL else 12 if T <= 64 else 8)
-    size = min(12, cell)
+    cell = cell or (30 if T <= NUMBERED else 19 if T <= EVERY_CELL else 12 if T <= 58 else 700 // T)
+    # Where the cells are smaller than letters only every so many names are written.
+    across, down = ceil(ROOM_ACROSS / cell), ceil(ROOM_DOWN / cell)
     drawn = Drawing()
     drawn.parts.append(HOVER)
     drawn.image(0, 0, T * cell, T * cell, _image(weights))
     if T > NUMBERED and _later(weights).any():  # where the future begins
         corners = [(s * cell, t * cell) for t in range(T) for s in (t, t + 1)]
-        drawn.line(*corners, (T * cell, T * cell), (T * cell, 0), thick=1, dash="3 3", closed=True)
-    for s, name in enumerate(names):
-        drawn.text((s + 0.62) * cell, -5, name, "start", size, mono=True, turn=-50)
+        drawn.line(
+            *corners[1:], (T * cell, T * cell), (T * cell, 0), thick=1, dash="3 3", closed=True
+        )
+    for s in range(0, T, across):
+        drawn.text((s + 0.62) * cell, -5, names[s], "start", 12, mono=True, turn=-50)
     for t, shares in enumerate(weights.tolist()):
         y = t * cell
         with drawn.group("gpt2course-row"):
-            if beside:
+            near = query is not None and 0 < abs(t - query) * cell < ROOM_DOWN
+            if beside and (t == query or (t % down == 0 and not near)):
                 name = f"▶ {names[t]}" if t == query else names[t]
-                drawn.text(-6, y + 0.5 * cell + 0.35 * size, name, "end", size, t == query,
-                           mono=True)  # fmt: skip
+                drawn.text(-6, y + 0.5 * cell + 4.2, name, "end", 12, t == query, mono=True)
             for s, share in enumerate(shares):
                 if T <= NUMBERED and share >= SEEN:
                     drawn.text(

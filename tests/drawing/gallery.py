@@ -84,6 +84,10 @@ def count(config, n_new, n_all):
 GALLERY = {
     "attention_lines": lambda: attention_maps.attention_lines(PIECES, causal(4, 4), 3, "layer 0"),
     "attention_heat": lambda: attention_maps.attention_heat(PIECES, causal(4, 4), 3, "layer 0"),
+    "attention_heat, long": lambda: attention_maps.attention_heat(
+        [f" word{i}".encode() for i in range(58)], causal(58, 58), 50),
+    "attention_heat, very long": lambda: attention_maps.attention_heat(
+        [f" word{i}".encode() for i in range(128)], causal(128, 128), 101),
     "head_grid": lambda: attention_maps.head_grid(PIECES, causal(2, 3, 4, 4), (1, 2)),
     "attention_table": lambda: attention_maps.attention_table(PIECES, causal(3, 4, 4), 3, 0),
     "next_words": lambda: bars.next_words("it", ["␣mooed", "␣sank"], [0.6, 0.01], [0.7, 0.0]),

@@ -356,7 +356,7 @@ def model(request):
 
 def parts(playable):
     """The panel's controls and pictures by name."""
-    layer, head, token, tokens, switches, lines, table, grid, heat = playable.widget.children
+    layer, head, token, tokens, switches, grid, table, lines, heat = playable.widget.children
     as_grid, as_table = switches.children
     return SimpleNamespace(
         layer=layer, head=head, token=token, tokens=tokens, lines=lines, table=table, grid=grid,

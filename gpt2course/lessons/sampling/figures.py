@@ -131,7 +131,7 @@ def _whole(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-FULL = 420  # pixels of a bar that stands for 100 %
+FULL = 300  # pixels of a bar that stands for 100 %
 
 
 def filtered(
