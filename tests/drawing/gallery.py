@@ -52,6 +52,12 @@ def falling(end, steps=200, start=3.0):
     return [end + (start - end) * math.exp(-step / 20) for step in range(steps)]
 
 
+HEADER = {
+    "wte.weight": {"data_offsets": [0, 88]},
+    "wpe.weight": {"data_offsets": [88, 120]},
+    "h.0.attn.c_attn.weight": {"data_offsets": [120, 168]},
+    "h.0.mlp.c_fc.weight": {"data_offsets": [168, 232]},
+}
 NAMES = "robot kettle dog wolf boil howled tired sad Monday Friday kitchen garden".split()
 LOSSES = {"causal": (1.15, 1.15), "no mask": (0.1, 3.44), "zeroed after softmax": (0.13, 13.31)}
 WEIGHTS = random(4, 4).softmax(-1)
@@ -198,6 +204,8 @@ GALLERY = {
     "positions.clocks": lambda: positions.clocks(3),
     "positions.waves": lambda: positions.waves(sinusoidal_positions(64, 32)),
     "positions.row_of_both": lambda: positions.row_of_both(9, random(8, 8)),
+    "released_weights.byte_map": lambda: released_weights.byte_map(
+        1180, HEADER, "wpe.weight"),
     "released_weights.file_shares": lambda: released_weights.file_shares(
         {"wte.weight": (50257, 768), "h.0.attn.bias": (1, 1, 1024, 1024), "ln_f.bias": (768,)},
         "9% of the released file is masks"),

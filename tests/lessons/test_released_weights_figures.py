@@ -9,10 +9,11 @@ from seen import shapes, texts
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.colours import BAR, OTHER_BAR, PALEST, tint
 from gpt2course.lessons.released_weights.figures import (
-    SURPRISE,
     BINS,
     GROUPS,
+    SURPRISE,
     Load,
+    byte_map,
     file_shares,
     four_matrices,
     group_of,
@@ -197,3 +198,15 @@ def test_the_lists_may_begin_with_another_load():
     playable = loads_to_play("a robot", FOUND, begin_with="rounded")
     chosen, _ = playable.widget.children
     assert chosen.value == "rounded" and "rounded: perplexity 4.1" in playable.twin.html
+
+
+def test_the_map_of_a_file_has_every_tensor_where_its_bytes_are():
+    header = {"wte.weight": {"data_offsets": [0, 60]}, "wpe.weight": {"data_offsets": [60, 100]},
+              "__metadata__": {"format": "pt"}}  # fmt: skip
+    picture = byte_map(900, header, "wpe.weight")
+    tensors = shapes(picture, "rect", **{"class": "tensor"})
+    assert [t.width / tensors[0].width for t in tensors] == pytest.approx([1, 40 / 60], abs=1e-3)
+    (lit,) = shapes(picture, "rect", **{"class": "lit"})
+    assert (lit.x, lit.width) == (tensors[1].x, tensors[1].width)
+    assert "wpe.weight: bytes 60 to 100 of the numbers" in picture.alt
+    assert "header 900 bytes; numbers 100 bytes, in 2 tensors" in picture.alt

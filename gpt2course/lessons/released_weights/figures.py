@@ -47,6 +47,44 @@ def group_of(name: str) -> str:
     return next((group for part, group in parts.items() if part in name), "others")
 
 
+def byte_map(length: int, header: Mapping[str, Mapping], lit: str) -> Picture:
+    """A safetensors file from its first byte to its last, and its numbers tensor by tensor.
+
+    Args:
+        length: of the header, in bytes.
+        header: by name, each tensor's entry with its `data_offsets`.
+        lit: the tensor to mark.
+    """
+    places = {name: tuple(entry["data_offsets"]) for name, entry in header.items()
+              if "data_offsets" in entry}  # fmt: skip
+    size = max(end for _, end in places.values())
+    parts = (("8", 8, NEW), (f"header: {length:,} bytes", length, NORM_FILL),
+             (f"numbers: {size:,} bytes", size, READ))  # fmt: skip
+    drawn, x, wide_ = Drawing(), 0.0, 780
+    unit = (wide_ - 24 - 150) / (8 + length + size)  # the first part and the last are never narrow
+    for (said, n, fill), least in zip(parts, (24, 0, 150), strict=True):
+        width = least + n * unit
+        drawn.box(x, 0, width, 34, said, fill)
+        x += width
+    last = x - width
+    drawn.line((last, 34), (0, 70), dash="3 3")
+    drawn.line((x, 34), (wide_, 70), dash="3 3")
+    for name, (begin, end) in sorted(places.items(), key=lambda place: place[1]):
+        left, width = wide_ * begin / size, wide_ * (end - begin) / size
+        drawn.rect(left, 70, width, 34, GROUPS[group_of(name)], thick=0.5, kind="tensor")
+    begin, end = places[lit]
+    left, width = wide_ * begin / size, wide_ * (end - begin) / size
+    drawn.rect(left, 66, width, 42, "none", thick=3, kind="lit")
+    said = f"{lit}: bytes {begin:,} to {end:,} of the numbers"
+    anchor, at = ("end", left + width) if left > wide_ / 2 else ("start", left)
+    drawn.text(at, 126, said, anchor, 12, True)
+    drawn.text(0, -8, "the length of the header, then the header, then the numbers", size=12)
+    key = "pink: embeddings   ·   orange: attention   ·   green: MLP   ·   grey: LayerNorms"
+    drawn.text(0, 148, key, size=12)
+    told = f"8 bytes say how long the header is; header {length:,} bytes; numbers {size:,} bytes"
+    return drawn.picture(f"{told}, in {len(places)} tensors; {said}")
+
+
 def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture:
     """The bytes of a checkpoint by kind of tensor, four per number, as bars."""
     n_bytes: dict[str, int] = {}
