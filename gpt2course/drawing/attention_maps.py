@@ -84,7 +84,7 @@ def attention_lines(
         if share >= SEEN:
             with drawn.group("gpt2course-read", tips[key]):
                 drawn.line(*_path(places[query], places[key]), stroke=SHARE, thick=0.8 + 13 * share,
-                           opacity=0.7, curved=True, kind="gpt2course-line")  # fmt: skip
+                           opacity=0.85, curved=True, kind="gpt2course-line")  # fmt: skip
     for key, share in enumerate(shares):
         later, place = key > query and share == 0, places[key]
         look = {"edge": GREY, "dash": "3 3" * later}
