@@ -29,7 +29,7 @@ from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents, training_documents
 from gpt2course.lessons.output_projection import (
-    matrices, next_words, parameter_bars, pipeline, row_against_table, scores_to_play,
+    matrices, next_words, one_table, parameter_bars, pipeline, row_against_table, scores_to_play,
     sizes_to_play,
 )
 from gpt2course.mine import Block, embed
@@ -192,8 +192,13 @@ scores_to_play(words, x, vocabulary, wte, columns)
 #
 # ## 3. One matrix, two uses
 #
-# The output could have a matrix of its own. GPT-2 uses `wte` at both ends; this is called **weight tying**. What does
-# it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
+# The output could have a matrix of its own. GPT-2 uses `wte` at both ends; this is called **weight tying**:
+
+# %%
+one_table(wte, vocabulary, columns, "robot", "must", x[1])
+
+# %% [markdown]
+# What does it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
 # *must* and *obey*. A row whose gradient is 0 learns nothing. Left: `wte` learns from the input alone (`detach` cuts
 # off the output). Right: it is tied. Which rows are 0?
 

@@ -196,6 +196,8 @@ GALLERY = {
     "multi_head.answers_right": lambda: multi_head.answers_right(
         {"1 head": [0.94, 0.32], "3 heads": [1.0, 1.0]},
         ["the word before", "the last of its kind"], [0.113, 0.455]),
+    "output_projection.one_table": lambda: output_projection.one_table(
+        random(6, 3), VOCABULARY, COLUMNS, "robot", "must", random(3, seed=2)),
     "output_projection.row_against_table": lambda: output_projection.row_against_table(
         "must", random(3), VOCABULARY, random(6, 3), COLUMNS),
     "output_projection.parameter_bars": lambda: output_projection.parameter_bars(RELEASED),

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
-from seen import place, shapes
+from seen import place, shapes, texts
 
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.colours import BAR, ORANGE
+from gpt2course.drawing.matrix import CELL_HEIGHT
 from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.output_projection.figures import (
     GROUPS,
+    one_table,
     parameter_bars,
     parameter_groups,
     parameter_map,
@@ -140,3 +142,12 @@ def test_the_size_that_is_chosen_is_drawn():
     switch.value = "gpt2-xl"
     assert "1,557,611,200" in shown.value and shown.value.count(GROUPS["MLP"]) == 48
     assert "124,439,808" not in shown.value
+
+
+def test_one_table_marks_the_row_that_goes_in_and_scores_every_row():
+    words, wte = ["a", "b", "c"], torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]])
+    picture = one_table(wte, words, ["x", "y"], "b", "c", torch.tensor([3.0, 1.0]))
+    assert picture.alt.endswith("a 3.00, b 2.00, c -2.00")
+    (row,) = shapes(picture, "rect", **{"class": "read"})
+    assert row.y == CELL_HEIGHT  # the second row, as high as a cell
+    assert {"3.00", "2.00", "-2.00"} <= set(texts(picture))
