@@ -24,7 +24,7 @@ HIDE_TWINS = (
 # an error below the twin. Where a twin is followed by nothing but that text, the text is hidden.
 TO_PLAY = (
     "<style>.jp-OutputArea-child:has(.gpt2course-twin) + .jp-OutputArea-child"
-    ":has(> .jupyter-widgets:not(:has(*))){display:none}</style>"
+    ":not(:has(.gpt2course-live)){display:none}</style>"
     '<div style="font-size:12px">Run this cell to play with it.</div>'
 )
 # What ipywidgets has no setting for. A slider's handle gets the name of its control, which a
