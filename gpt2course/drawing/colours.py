@@ -16,6 +16,9 @@ READ, ATTENTION_FILL, MLP_FILL, TABLES_FILL = "#a9d4f0", "#f2b48c", "#8fd6bf", "
 POSITIONS_FILL, NORM_FILL = "#f4dcea", "#d5d7da"
 NEW = "#ffe68a"  # a token that is asked for or written
 
+# A scale for what is neither a weight nor a probability nor of both signs, such as loudness.
+VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
+
 # Eight fills for things that stand side by side (tokens, heads), light enough for black text.
 # Colour is never the only sign: what is filled also carries its text or number.
 FILLS = ("#f7bd5f", "#6fdda0", "#57c2ff", "#a595c8", "#fbf29b", "#f3fef8", "#ef8a6a", "#f292c0")
@@ -50,6 +53,21 @@ def fill_for(value: float, low: float, high: float) -> str:
     if low < 0:
         return tint(NEGATIVE if value < 0 else POSITIVE, abs(value) / max(-low, high))
     return tint(SHARE, value, PALEST) if high == 1 else tint(COUNT, 0.8 * value / high, PALEST)
+
+
+def blend(stops: tuple[str, ...], t: float) -> str:
+    """The colour at t (0 to 1) along evenly spaced stops, as "#rrggbb"; NEUTRAL for nan.
+
+    >>> blend(("#000000", "#ffffff"), 0.5)
+    '#808080'
+    """
+    if math.isnan(t):
+        return NEUTRAL
+    place = min(max(t, 0.0), 1.0) * (len(stops) - 1)
+    i = min(int(place), len(stops) - 2)
+    left, right = (bytes.fromhex(stop[1:]) for stop in stops[i : i + 2])
+    mixed = (round(a + (b - a) * (place - i)) for a, b in zip(left, right, strict=True))
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
 def is_clear(fill: str) -> bool:

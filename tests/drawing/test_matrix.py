@@ -4,7 +4,16 @@ import pytest
 import torch
 from seen import place, shapes, texts
 
-from gpt2course.drawing.colours import NEGATIVE, POSITIVE, SHARE, fill_for, ink_on
+from gpt2course.drawing.colours import (
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    SHARE,
+    VIRIDIS,
+    blend,
+    fill_for,
+    ink_on,
+)
 from gpt2course.drawing.matrix import Panel, matrices, matrix_svg, matrix_text, scale_of
 from gpt2course.drawing.pipeline import BLOCK, LIT, STAGES, pipeline
 
@@ -76,6 +85,12 @@ def test_signed_numbers_are_clear_at_zero_and_shares_are_never_quite():
     assert fill_for(1.0, -2.0, 1.0).startswith(POSITIVE)
     assert fill_for(0.0, 0.0, 1.0).startswith(SHARE) and fill_for(0.0, 0.0, 1.0)[-2:] > "00"
     assert fill_for(7.0, 0.0, 0.0) == "none"  # an id
+
+
+def test_a_scale_of_its_own_runs_through_its_stops():
+    assert blend(VIRIDIS, 0.0) == VIRIDIS[0] and blend(VIRIDIS, 1.0) == VIRIDIS[-1]
+    assert blend(("#000000", "#ff8000"), 0.5) == "#804000"
+    assert blend(VIRIDIS, float("nan")) == NEUTRAL
 
 
 def test_a_quantity_has_the_same_colours_wherever_it_is_drawn():
