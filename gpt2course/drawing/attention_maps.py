@@ -12,14 +12,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpt2course.drawing import pixels
-from gpt2course.drawing.colours import GREY, ORANGE, PALEST, SHARE, tint
+from gpt2course.drawing.colours import GREY, ORANGE, PALEST, READ, SHARE, tint
 from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO, WIDTH, Drawing, Point, wide
 from gpt2course.drawing.tables import table
 from gpt2course.drawing.tokens import piece_text
 
-LIT = ORANGE  # what is under the pointer, and the token that reads
+LINE, LIT = SHARE, ORANGE  # a line; what is under the pointer, and the token that reads
+WARM = ("#ffffff", READ, "#6cb5e6")  # a fill under black text, from not read to read alone
 BOX, GAP, ALONE = 38, 46, 84  # a token's height; room for lines between rows, and above one row
 SEEN = 0.005  # a weight below this has no line
 NUMBERED = 14  # a map of at most so many tokens has numbers in its cells
@@ -83,7 +84,7 @@ def attention_lines(
     for key, share in enumerate(shares):
         if share >= SEEN:
             with drawn.group("gpt2course-read", tips[key]):
-                drawn.line(*_path(places[query], places[key]), stroke=SHARE, thick=0.8 + 13 * share,
+                drawn.line(*_path(places[query], places[key]), stroke=LINE, thick=0.8 + 13 * share,
                            opacity=0.85, curved=True, kind="gpt2course-line")  # fmt: skip
     for key, share in enumerate(shares):
         later, place = key > query and share == 0, places[key]
