@@ -166,8 +166,9 @@ for token, n in Counter(found).most_common(6):
 # %% [markdown]
 # ## The Explorer
 #
-# Put your prediction to the test. Press a token to append it, and the model predicts the token after that. (With the
-# keyboard: Tab moves, Enter presses.) Some things to try, each with its answer:
+# Put your prediction to the test. Press a token to append it, and the model predicts the token after that. Press a word
+# of the text to go back to it; the pointer on it shows what it read most. (With the keyboard: Tab moves, Enter
+# presses.) Some things to try, each with its answer:
 #
 # <details><summary>1. Choose a verb of the dog: was your prediction right? Then write <i>kettle</i> in place of
 # <i>dog</i> in the field at the top and press Enter. The last two words are the same. How can the model

@@ -330,7 +330,8 @@ print("wte:", tuple(trained.shape))
 # %%
 six = ["kitchen", "garden", "tired", "sad", "Monday", "Friday"]
 rows = [id_of(word) for word in six]
-figures.row_strips({"untrained": untrained[rows], "trained": trained[rows]}, six)
+title = "After training, rows of like words have the same signs more often"
+figures.row_strips({"untrained": untrained[rows], "trained": trained[rows]}, six, title)
 
 # %% [markdown]
 # Before training the pairs agree as often as coins do. After it their rows are much more alike. Nobody told the

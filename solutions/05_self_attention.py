@@ -235,6 +235,13 @@ assert math.isclose(sum(weights_of_obey), 1)
 {word: round(weight, 3) for word, weight in zip(WORDS, weights_of_obey)}
 
 # %% [markdown]
+# Both steps as columns. *robot* scores 1.4 more than *orders*, so its power is four times as large (e to the 1.4):
+# the softmax turns differences into ratios.
+
+# %%
+figures.softmax_columns(row, WORDS)
+
+# %% [markdown]
 # *obey* takes most from *robot*, some from *orders*, and next to nothing from *must* and itself.
 
 # %%

@@ -32,8 +32,8 @@ from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents, training_documents
 from gpt2course.lessons.output_projection import (
-    matrices, next_words, parameter_bars, row_against_table, scores_to_play, sizes_to_play,
-    tower, tower_to_play,
+    matrices, next_words, one_table, parameter_bars, row_against_table, scores_to_play,
+    sizes_to_play, tower, tower_to_play,
 )
 from gpt2course.mine import Block, embed
 from gpt2course.weights import load_tokenizer
@@ -195,8 +195,13 @@ scores_to_play(words, x, vocabulary, wte, columns)
 #
 # ## 3. One matrix, two uses
 #
-# The output could have a matrix of its own. GPT-2 uses `wte` at both ends; this is called **weight tying**. What does
-# it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
+# The output could have a matrix of its own. GPT-2 uses `wte` at both ends; this is called **weight tying**:
+
+# %%
+one_table(wte, vocabulary, columns, "robot", "must", x[1])
+
+# %% [markdown]
+# What does it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
 # *must* and *obey*. A row whose gradient is 0 learns nothing. Left: `wte` learns from the input alone (`detach` cuts
 # off the output). Right: it is tied. Which rows are 0?
 

@@ -32,7 +32,7 @@ from gpt2course.corpus import documents, heldout_documents
 from gpt2course.lessons.sampling import (
     Candidate, dice_strip, fits, judged, kept_along, known_patterns, matrices, moving_window,
     next_tokens, outside_first, right_and_different, sampling_desk, sentences_of, tail_curves,
-    tower,
+    tower, writing,
 )
 from gpt2course.mine import GPT2
 from gpt2course.weights import load_tokenizer
@@ -43,6 +43,12 @@ from gpt2course.weights import load_tokenizer
 
 # %%
 tower("11_sampling", kept_names(), GPT2)
+
+# %% [markdown]
+# The same in motion: in every run the model reads the whole row, and the token that is drawn joins it.
+
+# %%
+writing(["a", "robot", "must", "obey", "the", "orders", "given"], given=3)
 
 # %% [markdown]
 # ## 1. A model that can write

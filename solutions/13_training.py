@@ -31,7 +31,7 @@ from gpt2course import model as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations, find
 from gpt2course.lessons.training import (
-    curves, matrices, moment_of, moments_to_play, schedule_to_play, shifted, stacked, tower,
+    curves, matrices, moment_of, moments_to_play, schedule_to_play, shifted, stacked, tower, valley,
 )
 from gpt2course.mine import GPT2, generate
 from gpt2course.training.text_data import TextData
@@ -133,7 +133,7 @@ n_ctx = 4
 rows = [(text[s : s + n_ctx], text[s + 1 : s + n_ctx + 1]) for s in range(len(text) - n_ctx)]
 all_inputs, all_targets = (torch.stack(part) for part in zip(*rows, strict=True))
 assert torch.equal(all_inputs[2], row) and torch.equal(all_targets[2], asked)
-matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)])
+matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)], scale=(0, 0))
 
 # %% [markdown]
 # The stories have hundreds of thousands of starts. Each step of training takes a **batch**: a few rows with random
@@ -311,6 +311,12 @@ for rate in (0.01, 0.1, 1.0, 10.0, 100.0):
             parameter -= rate * parameter.grad
         after = next_token_loss(model(idx), targets)
     print(f"learning rate {rate:6}: loss {before:.3f} → {after:.3f}")
+
+# %% [markdown]
+# The same with a single weight, whose loss is w²: five steps from -2, with three rates.
+
+# %%
+valley({"creeps": 0.05, "arrives": 0.4, "jumps out": 1.05})
 
 # %% [markdown]
 # The gradient is only true for small steps. A small rate wastes time; a large one jumps over the valley, to a place

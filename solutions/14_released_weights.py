@@ -36,7 +36,7 @@ from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.released_weights import (
-    Load, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
+    Load, byte_map, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
     next_words, piece_text, surprise_text, tower,
 )
 from gpt2course.mine import GPT2, causal_mask, generate, perplexity
@@ -104,6 +104,12 @@ length = int.from_bytes(raw[:8], "little")  # the lowest byte comes first
 first = 8 + length  # where the numbers begin
 header = json.loads(raw[8:first])
 header["wpe.weight"]
+
+# %% [markdown]
+# The file as a map: at the top from its first byte to its last, below it the numbers alone, tensor by tensor.
+
+# %%
+byte_map(length, header, "wpe.weight")
 
 # %% [markdown]
 # `F32` is a number of 32 bits. The offsets say where its bytes begin and end, counted from the end of the header.
@@ -359,7 +365,7 @@ for ending in four:
     print(f"{ending:20} file {tuple(there.shape)!s:13} model {tuple(here.shape)!s:13} {said}")
 
 # %% [markdown]
-# GPT-2's four, to scale: blue as in the file, orange as `nn.Linear` needs them. How could a program know that the
+# GPT-2's four, to scale: blue as in the file, yellow as `nn.Linear` needs them. How could a program know that the
 # second one has to be transposed?
 
 # %%

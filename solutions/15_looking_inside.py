@@ -140,8 +140,8 @@ print(tuple(weights.shape))
 head_grid(pieces, weights)
 
 # %% [markdown]
-# A single yellow cell: the first token can read only itself. Now look for three patterns: a line just below the diagonal
-# (tokens read **the token before**), a bright first column (they read **the first token**), and a bright diagonal (they
+# A single full cell: the first token can read only itself. Now look for three patterns: a line just below the diagonal
+# (tokens read **the token before**), a strong first column (they read **the first token**), and a strong diagonal (they
 # read **themselves**). For each, write down the head that shows it best. Ours are below; change them to yours.
 
 # %%
@@ -710,7 +710,7 @@ def logit_lens(
 logit_lens = check(logit_lens)
 
 # %% [markdown]
-# The whole sentence through the lens. Read each column from top to bottom: at which stage does it settle?
+# The whole sentence through the lens. Read each column from bottom to top: at which stage does it settle?
 
 # %%
 lens = logit_lens(stream, ln_f.weight, ln_f.bias, wte)

@@ -117,7 +117,7 @@ class AttentionPanel:
         switches = ipywidgets.HBox([self.as_grid, self.as_table])
         self.widget = ipywidgets.VBox(
             [self.layer, self.head, self.token, self.tokens, switches]
-            + [self.lines, self.table, self.grid, self.heat]
+            + [self.grid, self.table, self.lines, self.heat]
         )
         for control in (self.layer, self.head):
             control.observe(self._show, names="index")

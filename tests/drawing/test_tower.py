@@ -203,7 +203,9 @@ def test_the_barcode_is_the_row_of_the_stream():
     assert len(row) == len(numbers) == 128
     for (red, _, blue, opacity), number in zip(row, numbers.tolist(), strict=True):
         assert opacity < 40 or (red > blue) == (number > 0)
-    assert row[int(numbers.abs().argmax())][3] > 240 > row[int(numbers.abs().argmin())][3]
+    opacity, size = [entry[3] for entry in row], numbers.abs()
+    assert opacity[int(size.argmax())] == max(opacity) > 150
+    assert opacity[int(size.argmin())] == min(opacity) < 40
 
 
 def test_the_text_alternative_tells_the_climb():

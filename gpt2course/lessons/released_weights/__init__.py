@@ -6,6 +6,7 @@ from gpt2course.drawing.tokens import piece_text
 from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.released_weights.figures import (
     Load,
+    byte_map,
     file_shares,
     four_matrices,
     loads,

@@ -11,5 +11,6 @@ from gpt2course.lessons.sampling.figures import (
     outside_first,
     right_and_different,
     tail_curves,
+    writing,
 )
 from gpt2course.lessons.sampling.widgets import sampling_desk

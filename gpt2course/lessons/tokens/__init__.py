@@ -4,6 +4,7 @@ from gpt2course.drawing.tokens import boxes, piece_table, token_boxes
 from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.tokens.figures import (
     STORY,
+    bytes_under,
     compression,
     cuts,
     language_chart,
