@@ -1,6 +1,6 @@
 """Draw the pictures of the README: `python docs/make_pictures.py` (needs Chromium and Playwright).
 
-docs/gpt2.svg is the pipeline that every lesson shows; docs/card.png is a photograph of the card
+docs/gpt2.svg is the tower that the lessons show; docs/card.png is a photograph of the card
 that a check shows for a wrong answer.
 """
 
@@ -11,7 +11,7 @@ import torch
 
 from gpt2course import checks
 from gpt2course.checks.card import Card
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.files import write_whole
 
 HERE = Path(__file__).parent
@@ -23,9 +23,9 @@ def causal_mask(n_query, n_key):
     return torch.ones(n_query, n_key, dtype=torch.bool).tril()
 
 
-def pipeline_svg() -> str:
-    """The pipeline as a file of its own, on a white ground."""
-    html = pipeline().html
+def tower_svg() -> str:
+    """The tower as a file of its own, on a white ground."""
+    html = tower().html
     svg = html[html.index("<svg") : html.index("</svg>") + len("</svg>")]
     svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1b1b1b" ', 1)
     ground = '><rect x="-50%" y="-50%" width="200%" height="200%" fill="#ffffff"/>'
@@ -47,7 +47,7 @@ def main() -> None:
     from browser.lab import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
 
-    write_whole(HERE / "gpt2.svg", pipeline_svg().encode())
+    write_whole(HERE / "gpt2.svg", tower_svg().encode())
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(device_scale_factor=2)

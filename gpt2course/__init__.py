@@ -20,6 +20,7 @@ _WHERE = {
     "activations": "inspection",
     "check": "learner.notebook",
     "generate": "sampling",
+    "kept_names": "learner.workbook",
     "load_tokenizer": "weights",
     "require_passed": "learner.notebook",
     "stream_text": "sampling",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from gpt2course.kv_cache import KVCache as KVCache
     from gpt2course.learner.notebook import check as check
     from gpt2course.learner.notebook import require_passed as require_passed
+    from gpt2course.learner.workbook import kept_names as kept_names
     from gpt2course.model import GPT2 as GPT2
     from gpt2course.sampling import Sampling as Sampling
     from gpt2course.sampling import generate as generate

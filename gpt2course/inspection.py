@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -185,6 +185,90 @@ def first_difference(
         if ours.shape != theirs.shape or not ((ours - theirs).abs() <= tolerance).all():
             return place
     return None
+
+
+Heard = dict[int, tuple[Tensor, Tensor]]  # for each block, a module's input and its output
+
+# The climb ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Climb:
+    """How the vectors of one text climb through a model.
+
+    Stage 0 is the embedding; each block adds two, after its attention and after its MLP.
+
+    Attributes:
+        stream: the residual stream at every stage, (2L + 1, T, C).
+        weights: the attention weights of each block, (nh, T, T); None where its attention has no
+            `c_attn` to compute them from.
+        logits: the model's own, (T, V).
+        lens: from vectors (S, C) to the logits (S, V) that the model would give if it ended there.
+    """
+
+    stream: Float[Tensor, "S T C"]
+    weights: list[Float[Tensor, "nh T T"] | None]
+    logits: Float[Tensor, "T V"]
+    lens: Callable[[Tensor], Tensor]
+
+    def ends(self, token: int) -> Float[Tensor, "S V"]:
+        """The probabilities of the next token if the model ended at each stage.
+
+        The last stage is the end of the model, and has the model's own logits.
+        """
+        logits = self.lens(self.stream[:-1, token])
+        return torch.cat([logits, self.logits[None, token]]).softmax(dim=-1)
+
+
+@torch.no_grad()
+def climb(model: nn.Module, idx: Int[Tensor, "1 T"], off: Iterable[tuple[int, int]] = ()) -> Climb:
+    """Run a model once on one text and keep the residual stream at every stage.
+
+    Of the model it needs `config`, `wte`, `wpe`, `h` and `ln_f`, and of each block `attn` and
+    `ln_2`, so that one of a learner's own parts will do.
+
+    Args:
+        off: pairs of layer and head that are switched off; see `without_heads`.
+    """
+    blocks = list(model.get_submodule("h").children())
+    mids: Heard = {}
+    outs: Heard = {}
+    qkv: Heard = {}
+    with ExitStack() as hooks:
+        hooks.enter_context(without_heads(model, off))
+        for i, block in enumerate(blocks):
+            for part, kept in ((block.get_submodule("ln_2"), mids), (block, outs)):
+                hooks.enter_context(part.register_forward_hook(_keeper(kept, i)))
+            if "attn.c_attn" in dict(block.named_modules()):
+                c_attn = block.get_submodule("attn.c_attn")
+                hooks.enter_context(c_attn.register_forward_hook(_keeper(qkv, i)))
+        logits = model(idx)
+    stream = [outs[0][0]]
+    for i in range(len(blocks)):
+        stream += [mids[i][0], outs[i][1]]
+    ln_f, wte = model.get_submodule("ln_f"), model.get_parameter("wte.weight")
+    n_head = config_of(model).n_head
+    return Climb(
+        stream=torch.cat(stream),
+        weights=[_weights(qkv[i][1], n_head)[0] if i in qkv else None for i in range(len(blocks))],
+        logits=logits[0],
+        lens=torch.no_grad()(lambda x: output_logits(ln_f(x[None]), wte)[0]),
+    )
+
+
+def _keeper(kept: Heard, i: int) -> Callable[..., None]:
+    """A hook that puts down a module's input and output."""
+
+    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        kept[i] = inputs[0], output
+
+    return keep
+
+
+def _weights(qkv: Float[Tensor, "B T D"], n_head: int) -> Float[Tensor, "B nh T T"]:
+    q, k, _ = (split_heads(part, n_head) for part in qkv.chunk(3, dim=-1))
+    may_read = causal_mask(q.shape[-2], k.shape[-2]).to(q.device)
+    return attention_weights(attention_scores(q, k).masked_fill(~may_read, -torch.inf))
 
 
 # Attention ------------------------------------------------------------------------------------

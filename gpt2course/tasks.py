@@ -1,4 +1,9 @@
-"""One language model, other work: translation, summaries, options, fine-tuning."""
+"""One language model, other work: pairs of texts, beam search, options, fine-tuning with less.
+
+Sources: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", section
+3.3 (a task as one stream with delimiters); Liu et al. 2018, "Generating Wikipedia by Summarizing
+Long Sequences", section 4.2.3 (a decoder alone from source to target).
+"""
 
 from __future__ import annotations
 

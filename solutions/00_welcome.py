@@ -59,34 +59,33 @@ from collections import Counter
 
 import torch
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import TRAINING_STORIES, documents
 from gpt2course.inspection import head_weights
-from gpt2course.lessons.welcome import GrowingText, explorer, next_logits_of, pipeline
+from gpt2course.lessons.welcome import GrowingText, explorer, next_logits_of, tower
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
 # ## The whole of GPT-2
 #
-# Every lesson begins with this picture, and the box that the lesson builds is lit (none yet:
-# this lesson builds none of them). The numbers in the boxes are
-# lesson numbers. Follow the arrows from the text on the left to the next word on the right, then follow
-# the long arrow at the bottom. What happens to the word? (The names and letters inside the boxes are
-# explained in their lessons.)
+# Every lesson begins with this tower, and the part that the lesson builds is lit (none yet: this lesson builds none
+# of them). The numbers are lesson numbers; a ★ marks a part whose exercises you have all solved. Follow the thick line
+# from *must*, at the bottom, up to the bars of the next word, then follow the dashed arrow. What happens to the word?
+# (The names and letters are explained in their lessons.)
 
 # %%
-pipeline("00_welcome")
+tower("00_welcome", kept_names())
 
 # %% [markdown]
-# A text comes in from the left. It is cut into **tokens**: words, or pieces of words. Each token has a
+# A text comes in at the bottom. It is cut into **tokens**: words, or pieces of words. Each token has a
 # number (02). The model replaces that number by a whole row of numbers for the token (03) and adds one for its
 # position (04). In a **block**, each token reads from the tokens before it (05, 06, 07) and is
 # then processed by itself (08). GPT-2 repeats the block (09) 12 times. At the end, every token of the
 # vocabulary gets a score (10), and one of them is chosen (11).
 #
-# The long arrow: the new token joins the text, and everything runs again for the next one. A cache (12)
+# The dashed arrow: the new token joins the text, and everything runs again for the next one. A cache (12)
 # makes that fast. A model that does this is called a **language model**: it predicts the next token, and
 # writes by doing so again and again.
 #
@@ -167,8 +166,9 @@ for token, n in Counter(found).most_common(6):
 # %% [markdown]
 # ## The Explorer
 #
-# Put your prediction to the test. Press a token to append it, and the model predicts the token after that. (With the
-# keyboard: Tab moves, Enter presses.) Some things to try, each with its answer:
+# Put your prediction to the test. Press a token to append it, and the model predicts the token after that. Press a word
+# of the text to go back to it; the pointer on it shows what it read most. (With the keyboard: Tab moves, Enter
+# presses.) Some things to try, each with its answer:
 #
 # <details><summary>1. Choose a verb of the dog: was your prediction right? Then write <i>kettle</i> in place of
 # <i>dog</i> in the field at the top and press Enter. The last two words are the same. How can the model
@@ -330,8 +330,11 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 # | [13](13_training.ipynb), [14](14_released_weights.ipynb) | training, and the released GPT-2 running on your parts |
 # | [15](15_looking_inside.ipynb) | looking inside a trained model |
 # | [16](16_bert_and_gpt.ipynb) | BERT from the same parts: reading both sides |
-# | [21](21_your_gpt2.ipynb) | the exam: your parts in one file that runs alone |
+# | [17](17_translation_and_summarization.ipynb) | translation and summaries by GPT-2's blocks alone |
+# | [18](18_transfer_learning.ipynb) | a trained model learns another task from few examples |
+# | [19](19_music.ipynb) | notes in place of words |
 # | [20](20_longer_memory.ipynb) | attention that reads further back for less |
+# | [21](21_your_gpt2.ipynb) | the exam: your parts in one file that runs alone |
 #
 # - **An afternoon:** this lesson, then parts of others: 01 as far as the keyboard, 02 to `train_merges`, 03 to
 #   `embed_tokens`, 05 to `blend_values`, 06 to `causal_mask`, 09 from the residual stream to `Block`, 10 to `GPT2`
@@ -348,12 +351,8 @@ minutes = {  # lesson: an afternoon, the core, everything
     "04": (0, 55, 95), "05": (50, 65, 80), "06": (30, 55, 70), "07": (0, 75, 110),
     "08": (0, 60, 85), "09": (30, 70, 115), "10": (40, 70, 95), "11": (30, 75, 110),
     "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 110),
-    "16": (0, 75, 95),
-    "21": (0, 60, 80),
-    "20": (0, 75, 100),
-    "18": (0, 70, 100),
-    "19": (0, 75, 100),
-    "17": (0, 75, 100),
+    "16": (0, 75, 95), "17": (0, 75, 100), "18": (0, 70, 100), "19": (0, 75, 100),
+    "20": (0, 75, 100), "21": (0, 60, 80),
 }
 for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.values())):
     print(f"{way:12} {sum(times) / 60:4.1f} hours, {sum(m > 0 for m in times)} lessons")

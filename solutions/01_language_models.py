@@ -25,22 +25,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.bigram import Words, bigram_nll, bigram_probs
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.lessons.language_models import (
-    Candidate, Model, circle, keyboard, matrices, model_sizes, next_tokens, pipeline, robot_text,
-    smoothing_curves,
+    Candidate, Model, circle, keyboard, matrices, model_sizes, next_tokens, robot_text,
+    smoothing_curves, tower,
 )
 from gpt2course.mine import shift_targets
 from gpt2course.model import count_parameters
 
 # %% [markdown]
-# In this picture nothing is lit: the lesson is about the two ends of GPT-2. A table of counts replaces everything
-# between them.
+# In this tower nothing is lit: the lesson is about the two ends of GPT-2, the text at the bottom and the bars at the
+# top. A table of counts replaces everything between them.
 
 # %%
-pipeline("01_language_models")
+tower("01_language_models", kept_names())
 
 # %% [markdown]
 # ## What comes next?

@@ -19,11 +19,11 @@
 # %%
 import sys
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.tokens import (
-    STORY, boxes, compression, cuts, language_chart, merge_slider, merge_steps, merge_tree,
-    piece_table, pipeline, token_boxes,
+    STORY, boxes, bytes_under, compression, cuts, language_chart, merge_slider, merge_steps,
+    merge_tree, piece_table, token_boxes, tower,
 )
 from gpt2course.model import count_parameters
 from gpt2course.tokenizer import Tokenizer, split_text, to_gpt2_ids
@@ -32,7 +32,7 @@ from gpt2course.tokenizer import Tokenizer, split_text, to_gpt2_ids
 # You are here:
 
 # %%
-pipeline("02_tokens")
+tower("02_tokens", kept_names())
 
 # %% [markdown]
 # ## Which pieces get a number?
@@ -75,6 +75,9 @@ f"{n_characters:,} characters, {n_characters / 50_257:.1f} times the size of GPT
 # %%
 for character in "rRéя机🤖":
     print(character, list(character.encode("utf-8")))
+
+# %%
+bytes_under("Ré机🤖")
 
 # %% [markdown]
 # But the lists are long. GPT-2 sees at most 1024 tokens at a time: its **context window**. If each byte were

@@ -25,20 +25,20 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.embeddings import (
-    Panel, figures, matrices, neighbours_to_play, pipeline, side_by_side,
+    Panel, figures, matrices, neighbours_to_play, side_by_side, tower,
 )
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# The highlighted box is this lesson.
+# The lit part is this lesson.
 
 # %%
-pipeline("03_embeddings")
+tower("03_embeddings", kept_names())
 
 # %% [markdown]
 # ## 1. An id says nothing
@@ -330,7 +330,8 @@ print("wte:", tuple(trained.shape))
 # %%
 six = ["kitchen", "garden", "tired", "sad", "Monday", "Friday"]
 rows = [id_of(word) for word in six]
-figures.row_strips({"untrained": untrained[rows], "trained": trained[rows]}, six)
+title = "After training, rows of like words have the same signs more often"
+figures.row_strips({"untrained": untrained[rows], "trained": trained[rows]}, six, title)
 
 # %% [markdown]
 # Before training the pairs agree as often as coins do. After it their rows are much more alike. Nobody told the

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from gpt2course import check, embedding
+from gpt2course import check, embedding, kept_names
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.positions import (
-    Panel, clocks, loss_lines, matrices, pipeline, position_slider, side_by_side, wavelengths,
+    Panel, clocks, loss_lines, matrices, position_slider, side_by_side, tower, wavelengths,
     waves,
 )
 from gpt2course.mine import embed_tokens, nearest_tokens
@@ -39,10 +39,10 @@ from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# The highlighted box is this lesson. Its arrow meets the one of lesson 03 in a plus sign.
+# The lit part is this lesson. It meets the line from lesson 03 in a plus sign.
 
 # %%
-pipeline("04_positions")
+tower("04_positions", kept_names())
 
 # %% [markdown]
 # ## 1. The same rows in another order

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
-from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, pipeline
+from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, tower
 from gpt2course.model import count_parameters
 
 torch.manual_seed(5);
@@ -30,7 +30,7 @@ torch.manual_seed(5);
 # You are here:
 
 # %%
-pipeline("05_self_attention")
+tower("05_self_attention", kept_names())
 
 # %% [markdown]
 # ## A vector that knows only itself
@@ -233,6 +233,13 @@ weights_of_obey = [power / sum(powers) for power in powers]
 
 assert math.isclose(sum(weights_of_obey), 1)
 {word: round(weight, 3) for word, weight in zip(WORDS, weights_of_obey)}
+
+# %% [markdown]
+# Both steps as columns. *robot* scores 1.4 more than *orders*, so its power is four times as large (e to the 1.4):
+# the softmax turns differences into ratios.
+
+# %%
+figures.softmax_columns(row, WORDS)
 
 # %% [markdown]
 # *obey* takes most from *robot*, some from *orders*, and next to nothing from *must* and itself.

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.masking import (
-    loss_lines, mask_switch, matrices, pipeline, training_examples, two_losses, weights_of,
+    loss_lines, mask_switch, matrices, tower, training_examples, two_losses, weights_of,
 )
 from gpt2course.mine import attention_scores, attention_weights, blend_values
 from gpt2course.model import count_parameters
@@ -37,7 +37,7 @@ from gpt2course.model import count_parameters
 # You are here: inside the attention of every block. The three steps of lesson 05 stay as they are.
 
 # %%
-pipeline("06_masking")
+tower("06_masking", kept_names())
 
 # %% [markdown]
 # ## One sequence is many examples

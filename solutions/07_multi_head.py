@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, multihead
+from gpt2course import check, kept_names, multihead
 from gpt2course.config import GPT2Config
-from gpt2course.lessons.multi_head import figures, head_switch, matrices, pipeline, weights_of
+from gpt2course.lessons.multi_head import figures, head_switch, matrices, tower, weights_of
 from gpt2course.mine import masked_attention
 from gpt2course.model import count_parameters
 
 # %% [markdown]
-# The lit box works around lessons 05 and 06: what goes into attention is split, what comes out is merged.
+# The lit part works around lessons 05 and 06: what goes into attention is split (a, b, c), what comes out is merged.
 
 # %%
-pipeline("07_multi_head")
+tower("07_multi_head", kept_names())
 
 # %% [markdown]
 # ## 1. One row, three questions

@@ -24,21 +24,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course import mlp as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
-from gpt2course.lessons.mlp import (
-    figures, gelu_slider, loss_lines, matrices, pipeline, unit_slider,
-)
+from gpt2course.lessons.mlp import figures, gelu_slider, loss_lines, matrices, tower, unit_slider
 from gpt2course.mine import masked_attention
 from gpt2course.model import GPT2, parameter_table
 
 # %% [markdown]
-# The lit box is the other half of every block. "C → 4C → C" is its whole plan: widen, and come back.
+# The lit part is the other half of every block. "C → 4C → C" is its whole plan: widen, and come back.
 
 # %%
-pipeline("08_mlp")
+tower("08_mlp", kept_names())
 
 # %% [markdown]
 # ## 1. What no matrix can compute
@@ -164,7 +162,18 @@ figures.mlp_stages(x, pre_activations, hidden, y, words, columns, ["both", "neit
 # %% [markdown]
 # Two matrices with a non-linearity between them are called an **MLP** (multi-layer perceptron), also a
 # *feed-forward network*. GPT-2's is no more than that, with learned numbers, a second bias after the second
-# matrix, and many more units: H = 4·C.
+# matrix, and many more units: H = 4·C. Here are twelve units for our three entries, not trained yet: each token
+# fans out to all units, lights some, and only these write. Do two tokens light the same ones?
+
+# %%
+torch.manual_seed(0)
+to_units, from_units = torch.nn.Linear(3, 12), torch.nn.Linear(12, 3)
+three = [0, 2, 3]
+lit = to_units(x[three]).clamp(min=0)
+figures.fan(x[three], lit, from_units(lit), [words[i] for i in three])
+
+# %% [markdown]
+# No, and this is what an MLP adds to a matrix: which part of it works depends on the token.
 #
 # ## 4. Each position on its own
 #

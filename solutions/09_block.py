@@ -23,11 +23,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
 from gpt2course.lessons.block import (
-    blocks_to_play, learning_curves, matrices, norm_steps, pipeline, through_depth, wiring,
+    blocks_to_play, learning_curves, matrices, norm_steps, through_depth, tower, wiring,
 )
 from gpt2course.mine import MLP, CausalSelfAttention, attention_scores, attention_weights
 from gpt2course.mine import blend_values, causal_mask, merge_heads, split_heads
@@ -36,11 +36,11 @@ from gpt2course.model import GPT2, count_parameters
 torch.set_num_threads(1);  # such small matrices gain nothing from more
 
 # %% [markdown]
-# The lit box is the frame around attention and the MLP, the block's two **sub-layers**. Find the two circles with
-# a plus, and the dashed line that leads past the boxes to each of them.
+# The lit part is the frame around attention and the MLP, the block's two **sub-layers**. Find the two circles with
+# a plus, and the thick line that leads past the boxes through both of them.
 
 # %%
-pipeline("09_block")
+tower("09_block", kept_names())
 
 # %% [markdown]
 # ## 1. Size matters

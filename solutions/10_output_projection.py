@@ -27,13 +27,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents, training_documents
 from gpt2course.lessons.output_projection import (
-    matrices, next_words, parameter_bars, pipeline, row_against_table, scores_to_play,
-    sizes_to_play,
+    matrices, next_words, one_table, parameter_bars, row_against_table, scores_to_play,
+    sizes_to_play, tower, tower_to_play,
 )
 from gpt2course.mine import Block, embed
 from gpt2course.weights import load_tokenizer
@@ -41,11 +41,11 @@ from gpt2course.weights import load_tokenizer
 torch.set_num_threads(1);  # such small matrices gain nothing from more
 
 # %% [markdown]
-# The lit box comes after the blocks. At the end you have everything from *tokens* to *scores* in
-# one module, and it writes.
+# The lit part comes after the blocks. At the end you have everything from *tokens* to *scores* in one module, it
+# writes, and this tower stands again, with your model's numbers in it.
 
 # %%
-pipeline("10_output_projection")
+tower("10_output_projection", kept_names())
 
 # %% [markdown]
 # ## 1. From a vector to scores
@@ -195,8 +195,13 @@ scores_to_play(words, x, vocabulary, wte, columns)
 #
 # ## 3. One matrix, two uses
 #
-# The output could have a matrix of its own. GPT-2 uses `wte` at both ends; this is called **weight tying**. What does
-# it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
+# The output could have a matrix of its own. GPT-2 uses `wte` at both ends; this is called **weight tying**:
+
+# %%
+one_table(wte, vocabulary, columns, "robot", "must", x[1])
+
+# %% [markdown]
+# What does it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
 # *must* and *obey*. A row whose gradient is 0 learns nothing. Left: `wte` learns from the input alone (`detach` cuts
 # off the output). Right: it is tied. Which rows are 0?
 
@@ -468,6 +473,25 @@ print(f"fresh: {loss_on_stories(fresh):.2f} (ln 2,048 = {math.log(2048):.2f}); "
       f"trained: {at_last:.2f} nats per token")  # fmt: skip
 
 # %% [markdown]
+# ### The tower, with your model's numbers
+#
+# Each line is the residual stream of a token, and the thick one climbs. At **A** attention adds what it read from the
+# tokens before (an arc, as wide as the weight), at **M** the MLP adds its part. On the right stand the numbers of the
+# vector, and the token that the output projection would predict from them if the model ended there.
+#
+# **Play with it.** Press *play* to climb. In which block does the right kind of word appear? Which token must *it* read
+# for that? Then add the predicted word to the text, and let another token climb: press its chip.
+
+# %%
+tower_to_play(trained, tokenizer, "Mina looked at the kettle because it", yours=kept_names())
+
+# %% [markdown]
+# <details><summary>Answers, after you have tried</summary>
+# After block 0 already: a head of its attention reads <i>kettle</i> with nearly all its weight, and <i>whistled</i>
+# leads. The later blocks make it surer. At the bottom, before block 0, the vector predicts <i>it</i> again: it is little
+# more than the row of <code>wte</code> that the output projection compares it with.
+# </details>
+#
 # ### Ten next tokens
 #
 # Turn the logits after the last token into probabilities, and take the ten largest (`␣` is the space before a word).

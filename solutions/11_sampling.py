@@ -25,23 +25,30 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course import check, sampling
+from gpt2course import check, kept_names, sampling
 from gpt2course import model as package
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import documents, heldout_documents
 from gpt2course.lessons.sampling import (
     Candidate, dice_strip, fits, judged, kept_along, known_patterns, matrices, moving_window,
-    next_tokens, outside_first, pipeline, right_and_different, sampling_desk, sentences_of,
-    tail_curves,
+    next_tokens, outside_first, right_and_different, sampling_desk, sentences_of, tail_curves,
+    tower, writing,
 )
 from gpt2course.mine import GPT2
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# The lit box is at the very end. From there a long arrow leads back: the token joins the text.
+# This is the tower of lesson 10, with your own `GPT2` in it: *it* climbs from its embedding to the bars of the next
+# token. The lit part is at the very top. From there a dashed arrow leads back: one token joins the text.
 
 # %%
-pipeline("11_sampling")
+tower("11_sampling", kept_names(), GPT2)
+
+# %% [markdown]
+# The same in motion: in every run the model reads the whole row, and the token that is drawn joins it.
+
+# %%
+writing(["a", "robot", "must", "obey", "the", "orders", "given"], given=3)
 
 # %% [markdown]
 # ## 1. A model that can write

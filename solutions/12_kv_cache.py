@@ -30,13 +30,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from gpt2course import check, kv_cache
+from gpt2course import check, kept_names, kv_cache, mine
 from gpt2course.attention import attention_scores, attention_weights, blend_values
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.inspection import activations
 from gpt2course.kv_cache import KVCache
 from gpt2course.lessons.kv_cache import (
-    cache_slider, costs, differences, last_path, matrices, pipeline, runs,
+    cache_slider, costs, differences, last_path, matrices, runs, tower,
 )
 from gpt2course.mine import causal_mask, embed, masked_attention, merge_heads, split_heads
 from gpt2course.model import GPT2, count_parameters, output_logits
@@ -44,11 +44,11 @@ from gpt2course.multihead import CausalSelfAttention
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# A **cache** stores results that will be needed again. At the bottom of the picture the new token joins the text,
-# *and all of it runs again*. That is about to change.
+# A **cache** stores results that will be needed again. At the bottom of the tower the new token joins the text, and all
+# of it runs again, the columns of the earlier tokens too (lit). That is about to change.
 
 # %%
-pipeline("12_kv_cache")
+tower("12_kv_cache", kept_names(), mine.GPT2)
 
 # %% [markdown]
 # ## 1. What is computed twice

@@ -25,24 +25,25 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gpt2course import check, corpus
+from gpt2course import check, corpus, kept_names
 from gpt2course.learner import workbook
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations, find
 from gpt2course.lessons.training import (
-    curves, matrices, moment_of, moments_to_play, pipeline, schedule_to_play, shifted, stacked,
+    curves, matrices, moment_of, moments_to_play, schedule_to_play, shifted, stacked, tower, valley,
 )
 from gpt2course.mine import GPT2, generate
 from gpt2course.training.text_data import TextData
 from gpt2course.weights import TOKENIZER, load_tokenizer
 
 # %% [markdown]
-# No box is lit: training concerns all of them. It runs this *forward pass*, measures how wrong the result was, and goes
-# all the way back, to find for every weight in which direction it should change.
+# No part is lit: training concerns all of them. It runs this *forward pass*, measures how wrong the result was, and goes
+# all the way back down, to find for every weight in which direction it should change. (Here your `GPT2` has weights
+# that are trained already, those of the course model.)
 
 # %%
-pipeline("13_training")
+tower("13_training", kept_names(), GPT2)
 
 # %% [markdown]
 # ## 1. The text
@@ -132,7 +133,7 @@ n_ctx = 4
 rows = [(text[s : s + n_ctx], text[s + 1 : s + n_ctx + 1]) for s in range(len(text) - n_ctx)]
 all_inputs, all_targets = (torch.stack(part) for part in zip(*rows, strict=True))
 assert torch.equal(all_inputs[2], row) and torch.equal(all_targets[2], asked)
-matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)])
+matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)], scale=(0, 0))
 
 # %% [markdown]
 # The stories have hundreds of thousands of starts. Each step of training takes a **batch**: a few rows with random
@@ -310,6 +311,12 @@ for rate in (0.01, 0.1, 1.0, 10.0, 100.0):
             parameter -= rate * parameter.grad
         after = next_token_loss(model(idx), targets)
     print(f"learning rate {rate:6}: loss {before:.3f} → {after:.3f}")
+
+# %% [markdown]
+# The same with a single weight, whose loss is w²: five steps from -2, with three rates.
+
+# %%
+valley({"creeps": 0.05, "arrives": 0.4, "jumps out": 1.05})
 
 # %% [markdown]
 # The gradient is only true for small steps. A small rate wastes time; a large one jumps over the valley, to a place

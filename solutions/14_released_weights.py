@@ -31,23 +31,24 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.released_weights import (
-    Load, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
-    next_words, piece_text, pipeline, surprise_text,
+    Load, byte_map, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
+    next_words, piece_text, surprise_text, tower,
 )
 from gpt2course.mine import GPT2, causal_mask, generate, perplexity
 from gpt2course.model import count_parameters, parameter_table
 from gpt2course.weights import TOKENIZER, load_tokenizer, locate, read_config
 
 # %% [markdown]
-# No box is lit: the weights belong to all of them.
+# No part is lit: the weights belong to all of them. Your `GPT2` has borrowed those of the course model here; at the end
+# you put them there yourself.
 
 # %%
-pipeline("14_released_weights")
+tower("14_released_weights", kept_names(), GPT2)
 
 # %% [markdown]
 # ## 1. What a checkpoint is
@@ -103,6 +104,12 @@ length = int.from_bytes(raw[:8], "little")  # the lowest byte comes first
 first = 8 + length  # where the numbers begin
 header = json.loads(raw[8:first])
 header["wpe.weight"]
+
+# %% [markdown]
+# The file as a map: at the top from its first byte to its last, below it the numbers alone, tensor by tensor.
+
+# %%
+byte_map(length, header, "wpe.weight")
 
 # %% [markdown]
 # `F32` is a number of 32 bits. The offsets say where its bytes begin and end, counted from the end of the header.
@@ -358,7 +365,7 @@ for ending in four:
     print(f"{ending:20} file {tuple(there.shape)!s:13} model {tuple(here.shape)!s:13} {said}")
 
 # %% [markdown]
-# GPT-2's four, to scale: blue as in the file, orange as `nn.Linear` needs them. How could a program know that the
+# GPT-2's four, to scale: blue as in the file, yellow as `nn.Linear` needs them. How could a program know that the
 # second one has to be transposed?
 
 # %%

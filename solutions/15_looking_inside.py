@@ -23,24 +23,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check
+from gpt2course import check, kept_names, mine
 from gpt2course.learner import workbook
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import Probe, heldout_documents, probes
 from gpt2course.inspection import activations, find, head_weights, without_heads
 from gpt2course.lessons.looking_inside import (
     attention_lines, attention_to_play, figures, head_grid, heads_to_switch, lens_to_play,
-    matrices, pipeline,
+    matrices, tower_to_play, with_course_weights,
 )
 from gpt2course.mine import layer_norm, output_logits
 from gpt2course.model import GPT2, count_parameters
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# No box is lit: this lesson follows the whole way from text to next word.
+# The tower once more, with the course model's weights in your `GPT2`. This lesson follows the whole way from text to
+# next word. Press a block's name: its attention fans into **heads**. Press a head to switch it off, and watch the bars.
+# Which one costs the kettle's verbs most?
 
 # %%
-pipeline("15_looking_inside")
+tower_to_play(
+    with_course_weights(mine.GPT2), load_tokenizer("course"),
+    "Mina looked at the kettle because it", yours=kept_names(),
+)
+
+# %% [markdown]
+# One sentence, one head: a hint. The lesson shows what it takes to make it a finding.
 
 # %% [markdown]
 # ## 1. A model that has learned something
@@ -132,8 +140,8 @@ print(tuple(weights.shape))
 head_grid(pieces, weights)
 
 # %% [markdown]
-# A single yellow cell: the first token can read only itself. Now look for three patterns: a line just below the diagonal
-# (tokens read **the token before**), a bright first column (they read **the first token**), and a bright diagonal (they
+# A single full cell: the first token can read only itself. Now look for three patterns: a line just below the diagonal
+# (tokens read **the token before**), a strong first column (they read **the first token**), and a strong diagonal (they
 # read **themselves**). For each, write down the head that shows it best. Ours are below; change them to yours.
 
 # %%
@@ -702,7 +710,7 @@ def logit_lens(
 logit_lens = check(logit_lens)
 
 # %% [markdown]
-# The whole sentence through the lens. Read each column from top to bottom: at which stage does it settle?
+# The whole sentence through the lens. Read each column from bottom to top: at which stage does it settle?
 
 # %%
 lens = logit_lens(stream, ln_f.weight, ln_f.bias, wte)
@@ -960,5 +968,5 @@ print("parameters of this lesson: 0; it only looks")
 # *interpreting GPT: the logit lens*; Belrose et al. 2023, *Eliciting Latent Predictions from Transformers with the Tuned
 # Lens*; Jay Alammar 2019, *The Illustrated GPT-2* (the sentence and its percentages).
 #
-# **Next:** this was the last lesson. Train your GPT-2 on a text of your own ([lesson 13](13_training.ipynb)), give it
-# larger released weights ([14](14_released_weights.ipynb)), and look inside again.
+# **Next:** GPT-2 is built, trained and looked into. The same parts do other work too: with the mask off they fill in
+# hidden words, [lesson 16, BERT and GPT](16_bert_and_gpt.ipynb).

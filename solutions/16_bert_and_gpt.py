@@ -9,6 +9,9 @@
 # - **Out:** for every place the scores of all tokens that could stand there, (B, T, V).
 # - **Time:** about 75 minutes for the core, 95 with the deeper section and the challenge.
 # - **Exercises:** `hide_tokens` ●●●○○, `hidden_token_loss` ●●○○○ and `SelfAttention` ●●●●○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. The line below the cell says which parts are yours.

@@ -8,6 +8,9 @@
 # - **Out:** a target: its German translation, or a summary in one sentence.
 # - **Time:** about 75 minutes for the core, 100 with the deeper sections. Four exercises: `join_pair` ●○○○○,
 #   `pad_rows` ●●○○○, `target_loss` ●●●○○ and `beam_search` ●●●●○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. The line below the cell says which parts are yours.
@@ -23,14 +26,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import summaries, translation
 from gpt2course.corpus.translation import sentence_of, words_of
 from gpt2course.inspection import head_weights
 from gpt2course.lessons.translation_and_summarization import (
-    accuracy, beams_drawn, crossing, curves, facts_drawn, matrices, pipeline, translation_to_play,
+    accuracy, beams_drawn, crossing, curves, facts_drawn, matrices, tower, translation_to_play,
 )
 from gpt2course.mine import GPT2, generate, learning_rate, mean_attention
 from gpt2course.sampling import generate as write
@@ -39,11 +42,11 @@ from gpt2course.threads import threads_for
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
-# No box is lit. The model does not change at all: the same blocks, the same next token. What changes is the text that
+# No part is lit. The model does not change at all: the same blocks, the same next token. What changes is the text that
 # it learns from.
 
 # %%
-pipeline("17_translation_and_summarization")
+tower("17_translation_and_summarization", kept_names())
 
 # %% [markdown]
 # ## 1. A language with another order

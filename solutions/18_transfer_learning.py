@@ -9,6 +9,9 @@
 # - **Out:** a model that does the task, measured on questions that it has not seen.
 # - **Time:** about 70 minutes for the core, 100 with the deeper sections. Three exercises: `option_score`, `freeze`
 #   and `LowRank`.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. Parts from `gpt2course.mine` are yours where you have passed their checks.

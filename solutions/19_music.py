@@ -11,6 +11,9 @@
 #
 # Two works are behind this lesson: the **Music Transformer** (Huang et al. 2018), trained on about 1,100 piano
 # performances, and **MuseNet** (OpenAI 2019), a large model of GPT-2's kind, trained on hundreds of thousands of MIDI files.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. Parts from `gpt2course.mine` are yours where you have passed their checks; the line below the cell

@@ -10,6 +10,9 @@
 # - **Time:** about 75 minutes for the core, 100 with the deeper sections.
 # - **Exercises:** `local_attention` ●●○○○, `compress_memory` ●●●○○, `compressed_mask` ●●●○○ and
 #   `compressed_attention` ●●●●○.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. The line below the cell says which parts are yours.
@@ -29,11 +32,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import attention, check, memory
+from gpt2course import attention, check, kept_names, memory
 from gpt2course.config import GPT2Config
 from gpt2course.corpus.far_facts import QUESTIONS, WORDS, far_facts
 from gpt2course.lessons.longer_memory import (
-    costs, field_to_play, four_masks, matrices, pipeline, reach, shares,
+    costs, field_to_play, four_masks, matrices, reach, shares, tower,
 )
 from gpt2course.memory import PatternedSelfAttention, n_scores, reachable, read_mask
 from gpt2course.mine import (
@@ -42,11 +45,11 @@ from gpt2course.mine import (
 )
 
 # %% [markdown]
-# No box is lit. One thing changes inside the block: which keys a query may read. Everything else stays as you built
+# No part is lit. One thing changes inside the block: which keys a query may read. Everything else stays as you built
 # it.
 
 # %%
-pipeline("20_longer_memory")
+tower("20_longer_memory", kept_names())
 
 # %% [markdown]
 # ## 1. A fact from far back

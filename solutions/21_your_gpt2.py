@@ -10,6 +10,9 @@
 # - **Exercises:** `read_safetensors` ●●●○○ and `first_difference` ●●○○○.
 #
 # This is the exam. You mark it yourself, layer by layer.
+#
+# Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
+# [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
 
 # %% [markdown]
 # First the tools. They come from the package, but the file that you make will not need them.
@@ -30,22 +33,22 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
-from gpt2course import check
+from gpt2course import check, kept_names
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.inspection import stages
 from gpt2course.learner.assemble import assemble
 from gpt2course.learner.exam import compare, examine, mends
 from gpt2course.learner.page import write_page
-from gpt2course.lessons.your_gpt2 import apart_bars, parts_to_break, pipeline, tower
+from gpt2course.lessons.your_gpt2 import apart_bars, built, parts_to_break, tower
 from gpt2course.model import GPT2
 from gpt2course.weights import COURSE_FOLDER, load_tokenizer
 
 # %% [markdown]
-# No box is lit: this lesson is about all of them.
+# No part is lit: this lesson is about all of them. A star marks what you have built.
 
 # %%
-pipeline("21_your_gpt2")
+tower("21_your_gpt2", kept_names())
 
 # %% [markdown]
 # ## 1. The last part: weights without a library
@@ -184,7 +187,7 @@ print(assembled)
 
 # %%
 own = {part.name: part.own for part in assembled.parts}
-tower(own, {part.name: part.lesson for part in assembled.parts})
+built(own, {part.name: part.lesson for part in assembled.parts})
 
 # %% [markdown]
 # Some of your parts may be missing in the picture: `nearest_tokens` or `learning_rate` are no part of a GPT-2 that writes.

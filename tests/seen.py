@@ -110,5 +110,5 @@ def image_of(address: str) -> list[list[tuple[int, int, int, int]]]:
 
 def near(pixel: tuple[int, int, int, int], colour: str, within: int = 2) -> bool:
     """Whether a pixel has this colour, but for what 254 steps round away."""
-    wanted = (*bytes.fromhex(colour[1:]), 255)
+    wanted = bytes.fromhex(f"{colour[1:]}ff")[:4]
     return all(abs(a - b) <= within for a, b in zip(pixel, wanted, strict=True))

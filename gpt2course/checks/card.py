@@ -17,7 +17,7 @@ from gpt2course.checks.result import (
     property_lines,
     values_text,
 )
-from gpt2course.drawing.matrix import matrix_svg, value_range
+from gpt2course.drawing.matrix import matrix_svg, scale_of
 
 COLOURS = {
     "passed": "#2b8a3e",
@@ -54,7 +54,7 @@ class Card:
     def _repr_html_(self) -> str:
         result = self.result
         colour = COLOURS[result.status]
-        parts = [f'<div style="font-weight:700;color:{colour}">{escape(result.heading)}</div>']
+        parts = [f'<div style="font-weight:700">{escape(result.heading)}</div>']
         parts += _passed(result) if result.passed else _not_passed(result)
         if result.printed:
             parts.append(_folded("what it printed", f"<pre>{escape(result.printed)}</pre>"))
@@ -101,8 +101,8 @@ def _not_passed(result: Result) -> list[str]:
 
 def _side_by_side(drawn: list[Drawing], result: Result) -> str:
     rows, columns = result.case.rows, result.case.columns
-    ranges = [value_range(d.values) for d in drawn]
-    scale = min(low for low, _ in ranges), max(high for _, high in ranges)
+    shares = [d.values for d in drawn if scale_of(d.values) == (0.0, 1.0)]
+    scale = (0.0, 1.0) if shares else scale_of(*(d.values for d in drawn))
     pictures = (
         matrix_svg(d.values, rows, columns, d.title, d.wrong, d.decimals, scale) for d in drawn
     )

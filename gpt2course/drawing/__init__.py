@@ -1,4 +1,4 @@
-"""The visual language: tokens, matrices, curves, the pipeline, attention maps, the Explorer."""
+"""The visual language: tokens, matrices, curves, the tower, attention maps, the Explorer."""
 
 from gpt2course.extras import require_course
 

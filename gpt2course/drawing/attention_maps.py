@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
+from math import ceil
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpt2course.drawing import pixels
-from gpt2course.drawing.colours import BLUE, GREY, INK, ORANGE, PAGE, blend, fill_for, ink_on
-from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.colours import GREY, ORANGE, PALEST, READ, SHARE, tint
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO, WIDTH, Drawing, Point, wide
 from gpt2course.drawing.tables import table
 from gpt2course.drawing.tokens import piece_text
 
-LINE, LIT = BLUE, ORANGE  # a line, and the one under the pointer
-WARM = ("#ffffff", "#ffd8a8", "#ff922b")  # a token's fill, from not read to read alone
+LINE, LIT = SHARE, ORANGE  # a line; what is under the pointer, and the token that reads
+WARM = ("#ffffff", READ, "#6cb5e6")  # a fill under black text, from not read to read alone
 BOX, GAP, ALONE = 38, 46, 84  # a token's height; room for lines between rows, and above one row
 SEEN = 0.005  # a weight below this has no line
 NUMBERED = 14  # a map of at most so many tokens has numbers in its cells
 EVERY_CELL = 32  # in a map of more tokens only cells of at least HOVERED answer the pointer
 HOVERED = 0.01
+ROOM_ACROSS, ROOM_DOWN = 17, 12  # pixels from one name to the next: turned, and one below another
 MEAN = "all heads averaged"
 HOVER = (
     "<style>.gpt2course-lit{visibility:hidden;pointer-events:none}"
@@ -83,20 +85,20 @@ def attention_lines(
         if share >= SEEN:
             with drawn.group("gpt2course-read", tips[key]):
                 drawn.line(*_path(places[query], places[key]), stroke=LINE, thick=0.8 + 13 * share,
-                           opacity=0.7, curved=True, kind="gpt2course-line")  # fmt: skip
+                           opacity=0.85, curved=True, kind="gpt2course-line")  # fmt: skip
     for key, share in enumerate(shares):
         later, place = key > query and share == 0, places[key]
         look = {"edge": GREY, "dash": "3 3" * later}
         look |= {"edge": LIT, "thick": 3} if key == query else {}
         number = "later" if later else "< 1 %" if 0 < share < SEEN else f"{100 * share:.0f} %"
-        ink, fill = (PAGE, "none") if later else (INK, blend(WARM, share))
+        fill = "none" if later else tint(SHARE, share, PALEST)
         with drawn.group("gpt2course-read", tips[key]):
             if not later:
                 drawn.line(*_path(places[query], place), stroke=LIT, thick=2 + 13 * share,
                            curved=True, kind="gpt2course-lit")  # fmt: skip
             drawn.rect(place.x, place.y, place.width, BOX, fill, rx=4, **look)
-            drawn.text(place.middle, place.y + 17, names[key], "middle", fill=ink, mono=True)
-            drawn.text(place.middle, place.y + 32, number, "middle", 11, fill=ink)
+            drawn.text(place.middle, place.y + 17, names[key], "middle", mono=True)
+            drawn.text(place.middle, place.y + 32, number, "middle", 12)
             with drawn.group("gpt2course-lit"):
                 drawn.text(0, top + 19, tips[key], bold=True)
     order = sorted(range(len(shares)), key=lambda key: -shares[key])
@@ -165,24 +167,34 @@ def heat(
         beside: whether the names stand beside the rows.
     """
     T, weights = len(names), _settled(weights)
-    cell = cell or (30 if T <= NUMBERED else 19 if T <= EVERY_CELL else 12 if T <= 64 else 8)
-    size = min(12, cell)
+    cell = cell or (30 if T <= NUMBERED else 19 if T <= EVERY_CELL else 12 if T <= 58 else 700 // T)
+    # Where the cells are smaller than letters only every so many names are written.
+    across, down = ceil(ROOM_ACROSS / cell), ceil(ROOM_DOWN / cell)
     drawn = Drawing()
     drawn.parts.append(HOVER)
     drawn.image(0, 0, T * cell, T * cell, _image(weights))
-    for s, name in enumerate(names):
-        drawn.text((s + 0.62) * cell, -5, name, "start", size, mono=True, turn=-50)
+    if T > NUMBERED and _later(weights).any():  # where the future begins
+        corners = [(s * cell, t * cell) for t in range(T) for s in (t, t + 1)]
+        drawn.line(
+            *corners[1:], (T * cell, T * cell), (T * cell, 0), thick=1, dash="3 3", closed=True
+        )
+    for s in range(0, T, across):
+        drawn.text((s + 0.62) * cell, -5, names[s], "start", 12, mono=True, turn=-50)
     for t, shares in enumerate(weights.tolist()):
         y = t * cell
         with drawn.group("gpt2course-row"):
-            if beside:
+            near = query is not None and 0 < abs(t - query) * cell < ROOM_DOWN
+            if beside and (t == query or (t % down == 0 and not near)):
                 name = f"▶ {names[t]}" if t == query else names[t]
-                drawn.text(-6, y + 0.5 * cell + 0.35 * size, name, "end", size, t == query,
-                           mono=True)  # fmt: skip
+                drawn.text(-6, y + 0.5 * cell + 4.2, name, "end", 12, t == query, mono=True)
             for s, share in enumerate(shares):
                 if T <= NUMBERED and share >= SEEN:
-                    ink, at = ink_on(fill_for(share, 0.0, 1.0)), (s + 0.5) * cell
-                    drawn.text(at, y + cell / 2 + 4, f"{100 * share:.0f}", "middle", 11, fill=ink)
+                    drawn.text(
+                        (s + 0.5) * cell, y + cell / 2 + 4, f"{100 * share:.0f}", "middle", 12
+                    )
+                elif T <= NUMBERED and s > t and share == 0:
+                    drawn.rect(s * cell + 2, y + 2, cell - 4, cell - 4, "none", GREY, dash="3 3",
+                               kind="masked")  # fmt: skip
             drawn.parts.append(_cells(names, shares, t, cell))
             drawn.rect(0, y, T * cell, cell, edge=LIT, kind="gpt2course-lit")
             if t == query:
@@ -236,7 +248,7 @@ def _scale(drawn: Drawing, y: float, T: int) -> None:
     drawn.image(0, y, 160, 12, pixels.shares(steps**2 if root else steps, root))
     for at, said in ((0, "0 %"), (80, "25 %" if root else "50 %"), (160, "100 %")):
         drawn.text(at, y + 26, said, "middle", 12)
-    drawn.text(176, y + 11, "of the attention; empty: comes later", size=12)
+    drawn.text(176, y + 11, "of the attention; dashed: comes later, masked", size=12)
 
 
 def reading_of(weights: Float[Tensor, "T T"]) -> str:
@@ -259,7 +271,7 @@ def reading_of(weights: Float[Tensor, "T T"]) -> str:
 def head_grid(
     pieces: Pieces, weights: Float[Tensor, "L nh T T"], chosen: tuple[int, int | None] | None = None
 ) -> Picture:
-    """The maps of every layer (row) and head (column), small, on one scale.
+    """The maps of every layer (row, the last on top) and head (column), small, on one scale.
 
     The pointer on a map says how that head reads.
 
@@ -275,7 +287,7 @@ def head_grid(
     for h in range(nh):
         drawn.text(h * step + side / 2, -6, f"head {h}", "middle", 12)
     for layer in range(L):
-        y = layer * step
+        y = (L - 1 - layer) * step
         drawn.text(-8, y + side / 2 + 4, f"layer {layer}", "end", 12)
         for h in range(nh):
             x, one = h * step, weights[layer, h]
@@ -329,5 +341,9 @@ def _settled(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 def _image(weights: Float[Tensor, "T T"]) -> str:
     """A map, one pixel for each weight; what comes later and has none is empty."""
-    later = torch.ones_like(weights, dtype=torch.bool).triu(1) & (weights == 0)
-    return pixels.shares(weights, len(weights) > EVERY_CELL, later)
+    return pixels.shares(weights, len(weights) > EVERY_CELL, _later(weights))
+
+
+def _later(weights: Float[Tensor, "T T"]) -> Bool[Tensor, "T T"]:
+    """True where a token comes later and has no weight."""
+    return torch.ones_like(weights, dtype=torch.bool).triu(1) & (weights == 0)

@@ -117,7 +117,7 @@ class AttentionPanel:
         switches = ipywidgets.HBox([self.as_grid, self.as_table])
         self.widget = ipywidgets.VBox(
             [self.layer, self.head, self.token, self.tokens, switches]
-            + [self.lines, self.table, self.grid, self.heat]
+            + [self.grid, self.table, self.lines, self.heat]
         )
         for control in (self.layer, self.head):
             control.observe(self._show, names="index")
@@ -148,7 +148,7 @@ class AttentionPanel:
         self.token.value = place
         names = labels_of(pieces)
         _offer(
-            self.tokens, _told_apart(names), [f"token {i}: {name}" for i, name in enumerate(names)]
+            self.tokens, told_apart(names), [f"token {i}: {name}" for i, name in enumerate(names)]
         )
         self.tokens.index = place
         self._quiet = False
@@ -213,7 +213,7 @@ def _offer(control: ipywidgets.ToggleButtons, labels: list[str], tooltips: list[
         control.tooltips = tooltips
 
 
-def _told_apart(names: Sequence[str]) -> list[str]:
+def told_apart(names: Sequence[str]) -> list[str]:
     """Names that differ though they look alike: JupyterLab knows a pressed button by its name."""
     seen: Counter[str] = Counter()
     apart = []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gpt2course.drawing.colours import BAR, ORANGE, PAGE
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing
 
@@ -48,7 +49,7 @@ def bars(
         y = i * high + 12 * (i // together if together else 0)
         end = min(max(value * unit, -length), length)
         drawn.text(lowest - 8, y + high / 2 + 4.5, label, "end")
-        look = {"thick": 1, "dash": "4 3"} if fill == "none" else {"thick": 0.6}
+        look = {"dash": "4 3"} if fill == "none" else {"edge": "none"}
         drawn.rect(min(0.0, end), y + 2, max(abs(end), 0.5), high - 4, fill, **look)
         ends = [0.0, end]
         if mark is not None:
@@ -76,10 +77,10 @@ def next_words(
         words, probs: each word and its probability.
         shares: how often each word does come there, drawn as a mark across its bar.
     """
-    rows = [Bar(word, p, f"{p:.1%}") for word, p in zip(words, probs, strict=True)]
+    rows = [Bar(word, p, percent(p)) for word, p in zip(words, probs, strict=True)]
     told = [f"{one.label} {one.said}" for one in rows]
     if shares:
         rows = [one._replace(mark=share) for one, share in zip(rows, shares, strict=True)]
-        told = [f"{t} (comes {share:.1%})" for t, share in zip(told, shares, strict=True)]
+        told = [f"{t} (comes {percent(share)})" for t, share in zip(told, shares, strict=True)]
     title, marked = f"after “{after}”", "how often it does come there" if shares else ""
     return bars(rows, title, full=1, marked=marked).picture(f"{title}: " + ", ".join(told))

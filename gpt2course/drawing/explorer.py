@@ -10,7 +10,8 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gpt2course.drawing.colours import BLUE, INK, READ
+from gpt2course.drawing.colours import FILLS, INK, NEW, READ, SHARE
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO
 from gpt2course.drawing.tables import table
@@ -51,19 +52,6 @@ def drawn_with(
     return scores.softmax(dim=-1), scores > -math.inf
 
 
-def percent(prob: float) -> str:
-    """A probability as it is written beside its bar.
-
-    >>> percent(0.97), percent(0.00004), percent(0.99998), percent(1.0)
-    ('97.0 %', '< 0.1 %', '> 99.9 %', '100 %')
-    """
-    if 0 < prob < 0.0005:
-        return "< 0.1 %"
-    if 0.9995 <= prob < 1:
-        return "> 99.9 %"
-    return f"{prob:.1%}".replace("100.0%", "100%").replace("%", " %")
-
-
 def chance(prob: float, own: float | None = None, cut: bool = False) -> str:
     """A probability, and what it was before temperature and top-k.
 
@@ -86,20 +74,20 @@ def text_so_far(
     below = ["given" if prob is None else percent(prob) for prob in probs]
     if ids:
         below = [f"id {i}\n{said}" for i, said in zip(ids, below, strict=True)]
-    return _tokens(pieces, below, [0 if prob is None else 2 for prob in probs])
+    return _tokens(pieces, below, [READ if prob is None else NEW for prob in probs])
 
 
 def read_as(pieces: Sequence[bytes], ids: Sequence[int]) -> Picture:
     """The tokens that another tokenizer makes of the text, with their ids."""
-    drawn = _tokens(pieces, [f"id {i}" for i in ids], [3] * len(ids))
+    drawn = _tokens(pieces, [f"id {i}" for i in ids], [FILLS[3]] * len(ids))
     said = f"its own tokenizer makes {len(ids)} token{'s' * (len(ids) != 1)} of the text"
     return Picture(f"<div>{said}:</div>{drawn.html}", f"{said}: {drawn.alt}")
 
 
-def _tokens(pieces: Sequence[bytes], below: Sequence[str], colours: Sequence[int]) -> Picture:
+def _tokens(pieces: Sequence[bytes], below: Sequence[str], fills: Sequence[str]) -> Picture:
     """The last tokens as boxes; a long text lies in a box that shows its end and scrolls."""
     left_out = max(0, len(pieces) - SHOWN)
-    drawn = boxes(pieces[left_out:], below[left_out:], colours[left_out:])
+    drawn = boxes(pieces[left_out:], below[left_out:], fills[left_out:])
     alt = drawn.alt.replace("\n", ", ")
     html = drawn.html.replace(escape(drawn.alt), escape(alt))
     if left_out:
@@ -145,7 +133,7 @@ def next_tokens(candidates: Sequence[Candidate], heading: str, full: int = BAR) 
     if rest or own_rest:
         rows.append(("", "all others", "", bar(rest, own=own_rest, full=full)))
         told.append(f"all others together {chance(rest, own_rest)}")
-    heads = (("", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
+    heads = (("rank", "right"), ("token", "left"), ("id", "right"), ("probability", "left"))
     return Picture(table(heading, heads, rows), f"{heading}: " + "; ".join(told))
 
 
@@ -174,7 +162,7 @@ def bar(
         full: pixels of a bar that stands for 100 %.
         said: what is written behind it; the probability, and what it was, without it.
     """
-    filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:{BLUE}">'
+    filled = f'<div style="width:{prob * full:.1f}px;min-width:1px;height:16px;background:{SHARE}">'
     drawn = f"{filled}</div>"
     if own is not None:
         frame = (

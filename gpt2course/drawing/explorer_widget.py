@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import ipywidgets
@@ -11,16 +12,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gpt2course.drawing.attention_maps import labels_of
 from gpt2course.drawing.attention_widget import (
+    MOST,
     AttentionPanel,
     Coder,
     device_of,
     has_attention,
     ids_of,
+    told_apart,
     weights_in_view,
 )
+from gpt2course.drawing.colours import INK, NEW
 from gpt2course.drawing.explorer import (
     BAR,
+    SHOWN,
     Candidate,
     bar,
     chance,
@@ -33,8 +39,9 @@ from gpt2course.drawing.explorer import (
     text_so_far,
     text_table,
 )
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.tokens import piece_text
+from gpt2course.drawing.tokens import counted, is_text, piece_text
 from gpt2course.drawing.twin import Playable, named, slider, stops, switch, toggle
 from gpt2course.model import GPT2
 
@@ -124,9 +131,13 @@ class GrowingText:
 
     def step_back(self) -> None:
         """Take the last token off, unless it was given."""
-        if self.probs[-1] is not None:
-            self.ids.pop()
-            self.probs.pop()
+        self.go_back(len(self.ids) - 1)
+
+    def go_back(self, length: int) -> None:
+        """Take off what was chosen after the first `length` tokens; what was given stays."""
+        length = max(length, sum(prob is None for prob in self.probs))
+        if length < len(self.ids):
+            del self.ids[length:], self.probs[length:]
             self._think()
 
     @property
@@ -156,7 +167,8 @@ class Follower:
     """A second model that reads the text of the first, in tokens of its own.
 
     Attributes:
-        ids: what its tokenizer makes of the text.
+        ids: what its tokenizer makes of the text, and what it has written of its own.
+        written: how many of the ids are its own.
         trouble: why it cannot read the text; "" where it can.
     """
 
@@ -164,16 +176,31 @@ class Follower:
         self.name, self.next_logits, self.coder, self.first = name, next_logits, coder, first
         self.shares_tokens = _same_tokens(coder, first)
         self.ids: list[int] = []
-        self.trouble = ""
+        self.written, self.trouble = 0, ""
 
     def follow(self, ids: Sequence[int]) -> None:
         """Read the text that the first model's ids stand for."""
-        self.ids, self.trouble = [], ""
+        self.ids, self.written, self.trouble = [], 0, ""
         try:
             self.ids = list(ids) if self.shares_tokens else translate(ids, self.first, self.coder)
             self._logits = self.next_logits(list(self.ids)).detach().float().cpu()
         except (ValueError, IndexError) as error:
             self.trouble = f"cannot read this text: {error}"
+
+    def draw(self, temperature: float, top_k: int | None, generator: torch.Generator) -> None:
+        """Write a token of its own."""
+        if not self.trouble:
+            probs = drawn_with(self._logits, temperature, top_k)[0]
+            self.ids.append(torch.multinomial(probs, 1, generator=generator).item())
+            self.written += 1
+            self._logits = self.next_logits(list(self.ids)).detach().float().cpu()
+
+    def prose(self) -> str:
+        """What it has read and written, in HTML."""
+        read = self.ids[: len(self.ids) - self.written]
+        new = self.coder.decode(self.ids).removeprefix(start := self.coder.decode(read))
+        marked = f'<span style="background:{NEW};color:{INK}">{escape(new)}</span>'
+        return f'<div style="font-size:15px;line-height:1.7">{escape(start)}{marked}</div>'
 
     def picture(self, temperature: float, top_k: int | None, full: int = BAR) -> Picture:
         """Its own tokens where they differ, and its table of what may come next."""
@@ -183,6 +210,9 @@ class Follower:
         found = candidates_of(self._logits, self.coder, temperature, top_k)
         heading = f"{self.name}: {heading_of(temperature, top_k)}"
         table = next_tokens(found, heading, full)
+        if self.written:
+            said = f"{self.name} writes: {self.coder.decode(self.ids)}"
+            return Picture(self.prose() + table.html, f"{said}\n{table.alt}")
         if self.shares_tokens:
             return table
         own = read_as([self.coder.token_bytes(i) for i in self.ids], self.ids)
@@ -253,6 +283,21 @@ def explorer(
     return Playable(panel.widget, panel.picture())
 
 
+def _as_prose(piece: bytes) -> str:
+    """A piece of text as it is read, its line breaks as signs."""
+    return piece.decode().replace("\n", "↵") if is_text(piece) else piece_text(piece)
+
+
+def prose_style(given: int) -> str:
+    """Buttons that look like a running text, those after the given ones marked as new."""
+    own = ".gpt2course-prose .jupyter-button"
+    return (
+        f"<style>{own}{{all:unset;cursor:pointer;white-space:pre;font-size:15px;line-height:1.7}}"
+        f"{own}:hover{{text-decoration:underline}}{own}:focus-visible{{outline:2px solid}}"
+        f"{own}:nth-child(n+{given + 1}){{background:{NEW};color:{INK}}}</style>"
+    )
+
+
 def _as_function(model: NextLogits | GPT2) -> NextLogits:
     is_gpt2 = isinstance(model, nn.Module) and hasattr(model, "config")
     return next_logits_of(model) if is_gpt2 else model
@@ -273,8 +318,16 @@ class _Panel:
         cuts = [(str(k), k) for k in CUTS if k < growing.vocab_size]
         self.top_k = stops("top-k", [*cuts, ("all", 0)], 0, **narrow)
         self.as_table = toggle("the same as a table")
+        self.apart = toggle("each writes its own", tooltip="draw a text with every model")
+        self.prose = switch("text:", [])
+        self.prose.layout = {"min_height": "84px", "width": "auto"}
+        self.prose.add_class("gpt2course-prose")
+        self.marks = ipywidgets.HTML()  # which words of the prose are the model's
+        self.quiet = False  # while the words are changed, not pressed
         self.text = ipywidgets.HTML(layout={"min_height": "116px"})  # two lines, so that rows stay
-        self.heading, self.said, self.table = (ipywidgets.HTML() for _ in range(3))
+        self.heading = ipywidgets.HTML(layout={"min_height": "48px"})
+        self.said = ipywidgets.HTML(layout={"min_height": "28px"})
+        self.table = ipywidgets.HTML()
         self.tokens = [ipywidgets.Button(layout={"width": wide}) for _ in range(TOP)]
         self.bars = [ipywidgets.HTML() for _ in range(TOP + 1)]
         others = ipywidgets.Label("all others", layout={"width": wide})
@@ -284,7 +337,9 @@ class _Panel:
         self.widget = self._laid_out()
         for rank, button in enumerate(self.tokens):
             button.on_click(lambda _, rank=rank: self._choose(rank))
+        self.prose.observe(self._go_back, names="index")
         self.start.observe(lambda _: self._start_again(), names="value")
+        self.apart.observe(lambda _: self.show(moved=True), names="value")
         for control in (self.temperature, self.top_k, self.as_table):
             control.observe(lambda _: self.show(), names="value")
         self.show(moved=True)
@@ -306,7 +361,9 @@ class _Panel:
             [
                 self.start,
                 ipywidgets.HBox([self.temperature, self.top_k], layout=wraps),
-                ipywidgets.HBox(steps),
+                ipywidgets.HBox([*steps, *([self.apart] if self.followers else [])], layout=wraps),
+                self.marks,
+                self.prose,
                 self.said,
                 self.text,
                 ipywidgets.HBox([found, *self.columns], layout=wraps),
@@ -335,9 +392,10 @@ class _Panel:
         """
         growing, found = self.growing, self.found()
         if moved:
-            self.text.value = text_so_far(growing.pieces, growing.probs, growing.ids).html
+            self._show_text(self._read_by_each())
             for follower in self.followers:
-                follower.follow(growing.ids)
+                if not self.apart.value:
+                    follower.follow(growing.ids)
             if self.looks:
                 self.looks.show()
         own = " A dashed frame: what the model says." * (found[0].own is not None)
@@ -352,6 +410,51 @@ class _Panel:
             table += next_tokens(found, self._heading(), self.full).html
         self.table.value = table
         self.said.value = f'<div role="status">{escape(said)}</div>'
+
+    def _show_text(self, read: Mapping[int, str] = MappingProxyType({})) -> None:
+        """The text as prose, of which every word can be pressed, and as tokens.
+
+        Args:
+            read: what the pointer shows of a word beside its probability, by its place.
+        """
+        growing = self.growing
+        self.text.value = text_so_far(growing.pieces, growing.probs, growing.ids).html
+        first = max(0, len(growing.ids) - SHOWN)
+        together = b"".join(growing.pieces).decode(errors="replace") == growing.text
+        words = [_as_prose(piece) + " " * (not together) for piece in growing.pieces[first:]]
+        how = ["given" if p is None else f"chosen with {percent(p)}" for p in growing.probs[first:]]
+        given = sum(one == "given" for one in how)
+        self.quiet = True
+        self.prose.options = [(word, i) for i, word in enumerate(told_apart(words), first)]
+        self.prose.tooltips = [
+            f"{one}{read.get(i, '')}; press to go back here" for i, one in enumerate(how, first)
+        ]
+        self.prose.index = None
+        self.quiet = False
+        self.marks.value = prose_style(given)
+
+    def _read_by_each(self) -> dict[int, str]:
+        """What every token in view read most, where the model's attention can be seen."""
+        if not (self.looks and self.name in self.looks.seen and len(self.growing.ids) <= MOST):
+            return {}
+        pieces, weights = weights_in_view(
+            self.looks.seen[self.name], self.growing.coder, self.growing.ids
+        )
+        names, mean = labels_of(pieces), weights.mean((0, 1))
+        first, k = len(self.growing.ids) - len(pieces), min(3, len(pieces))
+        best = [(row.topk(k).values.tolist(), row.topk(k).indices.tolist()) for row in mean]
+        return {
+            first + i: "; read most: "
+            + ", ".join(f"{names[j]} {percent(w, 0)}" for w, j in zip(*found, strict=True) if w > 0)
+            for i, found in enumerate(best)
+        }
+
+    def _go_back(self, change: dict) -> None:
+        if not self.quiet and change["new"] is not None:
+            before = len(self.growing.ids)
+            self.growing.go_back(self.prose.options[change["new"]][1] + 1)
+            gone = before - len(self.growing.ids)
+            self.show(f"went back by {counted(gone, 'token')}", moved=True)
 
     def _show_rows(self, found: Sequence[Candidate]) -> None:
         for rank, (button, line) in enumerate(zip(self.tokens, self.rows, strict=False)):
@@ -381,15 +484,24 @@ class _Panel:
         return Picture(html, "\n".join(picture.alt for picture in pictures))
 
     def _choose(self, rank: int) -> None:
-        found = self.found()
+        found, before = self.found(), len(self.growing.ids)
         if rank < len(found) and not found[rank].cut:
             self.growing.choose(found[rank].token_id, *self.settings)
-        self.show(moved=True)
+        self.show(self._added(before), moved=True)
 
     def _draw(self, times: int) -> None:
+        before = len(self.growing.ids)
         for _ in range(times):
             self.growing.draw(*self.settings)
-        self.show(moved=True)
+            for follower in self.followers if self.apart.value else ():
+                follower.draw(*self.settings, self.growing.generator)
+            self._show_text()  # word by word, as it is written
+        self.show(self._added(before), moved=True)
+
+    def _added(self, before: int) -> str:
+        """What was added after so many tokens, to be read out."""
+        new = self.growing.pieces[before:]
+        return f"added: {''.join(map(_as_prose, new))}" if new else ""
 
     def _step_back(self) -> None:
         self.growing.step_back()
@@ -401,6 +513,8 @@ class _Panel:
         except ValueError as error:
             self.show(str(error))
         else:
+            for follower in self.followers if self.apart.value else ():
+                follower.follow(self.growing.ids)  # else `show` does it
             self.show(moved=True)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+LONGEST = 400  # letters that are read out
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -26,12 +28,29 @@ class Picture:
         return self.alt
 
 
-def from_svg(svg: str, alt: str) -> Picture:
-    """A drawing as a Picture; on a page that is too narrow for it, it scrolls sideways."""
+def from_svg(svg: str, alt: str, said: str = "", scrolls: bool = False) -> Picture:
+    """A drawing as a Picture; on a page that is too narrow for it, it scrolls sideways.
+
+    Args:
+        said: what is read out; without it what can be listened to of the text alternative.
+        scrolls: whether it is so wide that a reader may have to scroll, with keys too.
+    """
     style = "overflow-x:auto;margin:6px 0"
-    return Picture(
-        f'<div role="figure" aria-label="{escape(alt)}" style="{style}">{svg}</div>', alt
-    )
+    look = f'aria-label="{escape(heard(said or alt))}"' + ' tabindex="0"' * scrolls
+    return Picture(f'<div role="figure" {look} style="{style}">{svg}</div>', alt)
+
+
+def heard(alt: str) -> str:
+    """What is read out of a text alternative: no rows of numbers, and no more than LONGEST.
+
+    >>> heard("weights\\n  0.20  0.80\\n  0.50  0.50\\nthe rows sum to 1")
+    'weights; the rows sum to 1'
+    """
+    said = "; ".join(line for line in alt.split("\n") if "  " not in line.strip())
+    if len(said) <= LONGEST:
+        return said
+    end = max(said.rfind(sign, 0, LONGEST) for sign in ("; ", ". ", ", "))
+    return f"{said[: end if end > 0 else LONGEST]} …"
 
 
 def stacked(*pictures: Picture) -> Picture:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from html import escape
 from math import cos, hypot, inf, radians, sin
 
-from gpt2course.drawing.colours import GREY, INK, PAGE
-from gpt2course.drawing.picture import Picture, from_svg
+from gpt2course.drawing.colours import GREY, INK, PAGE, is_clear
+from gpt2course.drawing.picture import Picture, from_svg, heard
 
 SANS = "system-ui, sans-serif"
 MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 WIDTH = 820  # of the widest drawing, in pixels at full size
-LEAST = 0.85  # a page that would have to shrink a drawing further scrolls instead
+SCROLLS = 500  # pixels; a wider drawing may have to scroll, which a key must be able to do
 
 Point = tuple[float, float]
 Words = Sequence[str]
@@ -92,7 +92,7 @@ class Drawing:
         marked = f' rx="{rx:g}"' * bool(rx) + f' class="{kind}"' * bool(kind)
         self.parts.append(
             f'<rect x="{short(x)}" y="{short(y)}" width="{short(width)}" height="{short(height)}" '
-            f'fill="{fill}"{_pen(PAGE if fill == "none" and edge == INK else edge, thick, dash)}'
+            f'fill="{fill}"{_pen(PAGE if is_clear(fill) and edge == INK else edge, thick, dash)}'
             f"{marked}/>"
         )
 
@@ -110,7 +110,7 @@ class Drawing:
         lines = text.split("\n") if text else []
         for i, line in enumerate(lines):
             middle = y + height / 2 + 0.36 * size + (i - (len(lines) - 1) / 2) * 1.3 * size
-            ink = ink or (PAGE if fill == "none" else INK)
+            ink = ink or (PAGE if is_clear(fill) else INK)
             self.text(x + width / 2, middle, line, "middle", size, bold, ink, mono)
 
     def circle(
@@ -202,17 +202,20 @@ class Drawing:
             self.width + 4,
             self.bottom - self.top + 4,
         )
-        said = f'role="img" aria-label="{escape(alt)}"' if alt else 'aria-hidden="true"'
+        said = f'role="img" aria-label="{escape(heard(alt))}"' if alt else 'aria-hidden="true"'
         return (
             f'<svg {said} width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="{x:.0f} {y:.0f} {width:.0f} {height:.0f}" '
-            f'style="max-width:100%;min-width:{LEAST * width:.0f}px;height:auto" '
+            f'viewBox="{x:.0f} {y:.0f} {width:.0f} {height:.0f}" style="max-width:none" '
             f'font-family="{SANS}">{"".join(self.parts)}</svg>'
         )
 
-    def picture(self, alt: str) -> Picture:
-        """The drawing with its text alternative, for a notebook."""
-        return from_svg(self.svg(), alt)
+    def picture(self, alt: str, said: str = "") -> Picture:
+        """The drawing with its text alternative, for a notebook.
+
+        Args:
+            said: what is read out, where the alternative is too long to listen to.
+        """
+        return from_svg(self.svg(), alt, said, self.width > SCROLLS)
 
 
 def _pen(stroke: str, thick: float, dash: str = "") -> str:

@@ -34,7 +34,9 @@ def table(
         for row in rows
     )
     head = "".join(
-        f'<th scope="col" style="{style}">{escape(name)}</th>' if name else f'<td style="{style}"/>'
+        f'<th scope="col" style="{style}">{escape(name)}</th>'
+        if name
+        else f'<td style="{style}"></td>'
         for (name, _), style in zip(heads, sides, strict=True)
     )
     caption = (

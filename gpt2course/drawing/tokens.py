@@ -54,14 +54,15 @@ def token_boxes(
 
 
 def boxes(
-    pieces: Sequence[bytes], below: Sequence[str] = (), colours: Sequence[int] = (),
+    pieces: Sequence[bytes], below: Sequence[str] = (), colours: Sequence[int | str] = (),
     title: str = "", most: int = 400,
 ) -> Picture:  # fmt: skip
     """Pieces of text as boxes in a line that wraps, with a small text under each.
 
     Args:
         below: a text under each piece; nothing without it.
-        colours: a number for each piece; equal numbers have equal fills. By place without it.
+        colours: a fill for each piece, or a number; equal numbers have equal fills. By place
+            without it.
     """
     below, colours = below or [""] * len(pieces), colours or range(len(pieces))
     drawn = "".join(map(_box, pieces[:most], below, colours))
@@ -79,14 +80,15 @@ def boxes(
     )
 
 
-def _box(piece: bytes, below: str, colour: int) -> str:
+def _box(piece: bytes, below: str, colour: int | str) -> str:
     frame = f"1px solid {GREY}" if is_text(piece) else f"2px dashed {INK}"
-    return chip(piece, below, FILLS[colour % len(FILLS)], INK, f";border:{frame}")
+    fill = colour if isinstance(colour, str) else FILLS[colour % len(FILLS)]
+    return chip(piece, below, fill, INK, f";border:{frame}")
 
 
 def chip(piece: bytes, below: str, fill: str, ink: str, more: str = "") -> str:
     """One piece of text as a filled box, with a small text under it, in HTML."""
-    small = f'<div style="font-size:10px;line-height:1.2">{escape(below)}</div>' if below else ""
+    small = f'<div style="font-size:12px;line-height:1.2">{escape(below)}</div>' if below else ""
     return (
         f'<div style="background:{fill};color:{ink}{more};'
         f"border-radius:4px;padding:1px 5px;text-align:center;font-family:{MONO};font-size:13px;"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,42 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
+from gpt2course.drawing.colours import STREAM
 from gpt2course.drawing.picture import Picture
 
-# Hides every static twin; it stands inside the live widgets, so it works only where they do.
-HIDE_TWINS = "<style>.gpt2course-twin {display: none}</style>"
-TO_PLAY = (
-    '<div style="font-size:12px;opacity:.8">Run this cell in JupyterLab to play with it.</div>'
+# Hides every static twin, and makes a pressed button look pressed; it stands inside the live
+# widgets, so it works only where they do.
+HIDE_TWINS = (
+    "<style>.gpt2course-twin{display:none}"
+    ".gpt2course-live .jupyter-button.mod-active"
+    f"{{background:{STREAM};color:#fff;box-shadow:inset 0 0 0 2px currentColor}}</style>"
 )
+# A notebook that is opened again has no kernel that knows the widget: JupyterLab would say so in
+# an error below the twin. Where a twin is followed by nothing but that text, the text is hidden.
+TO_PLAY = (
+    "<style>.jp-OutputArea-child:has(.gpt2course-twin) + .jp-OutputArea-child"
+    ":not(:has(.gpt2course-live)){display:none}</style>"
+    '<div style="font-size:12px">Run this cell to play with it.</div>'
+)
+# What ipywidgets has no setting for. A slider's handle gets the name of its control, which a
+# screen reader says; and a key alone, such as d or b, stays within the widget that has the focus
+# instead of deleting or inserting a cell.
+SCRIPT = """
+if (!window.gpt2course) {
+  window.gpt2course = new MutationObserver(() => {
+    for (const handle of document.querySelectorAll('.noUi-handle:not([aria-label])')) {
+      const name = handle.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent;
+      if (name) handle.setAttribute('aria-label', name);
+    }
+  });
+  window.gpt2course.observe(document.body, {childList: true, subtree: true});
+  window.addEventListener('keydown', event => {
+    const alone = !(event.ctrlKey || event.metaKey || event.altKey || event.shiftKey);
+    event.target.closest?.('.gpt2course-live')
+      ?.toggleAttribute('data-lm-suppress-shortcuts', alone);
+  }, true);
+}
+"""
 NAMES, WIDE = "100px", {"width": "480px"}  # room for the names of controls, and for a slider
 
 
@@ -35,8 +65,11 @@ class Playable:
 
     def _ipython_display_(self) -> None:
         html = f'<div class="gpt2course-twin">{self.twin.html}{TO_PLAY}</div>'
+        live = ipywidgets.VBox([ipywidgets.HTML(HIDE_TWINS), self.widget])
+        live.add_class("gpt2course-live")
+        display({"application/javascript": SCRIPT, "text/plain": ""}, raw=True)
         display({"text/html": html, "text/plain": self.twin.alt}, raw=True)
-        display(ipywidgets.VBox([ipywidgets.HTML(HIDE_TWINS), self.widget]))
+        display(live)
 
 
 def playable(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> Playable:
@@ -49,14 +82,26 @@ def playable(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> Pla
     """
     values = {name: control.value for name, control in controls.items()}
     first = draw(**values)
-    shown = ipywidgets.HTML(first.html)
+    shown = ipywidgets.HTML()
+    show(shown, first)
 
     def redraw(_: Any) -> None:
-        shown.value = draw(**{name: control.value for name, control in controls.items()}).html
+        show(shown, draw(**{name: control.value for name, control in controls.items()}))
 
     for control in controls.values():
         control.observe(redraw, names="value")
     return Playable(ipywidgets.VBox([*controls.values(), shown]), first)
+
+
+def show(shown: ipywidgets.HTML, picture: Picture) -> None:
+    """Put a picture in its place, which stays as high as the highest picture that it has held.
+
+    What stands below would else jump at every move of a slider.
+    """
+    heights = [int(h) for h in re.findall(r'<svg [^>]*? height="(\d+)"', picture.html)]
+    before = int((shown.layout.min_height or "0px").removesuffix("px"))
+    shown.layout.min_height = f"{max(before, sum(heights) + 12)}px"
+    shown.value = picture.html
 
 
 def named(name: str, **more: Any) -> dict[str, Any]:

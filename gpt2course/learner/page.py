@@ -11,7 +11,7 @@ from gpt2course.checks import engine
 from gpt2course.files import write_whole
 from gpt2course.learner import workbook
 from gpt2course.learner.assemble import Assembled
-from gpt2course.lessons.your_gpt2.figures import tower
+from gpt2course.lessons.your_gpt2.figures import built
 
 STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 860px;
@@ -40,7 +40,7 @@ def write_page(assembled: Assembled, wrote: str, examined: str, by: str = "") ->
 
 def _page(assembled: Assembled, wrote: str, examined: str, by: str) -> str:
     own = {part.name: part.own for part in assembled.parts}
-    picture = tower(own, {part.name: part.lesson for part in assembled.parts})
+    picture = built(own, {part.name: part.lesson for part in assembled.parts})
     who = escape(by.strip()) or "_" * 32
     mine, all_of_them = len(assembled.own), len(assembled.parts)
     return f"""<!doctype html>

@@ -4,8 +4,9 @@ import json
 
 import nbformat
 import pytest
+from access import PAGES, outputs_page, violations
 from her_answers import ANSWERS, WRONG, answered, exercises_of
-from lab import ACTIVE, CHROMIUM, FLAGS, ROOT, SHOWN, Lesson, Server
+from lab import ACTIVE, CHROMIUM, FLAGS, PANEL, ROOT, SHOWN, Lesson, Server
 
 from gpt2course import mine
 from gpt2course.checks import engine
@@ -154,7 +155,7 @@ def wrong_server(tmp_path_factory):
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_every_lesson_runs_with_a_third_of_the_answers_wrong_and_its_widgets_answer_the_keyboard(
-    same_page, wrong_server, path
+    same_page, browser, wrong_server, path
 ):
     lesson, page = Lesson(same_page, wrong_server, path.name), same_page
     lesson.command("notebook:run-all-cells")
@@ -170,7 +171,44 @@ def test_every_lesson_runs_with_a_third_of_the_answers_wrong_and_its_widgets_ans
         lesson.press_a_control()
         page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before, timeout=30_000)
         assert page.locator(f"{ACTIVE} .gpt2course-twin:visible").count() == 0  # hidden while alive
+        assert violations(page, f"{ACTIVE} .gpt2course-live") == []
     assert [c for c in lesson.complaints if "favicon" not in c] == []
+    put_out = [h for cell in lesson.cells() for h in html_outputs(cell)]
+    alone = browser.new_page(viewport={"width": 900, "height": 900})
+    for theme in PAGES:
+        alone.set_content(outputs_page(put_out, theme))
+        assert violations(alone, "main") == []
+    alone.close()
+
+
+def html_outputs(cell):
+    """What a cell put out in HTML, each output as one string."""
+    found = (output.get("data", {}).get("text/html") for output in cell.get("outputs", []))
+    return ["".join(html) for html in found if html]
+
+
+def test_a_key_alone_stays_in_a_widget_and_a_reopened_notebook_shows_the_twin_alone(page, server):
+    lesson = Lesson(page, server, "05_self_attention.ipynb")
+    index = lesson.index_of("figures.scores_weights_blend")
+    lesson.command("notebook:run-all-cells")
+    live = next(i for i, cell in enumerate(lesson.cells()) if shows_a_widget(cell))
+    assert live > index
+    lesson.activate(live)
+    handle = page.locator(f"{ACTIVE} .noUi-handle").first
+    handle.focus()
+    cells = len(lesson.cells())
+    for key in "ddb":
+        page.keyboard.press(key)
+    assert len(lesson.cells()) == cells  # nothing is deleted, nothing inserted
+
+    lesson.command("docmanager:save")
+    page.evaluate(f"{PANEL}.sessionContext.shutdown()")
+    page.reload()
+    page.wait_for_function(f"{PANEL}?.context?.isReady")
+    lesson.activate(live)
+    page.locator(f"{ACTIVE} .gpt2course-twin:visible").wait_for()
+    assert page.get_by_text("Run this cell to play with it.").first.is_visible()
+    assert not page.locator(f"{ACTIVE} :text('Error displaying widget'):visible").count()
 
 
 def test_no_wrong_part_has_travelled(wrong_server, monkeypatch):

@@ -8,8 +8,18 @@ import torch
 from torch.nn import functional as F
 
 from gpt2course.config import RELEASED, GPT2Config
-from gpt2course.drawing import attention_maps, bars, curves, explorer, matrix, picture, pipeline
+from gpt2course.drawing import (
+    attention_maps,
+    bars,
+    curves,
+    explorer,
+    matrix,
+    picture,
+    tower,
+    tower_map,
+)
 from gpt2course.drawing import tokens as token_boxes
+from gpt2course.drawing.tower_reading import Reading, View
 from gpt2course.embedding import sinusoidal_positions
 from gpt2course.lessons.block import figures as block
 from gpt2course.lessons.embeddings import figures as embeddings
@@ -26,11 +36,13 @@ from gpt2course.lessons.sampling import figures as sampling
 from gpt2course.lessons.self_attention import figures as self_attention
 from gpt2course.lessons.tokens import figures as tokens
 from gpt2course.lessons.training import figures as training
+from gpt2course.model import GPT2
+from gpt2course.weights import load_tokenizer
 
 MODULES = (
-    attention_maps, bars, curves, explorer, matrix, pipeline, token_boxes, block, embeddings,
-    kv_cache, language_models, looking_inside, masking, mlp, multi_head, output_projection,
-    positions, released_weights, sampling, self_attention, tokens, training,
+    attention_maps, bars, curves, explorer, matrix, token_boxes, tower, tower_map, block,
+    embeddings, kv_cache, language_models, looking_inside, masking, mlp, multi_head,
+    output_projection, positions, released_weights, sampling, self_attention, tokens, training,
 )  # fmt: skip
 WORDS = ["robot", "must", "obey", "orders"]
 LONGER = "a robot must obey the orders given it".split()
@@ -52,6 +64,12 @@ def falling(end, steps=200, start=3.0):
     return [end + (start - end) * math.exp(-step / 20) for step in range(steps)]
 
 
+HEADER = {
+    "wte.weight": {"data_offsets": [0, 88]},
+    "wpe.weight": {"data_offsets": [88, 120]},
+    "h.0.attn.c_attn.weight": {"data_offsets": [120, 168]},
+    "h.0.mlp.c_fc.weight": {"data_offsets": [168, 232]},
+}
 NAMES = "robot kettle dog wolf boil howled tired sad Monday Friday kitchen garden".split()
 LOSSES = {"causal": (1.15, 1.15), "no mask": (0.1, 3.44), "zeroed after softmax": (0.13, 13.31)}
 WEIGHTS = random(4, 4).softmax(-1)
@@ -77,6 +95,11 @@ PLACES = {"robot": (1.0, 0.0), "must": (0.0, 0.0), "obey": (0.0, 1.0), "orders":
 X = torch.linspace(-4, 4, 81, dtype=torch.float64)
 
 
+COURSE, TOKENIZER = GPT2.from_pretrained("course"), load_tokenizer("course")
+KETTLE, OFF = "Mina looked at the kettle because it", frozenset({(0, 3)})
+READING = Reading(COURSE, TOKENIZER, TOKENIZER.encode(f"{KETTLE} whistled. The robot must obey"))
+
+
 def count(config, n_new, n_all):
     return n_new * 1_000_000 + n_all * 1000
 
@@ -84,6 +107,10 @@ def count(config, n_new, n_all):
 GALLERY = {
     "attention_lines": lambda: attention_maps.attention_lines(PIECES, causal(4, 4), 3, "layer 0"),
     "attention_heat": lambda: attention_maps.attention_heat(PIECES, causal(4, 4), 3, "layer 0"),
+    "attention_heat, long": lambda: attention_maps.attention_heat(
+        [f" word{i}".encode() for i in range(58)], causal(58, 58), 50),
+    "attention_heat, very long": lambda: attention_maps.attention_heat(
+        [f" word{i}".encode() for i in range(128)], causal(128, 128), 101),
     "head_grid": lambda: attention_maps.head_grid(PIECES, causal(2, 3, 4, 4), (1, 2)),
     "attention_table": lambda: attention_maps.attention_table(PIECES, causal(3, 4, 4), 3, 0),
     "next_words": lambda: bars.next_words("it", ["␣mooed", "␣sank"], [0.6, 0.01], [0.7, 0.0]),
@@ -102,7 +129,9 @@ GALLERY = {
     "side_by_side": lambda: matrix.side_by_side(
         [matrix.Panel("wte", random(4, 3), WORDS, COLUMNS), matrix.Panel("x", random(4, 3), WORDS)],
         "+"),
-    "pipeline": lambda: pipeline.pipeline("09_block"),
+    "tower": lambda: tower_map.tower("09_block", ["gelu", "MLP", "layer_norm"]),
+    "tower_of": lambda: tower.tower_of(COURSE, TOKENIZER, KETTLE, lit="11_sampling", yours=["MLP"]),
+    "drawn": lambda: tower.drawn(READING, View(10, 0, 9, OFF, READING.ends(10)[-1])),
     "token_boxes": lambda: token_boxes.token_boxes([114, 256, 258], MERGES, "tokens"),
     "boxes": lambda: token_boxes.boxes(PIECES, ["1", "2", "3", "4"]),
     "block.norm_steps": lambda: block.norm_steps(
@@ -160,6 +189,8 @@ GALLERY = {
     "masking.masked_weights": lambda: masking.masked_weights(
         "no mask", WEIGHTS, WORDS, (0.1, 9.44), 1.1),
     "mlp.unit_plane": lambda: mlp.unit_plane(PLACES, (1.0, 1.0), -1.5, ("thing", "action")),
+    "mlp.fan": lambda: mlp.fan(
+        random(3, 3), random(3, 12).clamp(min=0), random(3, 3), WORDS[:3]),
     "mlp.mlp_stages": lambda: mlp.mlp_stages(
         random(4, 3), random(4, 2), random(4, 2).relu(), random(4, 3), WORDS,
         ["thing", "action", "both"], ["both", "neither"]),
@@ -184,6 +215,8 @@ GALLERY = {
     "multi_head.answers_right": lambda: multi_head.answers_right(
         {"1 head": [0.94, 0.32], "3 heads": [1.0, 1.0]},
         ["the word before", "the last of its kind"], [0.113, 0.455]),
+    "output_projection.one_table": lambda: output_projection.one_table(
+        random(6, 3), VOCABULARY, COLUMNS, "robot", "must", random(3, seed=2)),
     "output_projection.row_against_table": lambda: output_projection.row_against_table(
         "must", random(3), VOCABULARY, random(6, 3), COLUMNS),
     "output_projection.parameter_bars": lambda: output_projection.parameter_bars(RELEASED),
@@ -192,6 +225,8 @@ GALLERY = {
     "positions.clocks": lambda: positions.clocks(3),
     "positions.waves": lambda: positions.waves(sinusoidal_positions(64, 32)),
     "positions.row_of_both": lambda: positions.row_of_both(9, random(8, 8)),
+    "released_weights.byte_map": lambda: released_weights.byte_map(
+        1180, HEADER, "wpe.weight"),
     "released_weights.file_shares": lambda: released_weights.file_shares(
         {"wte.weight": (50257, 768), "h.0.attn.bias": (1, 1, 1024, 1024), "ln_f.bias": (768,)},
         "9% of the released file is masks"),
@@ -204,6 +239,7 @@ GALLERY = {
     "released_weights.loads": lambda: released_weights.loads(LOADS, "Two loads, one of them right"),
     "released_weights.two_lists": lambda: released_weights.two_lists(
         "Hugo liked the robot because it", tuple(LOADS), *LOADS.values()),
+    "sampling.writing": lambda: sampling.writing(LONGER[:6], 3),
     "sampling.dice_strip": lambda: sampling.dice_strip(
         ["orders", "the", "nobody", "cheese"], [0.657, 0.242, 0.089, 0.012], [0.42, 0.8, 0.93]),
     "sampling.tail_curves": lambda: sampling.tail_curves(
@@ -227,6 +263,8 @@ GALLERY = {
     "self_attention.projections": lambda: self_attention.projections(
         random(4, 3).round(), {"q": random(3, 2).round(), "k": random(3, 2).round()},
         WORDS, COLUMNS),
+    "self_attention.softmax_columns": lambda: self_attention.softmax_columns(
+        [2.83, -2.12, -1.41, 1.41], WORDS),
     "self_attention.saturation": lambda: self_attention.saturation([4, 16, 64]),
     "self_attention.attention_of": lambda: self_attention.attention_of(
         7, LONGER, random(8).softmax(-1)),
@@ -234,6 +272,7 @@ GALLERY = {
         WORDS, [2.0, -1.0], torch.tensor([[2.0, 0], [-1, 1], [0, 2], [2, 2]]),
         torch.tensor([[0.0, 4], [-2, -1], [4, 0], [4, 4]]), "obey"),
     "tokens.merge_steps": lambda: tokens.merge_steps(b"robots rob", MERGES),
+    "tokens.bytes_under": lambda: tokens.bytes_under("Ré机🤖"),
     "tokens.cuts": lambda: tokens.cuts([("lowest rank first", [b" ho", b"us"], [303, 289])]),
     "tokens.merge_tree": lambda: tokens.merge_tree(b" rob", MERGES),
     "tokens.compression": lambda: tokens.compression(
@@ -241,6 +280,8 @@ GALLERY = {
     "tokens.language_chart": lambda: tokens.language_chart(
         {"English": (25, 25, 6), "Greek": (41, 75, 46)}, "GPT-2's 50,000 merges"),
     "training.shifted": lambda: training.shifted(LONGER, 2, 4),
+    "training.valley": lambda: training.valley(
+        {"too small": 0.05, "right": 0.4, "too large": 1.05}),
     "training.moment_picture": lambda: training.moment_picture(
         MOMENT, "the wolf, because it", ["snarled"]),
 }  # fmt: skip

@@ -85,7 +85,7 @@ def test_lines_are_told_the_strongest_first_and_the_rest_left_out():
 
 def test_under_every_token_stands_its_share_and_what_comes_later_is_marked():
     picture = figures.attention_lines(PIECES, WEIGHTS, 2)
-    small = [shape.text for shape in shapes(picture, "text", font_size="11")]
+    small = [shape.text for shape in shapes(picture, "text", font_size="12")]
     assert small == ["50 %", "30 %", "20 %", "later"]
     assert "␣it (3) comes later and is not read" in titles(picture)
     assert len(lines_of(picture)) == 3
@@ -96,7 +96,7 @@ def test_what_a_model_without_a_mask_reads_of_the_future_is_shown():
     picture = figures.attention_lines(["a", "b", "c"], peeking, 0)
     assert "a (0) → c (2): 33.3 %" in titles(picture) and "later" not in picture.html
     heat = figures.attention_heat(["a", "b", "c"], peeking)
-    assert len(titles(heat)) == 9 and pixels_of(heat)[0][2][3] == 255
+    assert len(titles(heat)) == 9 and pixels_of(heat)[0][2][3] > 0
 
 
 def test_a_long_text_wraps_and_every_token_stays_inside():
@@ -173,7 +173,7 @@ def test_every_cell_of_the_map_answers_the_pointer():
 
 def test_numbers_stand_in_the_cells_of_a_small_map_and_the_query_is_marked():
     picture = figures.attention_heat(PIECES, WEIGHTS, 2)
-    numbers = [shape.text for shape in shapes(picture, "text", font_size="11")]
+    numbers = [t.text for t in shapes(picture, "text") if t.text.isdigit()]
     assert numbers == ["100", "26", "74", "50", "30", "20", "10", "62", "28"]
     assert picture.html.count("▶") == 1 and "▶ ␣boils" in picture.html
     assert "▶" not in figures.attention_heat(PIECES, WEIGHTS).html
@@ -237,7 +237,8 @@ def test_the_grid_has_one_map_for_every_layer_and_head_in_their_order():
     for number, head in enumerate(weights.flatten(0, 1)):
         assert near(pixels_of(picture, number)[4][1], fill_for(float(head[4, 1]), 0.0, 1.0))
     xs, ys = zip(*(image.points[0] for image in shapes(picture, "image")[:6]), strict=True)
-    assert xs[0] < xs[1] < xs[2] and xs[:3] == xs[3:] and ys[0] == ys[2] < ys[3] == ys[5]
+    assert xs[0] < xs[1] < xs[2] and xs[:3] == xs[3:]
+    assert ys[0] == ys[2] > ys[3] == ys[5]  # the last layer is on top
 
 
 def test_the_chosen_head_or_the_whole_layer_is_framed():
@@ -355,7 +356,7 @@ def model(request):
 
 def parts(playable):
     """The panel's controls and pictures by name."""
-    layer, head, token, tokens, switches, lines, table, grid, heat = playable.widget.children
+    layer, head, token, tokens, switches, grid, table, lines, heat = playable.widget.children
     as_grid, as_table = switches.children
     return SimpleNamespace(
         layer=layer, head=head, token=token, tokens=tokens, lines=lines, table=table, grid=grid,

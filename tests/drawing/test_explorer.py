@@ -104,7 +104,7 @@ def test_every_candidate_has_its_row_with_token_id_and_number():
     rows = re.findall(r"<tr>(.*?)</tr>", picture.html)
     cells = [re.findall(r">([^<>]+)<", row) for row in rows]
     assert cells == [
-        ["token", "id", "probability"],
+        ["rank", "token", "id", "probability"],
         ["1", "␣obey", "2", "60.0 %"],
         ["2", "boil", "6", "30.0 %"],
         ["all others", "10.0 %"],
@@ -325,6 +325,51 @@ def test_step_back_and_start_again_undo(panel):
     assert shown(panel) == first
 
 
+def prose(panel):
+    """The text as it can be read and pressed, without what tells equal words apart."""
+    return "".join(word for word, _ in button(panel, "text:").options).replace("\u2060", "")
+
+
+def test_the_text_is_prose_and_a_press_on_a_word_goes_back_there(panel):
+    assert prose(panel) == "robot must "
+    for word in ("obey", "orders"):
+        button(panel, word).click()
+    first = shown(panel)
+    assert prose(panel) == "robot must obey orders "
+    assert "added: " in first and button(panel, "text:").tooltips[2].startswith(
+        "chosen with 66.7 %"
+    )
+    button(panel, "text:").index = 2
+    assert prose(panel) == "robot must obey " and "went back by 1 token" in shown(panel)
+    assert button(panel, "text:").index is None  # so that it can be pressed again
+    button(panel, "orders").click()
+    button(panel, "text:").index = 0  # given words stay
+    assert prose(panel) == "robot must "
+
+
+def test_the_words_that_the_model_chose_are_marked(panel):
+    assert ":nth-child(n+3){background" in shown(panel)
+
+
+def test_a_word_says_what_it_read_most():
+    model = small_gpt2(0)
+    panel = explorer(model, Tokenizer([]), "boils")
+    mean = head_weights(model, torch.tensor([list(b"boils")])).mean((0, 1))
+    best = int(mean[4].argmax())
+    said = button(panel, "text:").tooltips[4]
+    assert f"read most: {'boils'[best]} {percent(float(mean[4, best]), 0)}" in said
+    assert button(panel, "text:").tooltips[0].count("%") == 1  # the first has only itself to read
+
+
+def test_what_is_drawn_is_written_word_by_word(panel):
+    seen = []
+    button(panel, "text:").observe(
+        lambda change: seen.append(len(change["new"])), "_options_labels"
+    )
+    button(panel, f"draw {DRAWS}").click()
+    assert set(range(3, 3 + DRAWS)) <= set(seen)
+
+
 def test_drawing_adds_one_or_ten(panel):
     def chosen():
         return len(re.findall(r"%", shown(panel).partition("the 10 likeliest")[0]))
@@ -405,7 +450,7 @@ def test_every_control_has_a_name_and_a_place_in_the_tab_order(panel):
     ]
     tokens = [w for w in controls if type(w).__name__ == "Button"][-TOP:]
     unnamed = [w for w in controls if not w.description]
-    assert len(controls) - len(unnamed) == 10  # start, 2 sliders, 4 steps, 2 tokens, the table
+    assert len(controls) - len(unnamed) == 11  # start, text, sliders, steps, 2 tokens, the table
     assert set(unnamed) == set(tokens[2:])  # in rows that are not shown: two tokens may follow
     assert all(getattr(w, "tabbable", None) is not False for w in controls)
 
@@ -596,6 +641,36 @@ def test_the_attention_of_either_model_can_be_looked_at():
     assert whole_percent(weights[0].mean(0)[-1], names) in without_titles(panel)
     button(panel, "model:").index = 0
     assert "s (4) reads" in shown(panel)
+
+
+def own_text_of(panel):
+    """What the other model has written of its own; "" where it reads along."""
+    columns = [w.value for w in everything(panel) if type(w).__name__ == "HTML"]
+    found = [re.search(r'<div style="font-size:15px[^>]*>(.*?)</div>', html) for html in columns]
+    return "".join(re.sub("<[^>]*>", "", match[1]) for match in found if match)
+
+
+def test_two_models_write_side_by_side_each_its_own_text():
+    even = torch.zeros(len(WORDS.words))
+    panel = explorer(by_counts, WORDS, "robot", beside={"even": lambda ids: even})
+    button(panel, f"draw {DRAWS}").click()
+    assert own_text_of(panel) == ""  # the other reads what the first has written
+    button(panel, "start again").click()
+    button(panel, "each writes its own").value = True
+    button(panel, f"draw {DRAWS}").click()
+    own = own_text_of(panel)
+    assert own.startswith("robot ") and len(own.split()) == 1 + DRAWS
+    assert own.split() != prose(panel).split() and len(prose(panel).split()) == 1 + DRAWS
+    button(panel, "start again").click()
+    assert own_text_of(panel) == ""
+    button(panel, "draw one").click()
+    button(panel, "each writes its own").value = False
+    assert own_text_of(panel) == ""
+
+
+def test_one_model_has_no_text_of_its_own_beside(panel):
+    with pytest.raises(AssertionError, match="no button 'each writes its own'"):
+        button(panel, "each writes its own")
 
 
 def test_attention_says_why_it_cannot_be_shown():

@@ -3,14 +3,13 @@ its frame, wide enough to be read and no wider than a notebook."""
 
 import inspect
 import re
-from html import escape
 
 import pytest
 import seen
 from gallery import GALLERY, MODULES, drawn
 
-from gpt2course.drawing.colours import _linear
-from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.colours import _linear, is_clear
+from gpt2course.drawing.picture import LONGEST, Picture
 from gpt2course.drawing.svg import WIDTH, wide
 
 EVERY = pytest.mark.parametrize("name", GALLERY)
@@ -26,7 +25,7 @@ def test_every_function_that_draws_a_picture_hangs_in_the_gallery():
             own = function.__module__ == module.__name__ and not name.startswith("_")
             if own and function.__annotations__.get("return") in ("Picture", Picture):
                 found.add(prefix + name)
-    assert found == set(GALLERY)
+    assert found == {name.partition(", ")[0] for name in GALLERY}
 
 
 def light(colour):
@@ -70,7 +69,7 @@ def test_it_is_told_in_words(name):
     if seen.drawings(picture):
         assert picture.html.count('role="figure"') >= 1
         first = re.search('role="figure" aria-label="([^"]*)"', picture.html)[1]
-        assert first and (first == escape(picture.alt) or picture.alt.startswith(first[:20]))
+        assert first and len(first) <= LONGEST + 2
 
 
 @EVERY
@@ -97,9 +96,9 @@ def test_it_lies_inside_its_frame(name):
 def test_it_is_no_wider_than_a_notebook_and_its_words_are_large_enough(name):
     for svg in seen.drawings(drawn(name)):
         assert float(svg.get("width")) <= WIDTH + 10
-        assert re.search(r"min-width:\d+px", svg.get("style"))
+        assert "max-width:none" in svg.get("style")  # it scrolls and never shrinks
         words = [shape for shape in seen.walk(svg) if shape.tag == "text" and shape.text != "✗"]
-        assert min((float(shape.look["font-size"]) for shape in words), default=12) >= 11
+        assert min((float(shape.look["font-size"]) for shape in words), default=12) >= 12
 
 
 @EVERY
@@ -127,7 +126,7 @@ def test_every_text_can_be_read_on_a_light_and_on_a_dark_page(name):
             ink, ground = text.look["fill"], below[-1].look.get("fill") if below else None
             if below and below[-1].tag == "image":
                 continue  # the numbers on a map; their colour is tested with the map
-            if ground is None:
+            if ground is None or is_clear(ground):  # how dense it may be: test_matrix.py
                 assert ink == "currentColor", text
             else:
                 assert ink != "currentColor" and contrast(ink, ground) >= 4.5, (text, ground)

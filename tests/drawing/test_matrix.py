@@ -1,12 +1,20 @@
-"""The matrix that cards and lessons draw, and the pipeline that every lesson shows."""
+"""The matrix that cards and lessons draw."""
 
 import pytest
 import torch
 from seen import place, shapes, texts
 
-from gpt2course.drawing.colours import DIVERGING, VIRIDIS, fill_for, ink_on
-from gpt2course.drawing.matrix import Panel, matrices, matrix_svg, matrix_text
-from gpt2course.drawing.pipeline import BLOCK, LIT, STAGES, pipeline
+from gpt2course.drawing.colours import (
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    SHARE,
+    VIRIDIS,
+    blend,
+    fill_for,
+    ink_on,
+)
+from gpt2course.drawing.matrix import Panel, matrices, matrix_svg, matrix_text, scale_of
 
 WORDS = ["robot", "must", "obey", "orders"]
 
@@ -47,42 +55,66 @@ def test_labels_that_do_not_fit_are_left_out():
     assert "robot" not in matrix_svg(torch.zeros(2, 2), WORDS, WORDS)
 
 
-def test_ink_can_be_read_on_every_fill():
-    def luminance(colour):
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def luminance(channels):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
+
+def over(colour, ground):
+    """The channels (0 to 1) of a colour "#rrggbbaa" on a ground."""
+    r, g, b, a = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5, 7))
+    return [a * top + (1 - a) * below for top, below in zip((r, g, b), ground, strict=True)]
+
+
+@pytest.mark.parametrize(("page", "ink"), [("#ffffffff", "#000000de"), ("#111111ff", "#ffffffde")])
+def test_the_ink_of_the_page_can_be_read_on_every_fill(page, ink):
     fills = [fill_for(i / 50, 0.0, 1.0) for i in range(51)]
     fills += [fill_for(i / 25 - 1, -1.0, 1.0) for i in range(51)]
+    fills += [fill_for(float(i), 0.0, 50.0) for i in range(51)]
     for fill in fills:
-        light, dark = sorted((luminance(fill), luminance(ink_on(fill))), reverse=True)
+        assert ink_on(fill) == "currentColor"
+        ground = over(fill, over(page, (0, 0, 0)))
+        light, dark = sorted((luminance(ground), luminance(over(ink, ground))), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, fill
 
 
-def test_signed_numbers_are_white_at_zero_and_weights_run_through_viridis():
-    assert fill_for(0.0, -2.0, 1.0) == DIVERGING[2]
-    assert fill_for(0.0, 0.0, 1.0) == VIRIDIS[0] and fill_for(1.0, 0.0, 1.0) == VIRIDIS[-1]
+def test_signed_numbers_are_clear_at_zero_and_shares_are_never_quite():
+    assert fill_for(0.0, -2.0, 1.0).endswith("00")
+    assert fill_for(-1.0, -2.0, 1.0).startswith(NEGATIVE)
+    assert fill_for(1.0, -2.0, 1.0).startswith(POSITIVE)
+    assert fill_for(0.0, 0.0, 1.0).startswith(SHARE) and fill_for(0.0, 0.0, 1.0)[-2:] > "00"
+    assert fill_for(7.0, 0.0, 0.0) == "none"  # an id
+
+
+def test_a_scale_of_its_own_runs_through_its_stops():
+    assert blend(VIRIDIS, 0.0) == VIRIDIS[0] and blend(VIRIDIS, 1.0) == VIRIDIS[-1]
+    assert blend(("#000000", "#ff8000"), 0.5) == "#804000"
+    assert blend(VIRIDIS, float("nan")) == NEUTRAL
+
+
+def test_a_quantity_has_the_same_colours_wherever_it_is_drawn():
+    positive, mixed = torch.tensor([[1.0, 3.0]]), torch.tensor([[-3.0, 3.0]])
+    assert scale_of(positive) == scale_of(mixed) == (-3.0, 3.0)
+    assert scale_of(torch.tensor([[0.2, 0.8], [0.5, 0.5]])) == (0.0, 1.0)
+    assert scale_of(torch.tensor([[0, 7]])) == (0.0, 7.0)
+
+
+def test_what_is_masked_is_an_empty_dashed_cell_and_zero_is_not():
+    scores = torch.tensor([[1.0, float("-inf")], [0.0, 2.0]])
+    assert len(shapes(matrix_svg(scores), "rect", **{"class": "masked"})) == 1
+    svg = matrix_svg(scores.softmax(-1))
+    (gone,) = shapes(svg, "rect", **{"class": "masked"})
+    assert gone.look["fill"] == "none" and gone.look["stroke-dasharray"]
+    assert "0.00" not in texts(svg)
+    zero = torch.tensor([[0.0, 1.0], [0.5, 0.5]])  # below the diagonal, so nothing is masked
+    assert "0.00" in texts(matrix_svg(zero)) and "masked" not in matrix_svg(zero)
+    assert matrix_svg(torch.tensor([[True, False]])).count("masked") == 1
 
 
 def test_panels_share_one_scale():
     small, large = torch.tensor([[0.5]]), torch.tensor([[1.0]])
     html = matrices([("one", small), ("two", large)]).html
-    assert fill_for(0.5, 0.0, 1.0) in html and fill_for(1.0, 0.0, 1.0) in html
-
-
-# The pipeline
-
-
-@pytest.mark.parametrize("stage", [*STAGES, BLOCK], ids=lambda stage: stage.lesson)
-def test_the_pipeline_lights_the_stage_of_a_lesson_and_no_other(stage):
-    picture = pipeline(stage.lesson)
-    assert picture.html.count("▶") == 1 and picture.html.count(f'fill="{LIT}"') == 1
-    assert f"Lit: {stage.label} ({stage.number})" in picture.alt
-
-
-def test_the_pipeline_of_the_whole_lights_nothing():
-    assert "▶" not in pipeline().html and LIT not in pipeline("00_welcome").html
+    assert fill_for(0.5, -1.0, 1.0) in html and fill_for(1.0, -1.0, 1.0) in html
 
 
 def test_a_row_of_matrices_that_is_too_long_keeps_its_labels_once_or_breaks():

@@ -5,7 +5,7 @@ import seen
 
 from gpt2course.drawing.colours import CURVES, INK
 from gpt2course.drawing.picture import Picture, from_svg, stacked
-from gpt2course.drawing.svg import LEAST, WIDTH, Drawing, column, row
+from gpt2course.drawing.svg import WIDTH, Drawing, column, row
 
 
 def light(colour):
@@ -57,8 +57,9 @@ def test_the_frame_holds_all_that_is_drawn_also_left_of_and_above_its_body():
 def test_a_page_that_is_too_narrow_scrolls_instead_of_shrinking_the_words():
     picture = square(600.0).picture("wide")
     (svg,) = seen.drawings(picture)
-    assert f"min-width:{LEAST * float(svg.get('width')):.0f}px" in svg.get("style")
-    assert "overflow-x:auto" in picture.html
+    assert "max-width:none" in svg.get("style") and "overflow-x:auto" in picture.html
+    assert 'tabindex="0"' in picture.html  # scrolled with keys too
+    assert "tabindex" not in square().picture("narrow").html
 
 
 def test_words_take_the_colour_of_the_page_and_those_on_a_fill_do_not():

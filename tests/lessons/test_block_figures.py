@@ -108,7 +108,7 @@ def test_lines_lead_to_the_results_that_move_and_to_no_others(reads):
     moves = shapes(picture, "path", stroke=ORANGE)
     assert {line.x for line in moves} == {place(picture, "must ✎")[0]}
     assert [line.points[-1][0] for line in moves] == [
-        place(picture, said)[0] for said in ("moves by 1.25", "moves by 0.50")
+        place(picture, said)[0] for said in ("1.25", "0.50")
     ]
     assert texts(picture).count("must ✎") == texts(picture).count("stays") == 1
     assert "changed is 'must', input 4 of 5" in picture.alt

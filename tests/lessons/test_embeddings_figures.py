@@ -10,6 +10,8 @@ from seen import place, shapes, texts
 from gpt2course.drawing.colours import fill_for
 from gpt2course.drawing.curves import loss_lines
 from gpt2course.drawing.matrix import Panel, side_by_side
+from gpt2course.drawing.numbers import percent
+from gpt2course.drawing.picture import heard
 from gpt2course.drawing.svg import wide
 from gpt2course.embedding import nearest_tokens
 from gpt2course.lessons.embeddings.figures import (
@@ -57,7 +59,7 @@ def test_panels_may_have_rows_of_their_own_and_share_their_colours():
     assert {"p", "q", "r", "1.0", "-4.0"} <= set(texts(picture))
     alone = side_by_side([Panel("a", small, ["p"])])
     first, lone = (shapes(drawn, "rect")[0].look["fill"] for drawn in (picture, alone))
-    assert (first, lone) == (fill_for(1.0, -4.0, 2.0), fill_for(1.0, 0.0, 1.0))
+    assert (first, lone) == (fill_for(1.0, -4.0, 4.0), fill_for(1.0, -1.0, 1.0))
 
 
 # Directions
@@ -89,7 +91,7 @@ def test_loss_lines_tell_where_each_curve_begins_and_ends():
         "A title. Loss in nats per token: a begins at 4.00 and ends at 1.50; "
         "b begins at 3.00 and ends at 3.00; floor 1.20"
     )
-    assert escape(picture.alt) in picture.html
+    assert escape(heard(picture.alt)) in picture.html
 
 
 def test_loss_lines_are_told_as_finely_as_asked_and_their_levels_are_drawn():
@@ -103,11 +105,11 @@ def test_strips_tell_in_how_many_columns_two_rows_agree():
     rows = torch.tensor([[1.0, 2.0, -3.0, 4.0], [1.0, -2.0, -3.0, 4.0]])
     picture = row_strips({"before": rows, "after": rows.abs()}, ["cat", "dog"])
     assert picture.alt.splitlines() == [
-        "before, columns in which two rows have the same sign: cat and dog 75%",
-        "after, columns in which two rows have the same sign: cat and dog 100%",
+        "before, columns in which two rows have the same sign: cat and dog 75 %",
+        "after, columns in which two rows have the same sign: cat and dog 100 %",
     ]
-    assert [text for text in texts(picture) if "%" in text] == ["75%", "100%"]
-    assert escape(picture.alt) in picture.html
+    assert [text for text in texts(picture) if "%" in text] == ["75 %", "100 %"]
+    assert escape(heard(picture.alt)) in picture.html
 
 
 def test_two_directions_keep_all_that_differs_in_a_flat_table():
@@ -130,7 +132,7 @@ def test_a_map_tells_where_every_word_stands(table):
     groups = {"animals": ["cat", "dog"], "rest": ["axe", "on", "in"]}
     picture = word_map({"before": table, "after": 2 * table}, WORDS, groups)
     places, share = flattened(2 * table)
-    assert picture.alt.count(f"{share:.0%} of all differences") == 2
+    assert picture.alt.count(f"{percent(share, 0)} of all differences") == 2
     assert f"dog ({places[1, 0]:z.2f}, {places[1, 1]:z.2f})" in picture.alt.splitlines()[1]
     assert all(picture.alt.count(f"{word} (") == 2 for word in WORDS)
 
@@ -165,7 +167,7 @@ def test_bars_show_the_nearest_words_and_their_cosines(table):
     nearest = nearest_tokens(2, table, 3)
     cosine = similarities(2, table)
     said = ", ".join(f"{WORDS[i]} {cosine[i]:z.2f}" for i in nearest)
-    assert picture.alt == f"a table, cosine with “axe”: {said}"
+    assert picture.alt == f"a table: nearest to “axe” is “in”, cosine with “axe”: {said}"
     assert numbers_in(picture) == [f"{cosine[i]:z.2f}" for i in nearest]
     bars = shapes(picture, "rect")
     lengths = [bar.width for bar in bars]

@@ -184,7 +184,7 @@ def test_the_grids_show_as_many_cells_as_there_are_columns(column, width):
     for one, begin in zip(newest, (starts[column - 1], starts[COLUMNS + column - 1]), strict=True):
         assert one.width == (CELL[0] - 2 if width == 1 else 8.0)
         assert one.x + one.width == pytest.approx(begin + CELL[0] - 2)  # at the column's end
-    assert picture.html.count(NEW) == 3  # two columns, one bar
+    assert picture.html.count(NEW) == 2
 
 
 def test_the_bars_are_on_one_scale_and_stay_in_the_drawing():

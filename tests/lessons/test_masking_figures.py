@@ -7,6 +7,7 @@ import torch
 
 from gpt2course.attention import attention_scores, masked_attention
 from gpt2course.drawing.attention_maps import weights_of
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.twin import HIDE_TWINS
 from gpt2course.lessons.masking.figures import training_examples, two_losses
 from gpt2course.lessons.masking.widgets import mask_switch
@@ -59,7 +60,7 @@ def test_the_switch_redraws_weights_and_losses(qk):
     assert playable.twin.html == shown.value
     switch.value = "no mask"
     future = weights_of(attend_all, *qk).triu(1).sum().item() / 4
-    assert f"{future:.0%} of all attention goes to the future" in shown.value
+    assert f"{percent(future, 0)} of all attention goes to the future" in shown.value
     assert shown.value.count("✗</text>") == 6 and "3.61" in shown.value
 
 
@@ -69,6 +70,6 @@ def test_a_playable_shows_its_twin_and_the_widget_that_hides_it(qk, monkeypatch)
     losses = {"causal": (1.0, 1.0)}
     playable = mask_switch({"causal": masked_attention}, *qk, WORDS, losses, 1.1)
     playable._ipython_display_()
-    twin, live = shown
+    _, twin, live = shown
     assert playable.twin.html in twin["text/html"] and twin["text/plain"] == playable.twin.alt
     assert live.children[0].value == HIDE_TWINS and live.children[1] is playable.widget

@@ -233,7 +233,17 @@ def test_the_sliders_draw_in_less_than_a_tenth_of_a_second(hills):
 
 def test_the_largest_part_comes_first_and_the_bars_are_in_proportion():
     picture = figures.parameter_bars({"small": 25, "large": 1000, "tiny": 0}, "a model")
-    assert picture.alt.startswith("a model: large 1,000 (97.6%); small 25 (2.4%); tiny 0")
-    assert picture.alt.endswith("tiny 0 (less than 0.1%)")
+    assert picture.alt.startswith("a model: large 1,000 (97.6 %); small 25 (2.4 %); tiny 0")
+    assert picture.alt.endswith("tiny 0 (0.0 %)")
     bars = [bar.width for bar in shapes(picture, "rect")]
     assert bars[1] == pytest.approx(bars[0] * 25 / 1000) and bars[2] == 0.5  # so that it is seen
+
+
+def test_only_units_above_zero_are_lit_and_write():
+    units = torch.tensor([[0.5, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.1]])
+    picture = figures.fan(torch.ones(2, 3), units, torch.ones(2, 3), ["a", "b"])
+    assert picture.alt.startswith("a: 2 of 4 units have an activation above 0")
+    assert "b: 1 of 4" in picture.alt
+    assert len(shapes(picture, "rect", **{"class": "lit"})) == 3
+    lines = shapes(picture, "path")
+    assert len(lines) == 2 * 4 * 3 + 3 * 3  # every entry is read by every unit; three units write

@@ -6,7 +6,8 @@ import pytest
 import torch
 from seen import image_of, near, place, shapes, texts
 
-from gpt2course.drawing.colours import FILLS, fill_for
+from gpt2course.drawing.colours import FAINT, FILLS, fill_for
+from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.multi_head import figures
 from gpt2course.lessons.multi_head.widgets import head_switch
 from gpt2course.multihead import split_heads
@@ -14,7 +15,7 @@ from gpt2course.multihead import split_heads
 WORDS = ["robot", "must", "obey", "orders"]
 # Each number says where it stands: 23 is the third column of the second word.
 NUMBERED = 10 * torch.arange(1, 5)[:, None] + torch.arange(1, 7)
-BLOCK = re.compile(r'<rect [^>]*fill="(#\w+)" stroke="#ffffff"/><text [^>]*>([^<]*)</text>')
+BLOCK = re.compile(r'<rect [^>]*fill="(#\w+)" stroke="#86868655"/><text [^>]*>([^<]*)</text>')
 
 
 def blocks(picture):
@@ -32,7 +33,7 @@ def numbers(tensor):
 def test_every_number_stands_under_the_band_of_its_third():
     qkv = torch.arange(36.0).reshape(2, 18) - 10
     picture = figures.cut_in_three(qkv, WORDS[:2])
-    cells = shapes(picture, "rect", stroke="#ffffff")
+    cells = shapes(picture, "rect", stroke=FAINT)
     shown = {(place.y, place.x): n for place, (_, n) in zip(cells, blocks(picture), strict=True)}
     assert [shown[place] for place in sorted(shown)] == [f"{n:.1f}" for n in qkv.flatten().tolist()]
     bands = [shape for shape in shapes(picture, "rect") if shape not in cells]
@@ -128,14 +129,14 @@ def test_rows_are_readers_and_columns_what_they_read():
     weights[2, 0] = 1.0
     row = figures.head_maps(weights[None], WORDS, ["one"]).alt.splitlines()[4].split()
     assert row == ["obey", "100", "0", "0", "0"]
-    assert "obey reads robot (100%)" in figures.head_map(weights, WORDS, "one").alt
+    assert "obey reads robot (100 %)" in figures.head_map(weights, WORDS, "one").alt
 
 
 def test_one_map_lists_what_each_word_reads_most(weights):
     picture = figures.head_map(weights[0], WORDS, "weights of head 0")
     for t, word in enumerate(WORDS):
         share, place = weights[0, t].max(), int(weights[0, t].argmax())
-        line = f"{word} reads {WORDS[place]} ({float(share):.0%})"
+        line = f"{word} reads {WORDS[place]} ({percent(float(share), 0)})"
         assert line in texts(picture) and line in picture.alt
 
 
@@ -144,8 +145,8 @@ def test_the_bars_tell_their_numbers():
         {"1 head": [0.5, 0.25], "3 heads": [1.0, 0.75]}, ["x", "y"], [0.1, 0.455]
     )
     assert picture.html.startswith('<div role="figure" aria-label=')
-    assert "The best without looking back: x 10.0%, y 45.5%" in picture.alt
-    assert "1 head: x 50%, y 25%; 3 heads: x 100%, y 75%" in picture.alt
+    assert "The best without looking back: x 10.0 %, y 45.5 %" in picture.alt
+    assert "1 head: x 50 %, y 25 %; 3 heads: x 100 %, y 75 %" in picture.alt
 
 
 def test_bars_are_as_long_as_their_shares_and_the_best_without_looking_back_is_dashed():
@@ -155,7 +156,7 @@ def test_bars_are_as_long_as_their_shares_and_the_best_without_looking_back_is_d
     assert lengths == pytest.approx([0.94, 1.0, 0.113, 0.32, 1.0, 0.455], abs=0.001)
     dashed = [bar.width / 420 for bar in shapes(picture, "rect", fill="none")]
     assert dashed == pytest.approx([0.113, 0.455], abs=0.001)
-    for said in ("1 head: 94%", "3 heads: 100%", "the best without looking back: 45.5%", "x", "y"):
+    for said in ("1 head: 94 %", "3 heads: 100 %", "the best without looking back: 45.5 %", "x", "y"):
         assert said in texts(picture)
 
 

@@ -2,13 +2,16 @@
 
 import pytest
 import torch
-from seen import place, shapes
+from seen import place, shapes, texts
 
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.colours import BAR, ORANGE
+from gpt2course.drawing.matrix import CELL_HEIGHT
+from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.output_projection.figures import (
     GROUPS,
+    one_table,
     parameter_bars,
     parameter_groups,
     parameter_map,
@@ -35,17 +38,17 @@ def test_bars_are_as_long_as_the_probabilities_and_tell_them():
     picture = next_words("a robot must", ["obey", "follow"], [0.6, 0.3])
     long, short = widths(picture, BAR)
     assert long == pytest.approx(2 * short)
-    assert picture.alt == "after “a robot must”: obey 60.0%, follow 30.0%"
+    assert picture.alt == "after “a robot must”: obey 60.0 %, follow 30.0 %"
     assert "how often" not in picture.html
 
 
 def test_marks_show_how_often_a_word_does_come():
     picture = next_words("a", ["obey", "follow"], [0.6, 0.3], [0.25, 0.5])
-    assert picture.alt.endswith("obey 60.0% (comes 25.0%), follow 30.0% (comes 50.0%)")
+    assert picture.alt.endswith("obey 60.0 % (comes 25.0 %), follow 30.0 % (comes 50.0 %)")
     marks = [mark.x for mark in shapes(picture, "path", **{"class": "mark"})]
     assert marks == pytest.approx([0.25 * 360, 0.5 * 360])
     assert {mark.look["stroke"] for mark in shapes(picture, "path")} == {ORANGE}
-    numbers = [place(picture, said)[0] for said in ("60.0%", "30.0%")]
+    numbers = [place(picture, said)[0] for said in ("60.0 %", "30.0 %")]
     assert numbers == pytest.approx([0.6 * 360 + 8, 0.5 * 360 + 8])  # behind bar and mark
 
 
@@ -61,8 +64,8 @@ def test_the_scores_of_a_row_are_its_dot_products_and_their_shares():
     for line, word, score, p in zip(
         lines[1:], VOCABULARY, ("2.00", "4.00", "-3.00"), probs, strict=True
     ):
-        assert line == f"{word}: score {score}, {p:.1%}"
-        assert f">{score}</text>" in picture.html and f">{p:.1%}</text>" in picture.html
+        assert line == f"{word}: score {score}, {percent(p, 1)}"
+        assert f">{score}</text>" in picture.html and f">{percent(p, 1)}</text>" in picture.html
 
 
 def test_the_scores_follow_the_token_and_its_scale():
@@ -76,7 +79,7 @@ def test_the_scores_follow_the_token_and_its_scale():
     token.value, scale.value = 0, 3.0
     assert ">6.00</text>" in shown.value and ">-3.00</text>" in shown.value
     scale.value = 0.0
-    assert shown.value.count(">33.3%</text>") == 3
+    assert shown.value.count(">33.3 %</text>") == 3
 
 
 # Where the parameters are
@@ -106,8 +109,8 @@ def test_bars_are_as_long_as_the_models_are_large():
         scale = 560 / count_parameters(RELEASED["gpt2-xl"])
         assert drawn == pytest.approx([scale * count for count in wanted], abs=0.01)
     first = picture.alt.splitlines()[0]
-    assert first.startswith("gpt2: 124,439,808 parameters; wte 31.0%")
-    assert first.endswith("norms 0.03%")
+    assert first.startswith("gpt2: 124,439,808 parameters; wte 31.0 %")
+    assert first.endswith("norms 0.03 %")
     for million in ("124", "355", "774", "1,558"):
         assert f">{million} million</text>" in picture.html
 
@@ -139,3 +142,12 @@ def test_the_size_that_is_chosen_is_drawn():
     switch.value = "gpt2-xl"
     assert "1,557,611,200" in shown.value and shown.value.count(GROUPS["MLP"]) == 48
     assert "124,439,808" not in shown.value
+
+
+def test_one_table_marks_the_row_that_goes_in_and_scores_every_row():
+    words, wte = ["a", "b", "c"], torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]])
+    picture = one_table(wte, words, ["x", "y"], "b", "c", torch.tensor([3.0, 1.0]))
+    assert picture.alt.endswith("a 3.00, b 2.00, c -2.00")
+    (row,) = shapes(picture, "rect", **{"class": "read"})
+    assert row.y == CELL_HEIGHT  # the second row, as high as a cell
+    assert {"3.00", "2.00", "-2.00"} <= set(texts(picture))

@@ -7,11 +7,13 @@ import torch
 from seen import shapes, texts
 
 from gpt2course.config import GPT2Config
-from gpt2course.drawing.colours import BAR, OTHER_BAR, fill_for
+from gpt2course.drawing.colours import BAR, OTHER_BAR, PALEST, tint
 from gpt2course.lessons.released_weights.figures import (
     BINS,
     GROUPS,
+    SURPRISE,
     Load,
+    byte_map,
     file_shares,
     four_matrices,
     group_of,
@@ -60,14 +62,14 @@ def test_shares_of_the_file_are_bytes_and_bars_as_long():
     shapes = {"wte.weight": (250_000, 1), "h.0.attn.bias": (1, 1, 500, 1000), "ln_f.bias": (60,)}
     picture = file_shares(shapes, "a title")
     assert picture.alt == (
-        "a title: token embeddings 1.0 MB, 33.3%; LayerNorms 0.0 MB, 0.01%; masks 2.0 MB, 66.7%"
+        "a title: token embeddings 1.0 MB, 33.3 %; LayerNorms 0.0 MB, 0.01 %; masks 2.0 MB, 66.7 %"
     )
     (table,), (masks,) = (
         widths(picture, GROUPS["token embeddings"]),
         widths(picture, GROUPS["masks"]),
     )
     assert masks == pytest.approx(2 * table)
-    assert "a title" in texts(picture) and "2.0 MB, 66.7%" in texts(picture)
+    assert "a title" in texts(picture) and "2.0 MB, 66.7 %" in texts(picture)
     assert inside(picture)
 
 
@@ -145,7 +147,7 @@ def test_tokens_are_coloured_by_their_surprise_and_carry_its_number():
     picture = surprise_text([b"it", b" beeped", b"<"], [0.04, 4.0, 1.25], "a title")
     assert picture.alt.endswith("surprising: it 0.0, ␣beeped 4.0, < 1.2")
     for nats in (0.04, 4.0, 1.25):
-        assert f"background:{fill_for(nats, 0, 4.0)}" in picture.html
+        assert f"background:{tint(SURPRISE, 0.9 * nats / 4.0, PALEST)}" in picture.html
     assert ">it<div" in picture.html and "&lt;<div" in picture.html
 
 
@@ -157,8 +159,8 @@ def test_loads_are_told_with_perplexity_difference_and_word():
     picture = loads(FOUND, "a title")
     title, right, wrong, alike = picture.alt.splitlines()
     assert title == "a title"
-    assert right == "right: perplexity 4.0, logits off by 0.00, most likely  obey 60%"
-    assert wrong == "not transposed: perplexity 16.0, logits off by 12.35, most likely  was 80%"
+    assert right == "right: perplexity 4.0, logits off by 0.00, most likely  obey 60 %"
+    assert wrong == "not transposed: perplexity 16.0, logits off by 12.35, most likely  was 80 %"
     assert "logits off by 2e-05" in alike
     blue, orange = widths(picture, BAR), widths(picture, OTHER_BAR)
     assert len(blue) == 2 and len(orange) == 1  # rounding is no wrong load
@@ -196,3 +198,15 @@ def test_the_lists_may_begin_with_another_load():
     playable = loads_to_play("a robot", FOUND, begin_with="rounded")
     chosen, _ = playable.widget.children
     assert chosen.value == "rounded" and "rounded: perplexity 4.1" in playable.twin.html
+
+
+def test_the_map_of_a_file_has_every_tensor_where_its_bytes_are():
+    header = {"wte.weight": {"data_offsets": [0, 60]}, "wpe.weight": {"data_offsets": [60, 100]},
+              "__metadata__": {"format": "pt"}}  # fmt: skip
+    picture = byte_map(900, header, "wpe.weight")
+    tensors = shapes(picture, "rect", **{"class": "tensor"})
+    assert [t.width / tensors[0].width for t in tensors] == pytest.approx([1, 40 / 60], abs=1e-3)
+    (lit,) = shapes(picture, "rect", **{"class": "lit"})
+    assert (lit.x, lit.width) == (tensors[1].x, tensors[1].width)
+    assert "wpe.weight: bytes 60 to 100 of the numbers" in picture.alt
+    assert "header 900 bytes; numbers 100 bytes, in 2 tensors" in picture.alt

@@ -22,6 +22,7 @@ from gpt2course.lessons.sampling.figures import (
     right_and_different,
     tail_curves,
     word_at,
+    writing,
 )
 from gpt2course.lessons.sampling.widgets import sampling_desk
 from gpt2course.sampling import keep_top_k, keep_top_p
@@ -283,3 +284,17 @@ def test_both_ends_of_every_slider_can_be_drawn(desk):
     assert kept(shown) == ["one"]
     temperature.value = 1.0
     assert kept(shown) == ["one"]
+
+
+def test_what_is_written_moves_in_turn_and_stands_still_where_that_is_asked_for():
+    words = ["a", "robot", "must", "obey", "orders"]
+    picture = writing(words, given=3)
+    assert picture.alt == (
+        "reads “a robot must”, draws “obey”; then reads “a robot must obey”, draws “orders”"
+    )
+    rules, still = picture.html.split("@media (prefers-reduced-motion:reduce)")
+    starts = [float(s) for s in re.findall(r"0%,([\d.]+)%{opacity:0", rules)]
+    assert len(starts) == 2 and starts[0] < starts[1] < 100
+    assert rules.count("infinite") == still.count("animation:none") == 2
+    boxes = shapes(picture, "rect")[1:]
+    assert [box.x for box in boxes] == sorted(box.x for box in boxes) and len(boxes) == 5

@@ -6,8 +6,9 @@ import time
 
 import pytest
 import torch
-from seen import place, shapes
+from seen import place, shapes, texts
 
+from gpt2course.drawing.numbers import percent
 from gpt2course.lessons.self_attention import figures
 from gpt2course.lessons.self_attention.widgets import BY_HAND, cabinet_to_play, polar, turned
 
@@ -38,7 +39,7 @@ def test_the_cabinet_shows_the_numbers_worked_by_hand(scaled, divisor):
         line = next(line for line in picture.alt.splitlines() if line.startswith(word))
         assert f"score {score:.2f}, weight {weight:.3f}" in line
         assert f">{score:.2f}</text>" in picture.html
-        assert f">{weight:.1%}</text>" in picture.html
+        assert f">{percent(weight, 1)}</text>" in picture.html
     assert f"blend: ({blend[0]:.2f}, {blend[1]:.2f})" in picture.alt
     assert f"({blend[0]:.2f}, {blend[1]:.2f})</text>" in picture.html
 
@@ -172,18 +173,32 @@ def test_the_three_stages_stand_side_by_side_with_their_words():
 def test_the_sentence_shows_each_share_with_its_word():
     words = ["a", "robot", "given", "it"]
     picture = figures.attention_of(3, words, torch.tensor([0.3, 0.5, 0.002, 0.198]))
-    assert picture.alt == "“it” takes most from “robot”: a 30%, robot 50%, given 0.2%, it 20%"
+    assert picture.alt == "“it” takes most from “robot”: a 30 %, robot 50 %, given 0.2 %, it 20 %"
     heights = [bar.height for bar in shapes(picture, "rect")]
     assert heights == pytest.approx([27, 45, 1, 17.8], abs=0.1)
     arcs = [float(shape.look["stroke-width"]) for shape in shapes(picture, "path")]
     assert arcs == pytest.approx([4.8, 8, 0.6, 3.17], abs=0.01)
 
 
+def test_softmax_columns_are_as_high_as_their_numbers():
+    scores = [2.0, -1.0, 1.0]
+    picture = figures.softmax_columns(scores, WORDS[:3])
+    columns = [column.height for column in of_kind(picture, "rect", "column")]
+    powers = [math.exp(score) for score in scores]
+    for heights, numbers in zip((columns[:3], columns[3:6], columns[6:]),
+                                (scores, powers, powers), strict=True):  # fmt: skip
+        ratios = [h / abs(n) for h, n in zip(heights, numbers, strict=True)]
+        assert ratios == pytest.approx([ratios[0]] * 3, rel=0.01)
+    shares = [percent(power / sum(powers), 0) for power in powers]
+    assert all(share in texts(picture) for share in shares)
+    assert sum(columns[6:]) == pytest.approx(figures.TALL, abs=0.1)  # the shares sum to 1
+
+
 def test_the_filing_cabinet_says_gives_question_mark_until_shares_are_known():
     plain = figures.filing_cabinet("who?", ["a thing", "an action"], ["x", "y"])
     known = figures.filing_cabinet("who?", ["a thing", "an action"], ["x", "y"], [0.7, 0.3])
     assert plain.html.count(">gives ?<") == 2
-    assert "gives 70%" in known.html and "“an action” holds y, gives 30%" in known.alt
+    assert "gives 70 %" in known.html and "“an action” holds y, gives 30 %" in known.alt
 
 
 def test_projections_show_what_each_matrix_makes_of_x():

@@ -4,11 +4,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from seen import shapes
+from seen import shapes, texts
 
 from gpt2course.drawing.tokens import boxes, piece_table, piece_text, token_boxes
 from gpt2course.lessons.tokens.figures import (
     STORY,
+    bytes_under,
     compression,
     cuts,
     language_chart,
@@ -184,3 +185,12 @@ def test_moving_the_slider_and_typing_change_the_drawing():
 @pytest.mark.parametrize("n_merges", [0, 120])
 def test_nothing_that_can_be_typed_breaks_the_slider(text, n_merges):
     assert not Tags(tokens_after(text, MERGES, n_merges).html).open
+
+
+def test_every_character_stands_over_its_bytes():
+    picture = bytes_under("Ré🤖")
+    assert picture.alt == "R 82; é 195 169; 🤖 240 159 164 150"
+    boxes = shapes(picture, "rect")
+    characters, stored = [b for b in boxes if b.y == 0], [b for b in boxes if b.y > 0]
+    assert [len([b for b in stored if c.x <= b.x < c.x + c.width]) for c in characters] == [1, 2, 4]
+    assert "3 characters, 7 bytes" in texts(picture)

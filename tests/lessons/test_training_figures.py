@@ -8,7 +8,7 @@ from seen import curves, shapes, texts
 
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.curves import SIZE
-from gpt2course.lessons.training.figures import Moment, moment_of, moment_picture, shifted
+from gpt2course.lessons.training.figures import Moment, moment_of, moment_picture, shifted, valley
 from gpt2course.lessons.training.widgets import moments_to_play, schedule_to_play
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
@@ -50,7 +50,7 @@ def test_a_moment_shows_its_sample_its_words_and_its_heads():
         assert text in picture.html and text in picture.alt
     assert "It said &lt;this&gt; after 400 steps." in picture.html
     assert {"✓ howled", "was", "✓ prowled", "60 %", "25 %", "10 %"} <= set(texts(picture))
-    assert "✓ howled 60%, was 25%, ✓ prowled 10%" in picture.alt
+    assert "✓ howled 60 %, was 25 %, ✓ prowled 10 %" in picture.alt
 
 
 def test_a_moment_is_what_the_model_writes_and_says():
@@ -134,3 +134,18 @@ def test_the_warm_up_is_never_longer_than_the_run():
     _, _, warmup, steps = sliders
     warmup.value, steps.value = warmup.max, steps.min
     assert "steps up: 499, steps down: 1" in shown.value
+
+
+def test_the_steps_down_the_valley_are_those_of_gradient_descent():
+    rates = {"creeps": 0.05, "arrives": 0.4, "jumps out": 1.05}
+    picture = valley(rates, -2.0, 5)
+    for said, rate in rates.items():
+        weight = torch.tensor(-2.0, requires_grad=True)
+        for _ in range(5):
+            (slope,) = torch.autograd.grad(weight**2, weight)
+            weight = (weight - rate * slope).detach().requires_grad_()
+        assert f"{rate:g}, {said}: loss from 4.00 to {weight.item() ** 2:.2f}" in picture.alt
+    paths = shapes(picture, "path", **{"class": "path"})
+    assert [len(path.points) for path in paths] == [6, 6, 6]
+    ends = [path.points[-1][1] - path.points[0][1] for path in paths]
+    assert 0 < ends[0] < ends[1] and ends[2] < 0  # y points down

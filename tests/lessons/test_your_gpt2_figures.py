@@ -8,7 +8,7 @@ import torch
 from seen import plain
 
 from gpt2course.inspection import stages
-from gpt2course.lessons.your_gpt2.figures import LIT, apart_bars, tower
+from gpt2course.lessons.your_gpt2.figures import LIT, apart_bars, built
 from gpt2course.lessons.your_gpt2.widgets import BREAKS, Break, _attention, _run, parts_to_break
 from gpt2course.model import GPT2
 from gpt2course.sampling import generate
@@ -18,7 +18,7 @@ OWN = {"embed": True, "gelu": False, "MLP": True, "my_other": False, "causal_mas
 
 
 def test_the_tower_lights_the_learners_parts_and_shows_every_part_once():
-    picture = tower(OWN, {"gelu": "08_mlp", "embed": "04_positions"})
+    picture = built(OWN, {"gelu": "08_mlp", "embed": "04_positions"})
     assert picture.html.count(LIT) == 3
     for name in OWN:
         boxes = re.findall(rf'"middle"[^>]*>(?:\d\d )?{name}<', picture.html)
@@ -32,7 +32,7 @@ def test_the_tower_lights_the_learners_parts_and_shows_every_part_once():
 
 
 def test_a_tower_without_parts_of_ones_own_says_so():
-    picture = tower(dict.fromkeys(OWN, False))
+    picture = built(dict.fromkeys(OWN, False))
     assert LIT not in picture.html and "0 of 5 parts are yours" in picture.html
     assert "yours:" not in picture.alt.replace("are yours", "")
 

@@ -144,5 +144,5 @@ def test_the_picture_of_gpt2_is_the_one_that_lessons_show(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     import make_pictures
 
-    assert (ROOT / "docs" / "gpt2.svg").read_text(encoding="utf-8") == make_pictures.pipeline_svg()
+    assert (ROOT / "docs" / "gpt2.svg").read_text(encoding="utf-8") == make_pictures.tower_svg()
     sys.modules.pop("make_pictures")

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.colours import BLUE, FILLS, INK, NEW, ORANGE, PAGE, READ
+from gpt2course.drawing.colours import (
+    ATTENTION_FILL,
+    FILLS,
+    INK,
+    MLP_FILL,
+    NEW,
+    NORM_FILL,
+    ORANGE,
+    PAGE,
+    READ,
+    STREAM,
+)
 from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import matrix, matrix_text
 from gpt2course.drawing.picture import Picture
@@ -29,7 +40,7 @@ def norm_steps(numbers_after: Series) -> Picture:
             x = across(number)
             close = any(abs(x - across(other)) < 40 for other in numbers[:j])
             drawn.circle(x, y, 8, FILLS[j % len(FILLS)])
-            drawn.text(x, y + 4, str(j + 1), "middle", 11, True, INK)
+            drawn.text(x, y + 4, str(j + 1), "middle", 12, True, INK)
             drawn.text(x, y - (26 if close else 13), f"{number:z.2f}", "middle", 12)
         told.append(f"{name}: " + ", ".join(f"{number:z.2f}" for number in numbers))
     return drawn.picture("\n".join(told))
@@ -61,7 +72,7 @@ PARTS = {
         "the residual stream goes through every norm",
     ),
 }  # fmt: skip
-LOOKS = {"ln": (FILLS[4], 72), "at": (FILLS[0], 96), "ml": (FILLS[1], 96)}  # fill and width
+LOOKS = {"ln": (NORM_FILL, 72), "at": (ATTENTION_FILL, 96), "ml": (MLP_FILL, 96)}  # fill and width
 
 
 def wiring(*kinds: str) -> Picture:
@@ -71,7 +82,7 @@ def wiring(*kinds: str) -> Picture:
         stream, arrows, additions, boxes, said = PARTS[kind]
         drawn = Drawing()
         for start, end in stream:
-            drawn.line((start, 74), (end, 74), stroke=BLUE, thick=5)
+            drawn.line((start, 74), (end, 74), stroke=STREAM, thick=5)
         for points in arrows:
             drawn.arrow(*points, thick=2)
         for x, y, text in boxes:
@@ -150,6 +161,7 @@ def who_moves(
     drawn.text(0, -10, "the other text", size=12, bold=True)
     drawn.text(lefts[n], -10, "the block’s own tokens", size=12, bold=True)
     drawn.text(lefts[n] - 14, 154, "what comes out:", "end", 13, True)
+    drawn.text(lefts[n] - 14, 184, "how far it moves:", "end", 12)
     for left, amount in zip(lefts[n:], moved, strict=True):
         if amount > 0:
             start, end = lefts[changed] + 43, left + 43
@@ -160,9 +172,9 @@ def who_moves(
         look = {"edge": PAGE, "thick": 4, "bold": True} if j == changed else {}
         drawn.box(left, 0, 86, 34, word + " ✎" * (j == changed), READ, rx=5, **look)
     for left, word, amount in zip(lefts[n:], outputs, moved, strict=True):
-        drawn.box(left, 132, 86, 34, word, NEW if amount > 0 else "#f1f3f5", rx=5)
-        said = f"moves by {amount:.2f}" if amount > 0 else "stays"
-        drawn.text(left + 43, 184, said, "middle", 11)
+        drawn.box(left, 132, 86, 34, word, NEW if amount > 0 else "none", rx=5)
+        said = f"{amount:.2f}" if amount > 0 else "stays"
+        drawn.text(left + 43, 184, said, "middle", 12)
     shown = [f"{w} moves by {a:.2f}" for w, a in zip(outputs, moved, strict=True) if a > 0]
     stays = [w for w, a in zip(outputs, moved, strict=True) if not a > 0]
     alt = f"{name}: changed is {inputs[changed]!r}, input {changed + 1} of {len(inputs)}. "

@@ -11,6 +11,7 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import CURVES
 from gpt2course.drawing.curves import Axis, Series, free_place, key, mark
 from gpt2course.drawing.matrix import Panel, side_by_side
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.pixels import signed
 from gpt2course.drawing.svg import Drawing, Words, column, row, wide
@@ -64,12 +65,14 @@ def arrows(rows: Series, asker: str) -> Picture:
     return both.picture("\n".join(told))
 
 
-def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Picture:
+def row_strips(
+    tables: Mapping[str, Float[Tensor, "R C"]], words: Words, heading: str = ""
+) -> Picture:
     """The same rows of several matrices, each number a coloured cell, blue below 0 and red above.
 
     Beside every second row: in how many columns it has the sign of the row before it.
     """
-    strips, told = [], []
+    strips, told = [], [heading] * bool(heading)
     for title, rows in tables.items():
         strip, (high, wide_) = Drawing(), (22 * len(words), 700)
         strip.image(0, 0, wide_, high, signed(rows))
@@ -80,13 +83,16 @@ def row_strips(tables: Mapping[str, Float[Tensor, "R C"]], words: Words) -> Pict
         axis.fitted([0], wide_).below(strip, high)
         same = []
         for i in range(0, len(words) - 1, 2):
-            agreed = f"{(rows[i] * rows[i + 1] > 0).float().mean():.0%}"
+            agreed = percent((rows[i] * rows[i + 1] > 0).float().mean().item(), 0)
             strip.text(wide_ + 8, 22 * i + 27, agreed)
             same.append(f"{words[i]} and {words[i + 1]} {agreed}")
         strip.head(title)
         strips.append(strip)
         told.append(f"{title}, columns in which two rows have the same sign: {', '.join(same)}")
-    return column(strips).picture("\n".join(told))
+    whole = column(strips)
+    if heading:
+        whole.head(heading, "on the right: in how many columns two rows have the same sign")
+    return whole.picture("\n".join(told))
 
 
 def flattened(table: Float[Tensor, "V C"]) -> tuple[Float[Tensor, "V 2"], float]:
@@ -112,16 +118,16 @@ def word_map(
         places, share = flattened(table)
         at = dict(zip(words, places.tolist(), strict=True))
         drawn = _one_map(at, groups)
-        drawn.head(f"{title}: {share:.0%} of all differences")
+        drawn.head(f"{title}: {percent(share, 0)} of all differences")
         maps.append(drawn)
         said = "; ".join(
             f"{name}: " + ", ".join(f"{w} ({at[w][0]:z.2f}, {at[w][1]:z.2f})" for w in members)
             for name, members in groups.items()
         )
-        told.append(f"{title}, two directions with {share:.0%} of all differences. {said}")
+        told.append(f"{title}, two directions with {percent(share, 0)} of all differences. {said}")
     whole = column([row(maps, gap=20), key(groups, marks=True, joined=False)])
     if heading:
-        whole.head(heading)
+        whole.head(heading, "each map has axes of its own")
     return whole.picture("\n".join(told))
 
 
@@ -141,12 +147,12 @@ def _one_map(at: Series, groups: Mapping[str, Words]) -> Drawing:
     points = {word: (across(x), SIDE - up(y)) for word, (x, y) in at.items()}
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points.values()]
     for word, (x, y) in points.items():
-        box = free_place(x, y, wide(word, 11), 12, taken, (0, 0, SIDE, SIDE))
+        box = free_place(x, y, wide(word, 12), 13, taken, (0, 0, SIDE, SIDE))
         taken.append(box)
         near = min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])
         drawn.line((x, y), near, thick=0.6)
     for box, word in zip(taken[len(points) :], points, strict=True):
-        drawn.text(box[0], box[3] - 3, word, size=11)
+        drawn.text(box[0], box[3] - 3, word, size=12)
     for i, members in enumerate(groups.values()):
         for word in members:
             mark(drawn, *points[word], i)
@@ -178,6 +184,7 @@ def neighbour_bars(
     rows = [Bar(words[i], values[i].item(), f"{values[i]:z.2f}") for i in nearest]
     drawn = bars(rows, full=reach, length=300)
     drawn.text(0, drawn.bottom + 18, f"{measure} with “{word}”, bars up to {reach:.3g}")
+    title += f": nearest to “{word}” is “{words[nearest[0]]}”"
     drawn.head(title)
     told = ", ".join(f"{one.label} {one.said}" for one in rows)
     return drawn.picture(f"{title}, {measure} with “{word}”: {told}")

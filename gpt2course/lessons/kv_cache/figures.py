@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import FILLS, GREY, NEW, PAGE
+from gpt2course.drawing.colours import ATTENTION_FILL, BAR, GREY, NEW, OTHER_BAR, PAGE
 from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
 
 Count = Callable[[GPT2Config, int, int], int]
-AGAIN, KEPT = FILLS[6], FILLS[1]  # every cell also says which it is
+AGAIN, KEPT = "#c3c6ca", ATTENTION_FILL  # every cell also says which it is
 WIDE, HIGH = 58, 30  # one cell of `runs` in pixels
 COLUMNS, CELL = 16, (21, 15)  # of each grid of the slider
 THIN = 8.0  # a single token in a column of many: wider than its share, so that it is seen
@@ -161,7 +161,7 @@ def two_grids(count: Count, config: GPT2Config, column: int, width: int) -> Pict
     drawn.text(0, foot + 64, said, size=12, bold=True)
     both = [
         Bar(name, value, f"{value / 1e6:,.0f} million", fill)
-        for (name, value), fill in zip(work.items(), (AGAIN, NEW), strict=True)
+        for (name, value), fill in zip(work.items(), (BAR, OTHER_BAR), strict=True)
     ]
     # The scale is the most that this setting of the switch can show.
     full = count(config, COLUMNS * width, COLUMNS * width)

@@ -2,7 +2,7 @@
 
 from gpt2course.drawing.explorer import Candidate, next_tokens
 from gpt2course.drawing.matrix import matrices
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.language_models.figures import (
     Model,
     circle,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gpt2course.drawing.colours import GREY, INK, NEW, PAGE, READ
 from gpt2course.drawing.curves import Axis, Series, dots, plot
-from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words
 
@@ -51,7 +51,7 @@ def suggestion_row(text: str, suggestions: Sequence[tuple[str, float]], said: st
     keys = "".join(
         f'<div style="flex:1;text-align:center;background:{READ};color:{INK};'
         f'border-radius:6px;padding:6px 4px">{escape(word)}'
-        f'<div style="font-size:11px">{percent(prob)}</div></div>'
+        f'<div style="font-size:12px">{percent(prob)}</div></div>'
         for word, prob in suggestions
     )
     html = (

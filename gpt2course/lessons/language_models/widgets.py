@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.bigram import Words
-from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.explorer_widget import GrowingText
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.twin import Playable

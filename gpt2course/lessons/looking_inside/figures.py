@@ -8,9 +8,10 @@ from torch import Tensor
 
 from gpt2course.drawing.attention_maps import labels_of
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import ORANGE, fill_for, ink_on
+from gpt2course.drawing.colours import FAINT, ORANGE, fill_for
 from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
-from gpt2course.drawing.explorer import Candidate, next_tokens, percent, rest_of
+from gpt2course.drawing.explorer import Candidate, next_tokens, rest_of
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import MONO, Drawing, Words
 from gpt2course.drawing.tokens import piece_text
@@ -32,7 +33,7 @@ def stage_names(n_stages: int) -> list[str]:
 def lens_table(
     ids: Sequence[int], lens: Float[Tensor, "S T V"], piece: Piece, title: str = ""
 ) -> Picture:
-    """The most likely next token at every stage (row) after every token (column).
+    """The most likely next token at every stage (row, the last on top) after every token (column).
 
     The fill is its probability. ↺ marks a stage that predicts the token just read, ✓ one that
     predicts what the last stage does. `piece` gives the bytes of a token id.
@@ -62,7 +63,7 @@ def lens_table(
         'style="overflow-x:auto"><table style="border-collapse:collapse;font-size:13px">'
         '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">'
         f'{escape(title)}</caption><tr><th scope="col" style="{_SIDE}">stage \\ read</th>'
-        f"{columns}</tr>{''.join(rows)}</table></div>{LEGEND}"
+        f"{columns}</tr>{''.join(reversed(rows))}</table></div>{LEGEND}"
     )
     return Picture(html, "\n".join([title, *told]))
 
@@ -74,16 +75,16 @@ _HEAD = (
 )
 LEGEND = (
     '<div style="font-size:12px;margin:4px 0">below each token its probability, also shown by '
-    "the fill: dark 0 %, yellow 100 %; ↺ the token just read, ✓ what the last stage predicts</div>"
+    "the fill: pale 0 %, blue 100 %; ↺ the token just read, ✓ what the last stage predicts</div>"
 )
 
 
 def _lens_cell(word: str, prob: float, sign: str) -> str:
     fill = fill_for(prob, 0.0, 1.0)
     return (
-        f'<td style="padding:3px 6px;text-align:center;border:1px solid #ffffff;background:{fill};'
-        f'color:{ink_on(fill)};font-family:{MONO};white-space:pre">{escape(word)}{sign and " "}'
-        f'{sign}<br><span style="font-size:11px">{percent(prob)}</span></td>'
+        f'<td style="padding:3px 6px;text-align:center;border:1px solid {FAINT};background:{fill};'
+        f'color:inherit;font-family:{MONO};white-space:pre">{escape(word)}{sign and " "}'
+        f'{sign}<br><span style="font-size:12px">{percent(prob)}</span></td>'
     )
 
 

@@ -15,6 +15,7 @@ from gpt2course.lessons.looking_inside.figures import head_name, lens_stages
 from gpt2course.model import GPT2
 from gpt2course.tokenizer import Tokenizer
 
+SHORT = 3  # heads that are off and named in a heading
 BEFORE, NOW = 10, 5  # most likely tokens of the whole model, and of the one without some heads
 FULL = 90  # pixels of a bar of 100 %, so that two tables stand side by side
 
@@ -70,19 +71,20 @@ def heads_to_switch(
     def draw(text: str, silent: frozenset) -> Picture:
         with without_heads(model, sorted(silent)):
             now = _next_probs(model, tokenizer, text)
-        if not silent:
-            said = f"after “{text}”, all heads on"
-            return next_tokens(_candidates(tokenizer, whole[text], now, BEFORE, None), said, FULL)
-        named = ", ".join(head_name(*place) for place in sorted(silent))
-        left = _candidates(tokenizer, whole[text], now, BEFORE, whole[text])
-        instead = _candidates(tokenizer, now, now, NOW, whole[text])
-        heading = f"after “{text}” without {named}: what is left of the most likely"
-        tables = (
+        before = whole[text] if silent else None
+        left = _candidates(tokenizer, whole[text], now, BEFORE, before)
+        instead = _candidates(tokenizer, now, now, NOW, before)
+        heads = [head_name(*place) for place in sorted(silent)]
+        named = f"without {', '.join(heads)}" if silent else "with all heads on"
+        if len(heads) > SHORT:
+            named = f"without {len(heads)} heads"
+        heading = f"after “{text}” {named}: what is left of the most likely"
+        tables = (  # two from the first on, so that nothing moves when a head goes
             next_tokens(left, heading, FULL),
-            next_tokens(instead, f"the most likely without {named}", FULL),
+            next_tokens(instead, f"the most likely {named}", FULL),
         )
         drawn = "".join(f"<div>{one.html}</div>" for one in tables)
-        html = f'<div style="display:flex;gap:14px;flex-wrap:wrap">{drawn}</div>'
+        html = f'<div style="display:flex;gap:14px;overflow-x:auto" tabindex="0" role="region" aria-label="most likely tokens, scrolls">{drawn}</div>'
         return Picture(html, "\n".join(one.alt for one in tables))
 
     return _Switchboard(texts, places, off, draw).playable()

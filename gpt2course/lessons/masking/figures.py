@@ -10,6 +10,7 @@ from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, OTHER_BAR, PAGE
 from gpt2course.drawing.curves import Axis, dots
 from gpt2course.drawing.matrix import matrix, matrix_text
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import word_row, word_width
@@ -57,12 +58,13 @@ def masked_weights(
     leak = float((weights * future).sum() / T)
     sums = ", ".join(f"{s:.2f}" for s in weights.sum(-1).tolist())
     said = [
-        f"{leak:.0%} of all attention goes to the future (red frames)"
+        f"{percent(leak, 0)} of all attention goes to the future (red frames)"
         if leak
         else "no attention goes to the future",
         f"the rows sum to {sums}",
     ]
-    left = matrix(weights, words, words, f"weights, {variant}", future, scale=(0.0, 1.0))
+    left = matrix(weights, words, words, f"weights, {variant}", future, scale=(0.0, 1.0),
+                  masked=weights == 0)  # fmt: skip
     right = _two_bars(losses, floor)
     for i, line in enumerate(said):
         right.text(0, right.bottom + 20 + 4 * (not i), line)

@@ -2,6 +2,6 @@
 
 from gpt2course.drawing.curves import loss_lines
 from gpt2course.drawing.matrix import matrices
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.mlp import figures
 from gpt2course.lessons.mlp.widgets import gelu_slider, unit_slider

@@ -8,9 +8,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, READ
+from gpt2course.drawing.colours import (
+    BLUE,
+    FILLS,
+    GREEN,
+    GREY,
+    INK,
+    MLP,
+    ORANGE,
+    PAGE,
+    READ,
+    part_fill,
+)
 from gpt2course.drawing.curves import Axis, Series, panels, plot, steps
 from gpt2course.drawing.matrix import Panel, matrices, signed_scale
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Point, Words, row
 
@@ -229,8 +241,37 @@ def curve_of_units(
 def parameter_bars(parts: Mapping[str, int], title: str) -> Picture:
     """How many parameters each part of a model has, the largest first."""
     total, rows = sum(parts.values()), []
-    for i, (name, count) in enumerate(sorted(parts.items(), key=lambda part: -part[1])):
-        share = f"{count / total:.1%}" if count / total >= 0.0005 else "less than 0.1%"
-        rows.append(Bar(name, count, f"{count:,} ({share})", FILLS[i % len(FILLS)]))
+    for name, count in sorted(parts.items(), key=lambda part: -part[1]):
+        rows.append(Bar(name, count, f"{count:,} ({percent(count / total)})", part_fill(name)))
     told = "; ".join(f"{one.label} {one.said}" for one in rows)
     return bars(rows, title).picture(f"{title}: {told}")
+
+
+def fan(
+    x: Float[Tensor, "T C"], activations: Float[Tensor, "T H"], written: Float[Tensor, "T C"],
+    words: Words,
+) -> Picture:  # fmt: skip
+    """For each token C entries that fan out to H units and come together again; units with an
+    activation above 0 are lit, and only they write."""
+    fans, told = [], []
+    for word, entries, units, out in zip(words, x, activations, written, strict=True):
+        one, (C, H) = Drawing(), (len(entries), len(units))
+        tall = 22 * H
+        ends = [(i + 0.5) * tall / C for i in range(C)]
+        lit = [u for u in range(H) if units[u] > 0]
+        for u in range(H):
+            look = {"stroke": MLP, "thick": 1.4} if u in lit else {"thick": 0.5, "opacity": 0.5}
+            for y in ends:
+                one.line((14, y), (106, 22 * u + 11), **look)
+                if u in lit:
+                    one.line((122, 22 * u + 11), (216, y), **look)
+        for u in range(H):
+            look = {"kind": "lit"} if u in lit else {"edge": GREY, "dash": "2 2"}
+            one.rect(106, 22 * u + 3, 16, 16, MLP if u in lit else "none", rx=8, **look)
+        for side, numbers in ((0, entries), (204, out)):
+            for y, number in zip(ends, numbers.tolist(), strict=True):
+                one.box(side, y - 12, 42, 24, f"{number:z.1f}", READ, 12, mono=True, rx=4)
+        one.head(word, f"{len(lit)} of {H} units lit", 13)
+        fans.append(one)
+        told.append(f"{word}: {len(lit)} of {H} units have an activation above 0 and write")
+    return row(fans, gap=24).picture("; ".join(told))

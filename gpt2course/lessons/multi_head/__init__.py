@@ -2,6 +2,6 @@
 
 from gpt2course.drawing.attention_maps import weights_of
 from gpt2course.drawing.matrix import matrices
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.multi_head import figures
 from gpt2course.lessons.multi_head.widgets import head_switch

@@ -7,24 +7,24 @@ from torch import Tensor
 
 from gpt2course.drawing.attention_maps import heat
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BAR, FILLS, OTHER_BAR, fill_for, ink_on
-from gpt2course.drawing.matrix import entry_text, matrix_text, value_range
+from gpt2course.drawing.colours import ATTENTION_FILL, CURVES, FAINT, FILLS, fill_for, ink_on
+from gpt2course.drawing.matrix import entry_text, matrix_text, signed_scale
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, column, line_up, row
 
 WIDE, HIGH = 34, 26  # one block, in pixels
-PART_FILLS = FILLS[2:5]  # q, k and v; the first two fills are those of head 0 and head 1
 
 
 def cut_in_three(
     qkv: Float[Tensor, "T D"], words: Words, names: Words = ("q", "k", "v")
 ) -> Picture:
     """What c_attn gives: one wide matrix, with a band over the columns of q, of k and of v."""
-    scale, C, drawn = value_range(qkv), qkv.shape[1] // 3, []
+    scale, C, drawn = signed_scale(qkv), qkv.shape[1] // 3, []
     thirds, told = qkv.split(C, dim=-1), []
     for i, (name, third) in enumerate(zip(names, thirds, strict=True)):
         part, said = Drawing(), f"{name}: columns {i * C} to {(i + 1) * C - 1}"
-        part.box(0, -42, C * WIDE, 20, said, PART_FILLS[i], bold=True)
+        part.box(0, -42, C * WIDE, 20, said, ATTENTION_FILL, bold=True)
         for c in range(C):
             part.text((c + 0.5) * WIDE, -6, str(i * C + c), "middle", 12)
         for t, numbers in enumerate(third):
@@ -121,7 +121,7 @@ def head_map(weights: Float[Tensor, "T S"], words: Words, title: str) -> Picture
     """One head's weights, and beside them what each token reads most."""
     drawn, most = heat(words, weights, cell=34), Drawing()
     told = [
-        f"{word} reads {words[int(row.argmax())]} ({float(row.max()):.0%})"
+        f"{word} reads {words[int(row.argmax())]} ({percent(float(row.max()), 0)})"
         for word, row in zip(words, weights, strict=True)
     ]
     for t, line in enumerate(told):
@@ -146,20 +146,20 @@ def answers_right(
 
     Dashed: the best share for a model that sees only the token at which the question is asked.
     """
-    rows, fills = [], (OTHER_BAR, BAR, FILLS[1])
+    rows = []
     for i, (question, floor) in enumerate(zip(questions, without_looking_back, strict=True)):
         for j, (name, shares) in enumerate(right.items()):
             label = question if j == len(right) // 2 else ""
-            rows.append(Bar(label, shares[i], f"{name}: {shares[i]:.0%}", fills[j]))
-        rows.append(Bar("", floor, f"the best without looking back: {floor:.1%}", "none"))
+            rows.append(Bar(label, shares[i], f"{name}: {percent(shares[i], 0)}", CURVES[j]))
+        rows.append(Bar("", floor, f"the best without looking back: {percent(floor)}", "none"))
     drawn = bars(rows, title, 1.0, 420, high=22, together=len(right) + 1)
     told = [
         f"{name}: "
-        + ", ".join(f"{q} {share:.0%}" for q, share in zip(questions, shares, strict=True))
+        + ", ".join(f"{q} {percent(share, 0)}" for q, share in zip(questions, shares, strict=True))
         for name, shares in right.items()
     ]
     floors = ", ".join(
-        f"{q} {share:.1%}" for q, share in zip(questions, without_looking_back, strict=True)
+        f"{q} {percent(share)}" for q, share in zip(questions, without_looking_back, strict=True)
     )
     alt = f"Right answers. The best without looking back: {floors}. " + "; ".join(told)
     return drawn.picture(alt)
@@ -187,4 +187,4 @@ def _words_of(line: Tensor, x: Tensor, words: Words) -> str:
 
 def _block(drawn: Drawing, x: float, y: float, number: str, fill: str, width: float = WIDE) -> None:
     ink = ink_on(fill)
-    drawn.box(x, y, width, HIGH, number, fill, 12, mono=True, ink=ink, edge="#ffffff")
+    drawn.box(x, y, width, HIGH, number, fill, 12, mono=True, ink=ink, edge=FAINT)

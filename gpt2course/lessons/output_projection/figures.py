@@ -9,15 +9,15 @@ from torch import Tensor
 
 from gpt2course.config import GPT2Config
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import FILLS, INK
+from gpt2course.drawing.colours import INK, READ, part_fill
 from gpt2course.drawing.matrix import CELL_HEIGHT, matrix, signed_scale
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture, stacked
 from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tables import table
 from gpt2course.model import output_logits, parameter_table
 
-GROUPS = {"wte": FILLS[0], "wpe": FILLS[6], "attention": FILLS[2], "MLP": FILLS[1],
-          "norms": FILLS[4]}  # fmt: skip
+GROUPS = {name: part_fill(name) for name in ("wte", "wpe", "attention", "MLP", "norms")}
 
 
 def row_against_table(
@@ -31,7 +31,7 @@ def row_against_table(
     names = [*vocabulary, f"x after {word}"]
     left = matrix(rows, names, columns, "rows of wte, and x", scale=signed_scale(x, wte))
     scores = [f"{score:z.2f}" for score in logits.tolist()]
-    made = [Bar(score, p, f"{p:.1%}") for score, p in zip(scores, shares, strict=True)]
+    made = [Bar(score, p, percent(p)) for score, p in zip(scores, shares, strict=True)]
     right = bars(made, full=1, length=240, high=CELL_HEIGHT)
     right.text(-8, -6, "score", "end", 12)
     right.text(0, -6, "probability", size=12)
@@ -39,6 +39,39 @@ def row_against_table(
     told = [f"{title or word}: x after {word} is ({numbers})"]
     told += [f"{w}: score {one.label}, {one.said}" for w, one in zip(vocabulary, made, strict=True)]
     return row([left, right], gap=24).picture("\n".join(told))
+
+
+def one_table(
+    wte: Float[Tensor, "V C"], vocabulary: Words, columns: Words, read: str, asker: str,
+    x: Float[Tensor, " C"],
+) -> Picture:  # fmt: skip
+    """The embedding matrix at both ends: on the way in a row of it, on the way out all its rows.
+
+    Args:
+        read: the token that goes in.
+        asker, x: the token after which the next one is predicted, and its vector.
+    """
+    scores = output_logits(x[None, None], wte)[0, 0].tolist()
+    drawn, place = Drawing(), vocabulary.index(read)
+    drawn.put(matrix(wte, vocabulary, columns, scale=signed_scale(wte)))
+    left, right, y = drawn.left, drawn.right, (place + 0.5) * CELL_HEIGHT
+    drawn.rect(0, place * CELL_HEIGHT, right, CELL_HEIGHT, "none", thick=3, kind="read")
+    drawn.box(left - 130, y - 15, 84, 30, read, READ, rx=5)
+    drawn.arrow((left - 44, y), (left - 6, y), thick=2)
+    rows = [Bar("", score, f"{score:z.2f}") for score in scores]
+    out = bars(rows, length=110, high=CELL_HEIGHT)
+    at = right + 46 - min(0.0, out.left)
+    for i in range(len(vocabulary)):
+        middle = (i + 0.5) * CELL_HEIGHT
+        drawn.arrow((right + 6, middle), (right + 34, middle), head=6)
+    drawn.put(out, at, 0)
+    drawn.text(left - 130, -30, f"in: the row of “{read}”", size=12, bold=True)
+    said = f"out: every row · x after “{asker}”"
+    drawn.text(right + 20, -30, said, size=12, bold=True)
+    drawn.head("One row of wte goes in; all its rows score what comes out")
+    told = ", ".join(f"{word} {score:z.2f}" for word, score in zip(vocabulary, scores, strict=True))
+    return drawn.picture(f"One matrix, two uses. In: the row of {read} in wte. Out: every row of wte "
+                         f"times x after {asker}: {told}")  # fmt: skip
 
 
 def parameter_groups(config: GPT2Config) -> dict[str, int]:
@@ -61,7 +94,7 @@ def _shares(groups: Mapping[str, int], between: str) -> str:
     total = sum(groups.values())
     shares = {name: count / total for name, count in groups.items()}
     return between.join(
-        f"{name} {share:.1%}" if share >= 0.001 else f"{name} {share:.2%}"
+        f"{name} {percent(share, 1 if share >= 0.001 else 2)}"
         for name, share in shares.items()
     )
 
@@ -90,7 +123,7 @@ def parameter_bars(configs: Mapping[str, GPT2Config]) -> Picture:
 def parameter_map(name: str, config: GPT2Config) -> Picture:
     """One model as an area: a strip for each embedding and each block, as wide as its parameters.
 
-    Below it a list of all parameters, one line for all blocks.
+    Below it, folded, a list of all parameters, one line for all blocks.
     """
     groups = parameter_groups(config)
     total, width, height = sum(groups.values()), 800.0, 150.0
@@ -126,4 +159,8 @@ def _table(config: GPT2Config) -> Picture:
         rows.append((f"<code>{escape(name)}</code>", f"{sizes}{times}", f"{count:,}"))
         told.append(f"{name} {sizes} {count:,}")
     heads = (("name", "left"), ("shape", "left"), ("parameters", "right"))
-    return Picture(table("", heads, rows), "\n".join(told))
+    folded = (
+        '<details><summary style="cursor:pointer">every parameter with its shape</summary>'
+        f"{table('', heads, rows)}</details>"
+    )
+    return Picture(folded, "\n".join(told))

@@ -2,6 +2,6 @@
 
 from gpt2course.drawing.curves import loss_lines
 from gpt2course.drawing.matrix import Panel, matrices, side_by_side
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.positions.figures import clocks, wavelengths, waves
 from gpt2course.lessons.positions.widgets import position_slider

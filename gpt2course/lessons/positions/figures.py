@@ -69,7 +69,7 @@ def waves(table: Float[Tensor, "n_ctx C"]) -> Picture:
     Axis(label, 0, n_embd).fitted([n_embd], width, 0).below(drawn, height)
     drawn.head("The left columns change fast, the right ones hardly at all")
     reach = table.abs().max().item()
-    scale = f"from {-reach:.2f} (blue) through 0 (white) to {reach:.2f} (red)"
+    scale = f"from {-reach:.2f} (blue) through 0 (no colour) to {reach:.2f} (red)"
     drawn.text(0, drawn.bottom + 18, scale, size=12)
     told = []
     for place in (0, n_embd // 2, n_embd - 1):

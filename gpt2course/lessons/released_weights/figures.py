@@ -9,16 +9,32 @@ import torch
 from torch import Tensor
 
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BAR, FILLS, NEW, OTHER_BAR, PAGE, READ, fill_for, ink_on
-from gpt2course.drawing.explorer import percent
+from gpt2course.drawing.colours import (
+    ATTENTION_FILL,
+    BAR,
+    FILLS,
+    MLP_FILL,
+    NEW,
+    NORM_FILL,
+    ORANGE,
+    OTHER_BAR,
+    PAGE,
+    PALEST,
+    POSITIONS_FILL,
+    READ,
+    TABLES_FILL,
+    tint,
+)
 from gpt2course.drawing.matrix import as_matrix, matrix, matrix_text
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import chip, piece_text
 
-GROUPS = {"token embeddings": FILLS[0], "position embeddings": FILLS[6], "attention": FILLS[2],
-          "MLP": FILLS[1], "LayerNorms": FILLS[4], "masks": FILLS[3], "output matrix": FILLS[5],
-          "others": FILLS[7]}  # fmt: skip
+GROUPS = {"token embeddings": TABLES_FILL, "position embeddings": POSITIONS_FILL,
+          "attention": ATTENTION_FILL, "MLP": MLP_FILL, "LayerNorms": NORM_FILL,
+          "masks": FILLS[3], "output matrix": FILLS[4], "others": FILLS[5]}  # fmt: skip
+SURPRISE = ORANGE
 CORNER, BINS = 8, 24  # rows and columns shown of a tensor, and bins of its histogram
 
 
@@ -31,6 +47,44 @@ def group_of(name: str) -> str:
     return next((group for part, group in parts.items() if part in name), "others")
 
 
+def byte_map(length: int, header: Mapping[str, Mapping], lit: str) -> Picture:
+    """A safetensors file from its first byte to its last, and its numbers tensor by tensor.
+
+    Args:
+        length: of the header, in bytes.
+        header: by name, each tensor's entry with its `data_offsets`.
+        lit: the tensor to mark.
+    """
+    places = {name: tuple(entry["data_offsets"]) for name, entry in header.items()
+              if "data_offsets" in entry}  # fmt: skip
+    size = max(end for _, end in places.values())
+    parts = (("8", 8, NEW), (f"header: {length:,} bytes", length, NORM_FILL),
+             (f"numbers: {size:,} bytes", size, READ))  # fmt: skip
+    drawn, x, wide_ = Drawing(), 0.0, 780
+    unit = (wide_ - 24 - 150) / (8 + length + size)  # the first part and the last are never narrow
+    for (said, n, fill), least in zip(parts, (24, 0, 150), strict=True):
+        width = least + n * unit
+        drawn.box(x, 0, width, 34, said, fill)
+        x += width
+    last = x - width
+    drawn.line((last, 34), (0, 70), dash="3 3")
+    drawn.line((x, 34), (wide_, 70), dash="3 3")
+    for name, (begin, end) in sorted(places.items(), key=lambda place: place[1]):
+        left, width = wide_ * begin / size, wide_ * (end - begin) / size
+        drawn.rect(left, 70, width, 34, GROUPS[group_of(name)], thick=0.5, kind="tensor")
+    begin, end = places[lit]
+    left, width = wide_ * begin / size, wide_ * (end - begin) / size
+    drawn.rect(left, 66, width, 42, "none", thick=3, kind="lit")
+    said = f"{lit}: bytes {begin:,} to {end:,} of the numbers"
+    anchor, at = ("end", left + width) if left > wide_ / 2 else ("start", left)
+    drawn.text(at, 126, said, anchor, 12, True)
+    drawn.text(0, -8, "the length of the header, then the header, then the numbers", size=12)
+    key = "pink: embeddings   ·   orange: attention   ·   green: MLP   ·   grey: LayerNorms"
+    drawn.text(0, 148, key, size=12)
+    told = f"8 bytes say how long the header is; header {length:,} bytes; numbers {size:,} bytes"
+    return drawn.picture(f"{told}, in {len(places)} tensors; {said}")
+
+
 def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture:
     """The bytes of a checkpoint by kind of tensor, four per number, as bars."""
     n_bytes: dict[str, int] = {}
@@ -39,7 +93,7 @@ def file_shares(shapes: Mapping[str, Sequence[int]], title: str = "") -> Picture
     total, rows = sum(n_bytes.values()), []
     for group in (g for g in GROUPS if g in n_bytes):
         share = n_bytes[group] / total
-        said = f"{share:.1%}" if share >= 0.001 else f"{share:.2%}"
+        said = percent(share, 1 if share >= 0.001 else 2)
         said = f"{n_bytes[group] / 1e6:,.1f} MB, {said}"
         rows.append(Bar(group, n_bytes[group], said, GROUPS[group]))
     told = "; ".join(f"{one.label} {one.said}" for one in rows)
@@ -118,10 +172,10 @@ def surprise_text(pieces: Sequence[bytes], nll: Sequence[float], title: str = ""
     """A text as boxes of tokens, each coloured by its surprise in nats, the number under it."""
     drawn, told = [], []
     for piece, nats in zip(pieces, nll, strict=True):
-        fill = fill_for(nats, 0.0, max(nll))
-        drawn.append(chip(piece, f"{nats:.1f}", fill, ink_on(fill)))
+        fill = tint(SURPRISE, 0.9 * nats / (max(nll) or 1.0), PALEST)
+        drawn.append(chip(piece, f"{nats:.1f}", fill, "inherit"))
         told.append(f"{piece_text(piece)} {nats:.1f}")
-    legend = "nats under each token; dark: expected, yellow: surprising"
+    legend = "nats under each token; pale: expected, orange: surprising"
     alt = f"{title}, {legend}: " + ", ".join(told)
     return Picture(
         f'<div role="figure" aria-label="{escape(alt)}" style="margin:8px 0;max-width:62em">'
@@ -149,7 +203,7 @@ def loads(found: Mapping[str, Load], title: str = "") -> Picture:
     rows, told, drawn = [], [], Drawing()
     for i, (name, load) in enumerate(found.items()):
         fill = BAR if load.difference < 1e-3 else OTHER_BAR
-        off, next_word = _off_by(load.difference), f"{load.words[0]} {load.probs[0]:.0%}"
+        off, next_word = _off_by(load.difference), f"{load.words[0]} {percent(load.probs[0], 0)}"
         rows.append(Bar(name, math.log(load.perplexity), f"{load.perplexity:,.1f}", fill))
         drawn.text(330, 30 * i + 19, off, "end")
         drawn.text(356, 30 * i + 19, next_word)

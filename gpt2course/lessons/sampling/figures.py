@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from gpt2course.drawing.colours import BAR, FILLS, INK, PAGE
+from gpt2course.drawing.colours import BAR, FILLS, INK, NORM_FILL, PAGE, READ
 from gpt2course.drawing.curves import Axis, Series, dots, plot, steps
-from gpt2course.drawing.explorer import bar, percent
+from gpt2course.drawing.explorer import bar
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, wide
 from gpt2course.drawing.tables import table
-from gpt2course.drawing.tokens import word_row, word_width
+from gpt2course.drawing.tokens import LOOKS, word_row, word_width
 
 
 def dice_strip(words: Words, probs: Sequence[float], draws: Sequence[float]) -> Picture:
@@ -130,7 +131,7 @@ def _whole(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-FULL = 420  # pixels of a bar that stands for 100 %
+FULL = 300  # pixels of a bar that stands for 100 %
 
 
 def filtered(
@@ -168,3 +169,49 @@ def outside_first(probs: Sequence[float]) -> list[float]:
     """
     ordered = sorted(probs, reverse=True)
     return [max(0.0, math.fsum(ordered[k:])) for k in range(1, len(ordered) + 1)]
+
+
+SECONDS = 1.4  # that one word takes in `writing`
+
+
+def writing(words: Words, given: int) -> Picture:
+    """A model that writes, in motion: it reads the row, and the word that it draws joins the row.
+
+    Where a reader has asked for less motion, the whole row stands still.
+
+    Args:
+        given: how many of the words were there at first.
+    """
+    drawn, width, total = Drawing(), word_width(words), SECONDS * (len(words) - given + 1)
+    kinds = [f"gpt2course-write-{given}-{len(words)}-{j}" for j in range(len(words))]
+    step, y, rules = width + 6, 96, []
+    middle = (len(words) * step - 6) / 2
+    drawn.box(middle - 70, 0, 140, 40, "model", NORM_FILL, 14, True, rx=6)
+    drawn.line((0, y - 8), (0, y - 18), (middle, y - 18), (middle, 52), dash="3 3")
+    drawn.line((len(words) * step - 6, y - 8), (len(words) * step - 6, y - 18), (middle, y - 18),
+               dash="3 3")  # fmt: skip
+    drawn.arrow((middle, 60), (middle, 44))
+    for j, word in enumerate(words):
+        x = j * step
+        if j < given:
+            drawn.box(x, y, width, 30, word, READ, rx=5, size=14)
+            continue
+        begins = 100 * SECONDS * (j - given + 0.4) / total
+        arrives = 100 * SECONDS * (j - given + 0.9) / total
+        start = f"translate({middle - x - width / 2:.0f}px,-{y - 44}px)"
+        rules.append(
+            f"@keyframes {kinds[j]}{{0%,{begins:.1f}%{{opacity:0;transform:{start}}}"
+            f"{begins + 1:.1f}%{{opacity:1;transform:{start}}}{arrives:.1f}%,100%{{opacity:1;transform:none}}}}"
+            f".{kinds[j]}{{animation:{kinds[j]} {total:.1f}s infinite}}"
+        )
+        with drawn.group(kinds[j]):
+            drawn.box(x, y, width, 30, word, rx=5, size=14, **LOOKS["new"])
+    drawn.text(0, y + 52, "blue: given   ·   yellow: drawn, one word a run", size=12)
+    still = "".join(f".{kind}{{animation:none}}" for kind in kinds[given:])
+    rule = f"{''.join(rules)}@media (prefers-reduced-motion:reduce){{{still}}}"
+    drawn.parts.append(f"<style>{rule}</style>")
+    row, told = " ".join(words[:given]), []
+    for word in words[given:]:
+        told.append(f"reads “{row}”, draws “{word}”")
+        row = f"{row} {word}"
+    return drawn.picture("; then ".join(told))

@@ -6,7 +6,8 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course.drawing.explorer import drawn_with, percent
+from gpt2course.drawing.explorer import drawn_with
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Words
 from gpt2course.drawing.twin import Playable, menu, playable, slider, stops

@@ -9,11 +9,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2course import attention
-from gpt2course.drawing.colours import BLUE, FILLS, GREEN, GREY, INK, ORANGE, PAGE, PURPLE
+from gpt2course.drawing.colours import (
+    BLUE,
+    FILLS,
+    GREEN,
+    GREY,
+    INK,
+    NEGATIVE,
+    ORANGE,
+    PAGE,
+    POSITIVE,
+    PURPLE,
+    SHARE,
+)
 from gpt2course.drawing.curves import Axis, panels, plot
 from gpt2course.drawing.matrix import Panel, matrices, matrix_row, matrix_text, signed_scale
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.svg import Drawing, Words, column
+from gpt2course.drawing.svg import Drawing, Words, column, row
 
 STROKES = (ORANGE, GREEN, BLUE, PURPLE)  # one for each word
 SIDE, REACH = 250, 3.6  # a plane's side in pixels, and the number at its edge
@@ -34,7 +47,7 @@ def filing_cabinet(
     drawn.box(0, middle - 42, 190, 84, note, "#fff3bf", 14, True, rx=5)
     for i, (label, inside) in enumerate(zip(labels, contents, strict=True)):
         y, share = 52 * i, weights[i] if weights else 0.25
-        gives = f"gives {share:.0%}" if weights else "gives ?"
+        gives = f"gives {percent(share, 0)}" if weights else "gives ?"
         drawn.line((190, middle), (240, y + 22), thick=1 + 9 * share, opacity=0.75)
         _folder(drawn, 242, y, 370, FILLS[i % len(FILLS)])
         drawn.text(254, y + 26, label, "start", 14, True, INK)
@@ -141,7 +154,7 @@ def attention_of(reader: int, words: Words, weights: Float[Tensor, " S"]) -> Pic
     drawn, told = Drawing(), []
     for i, (word, share) in enumerate(zip(words, weights.tolist(), strict=True)):
         x, fill = (i + 0.5) * wide, BLUE if share >= 0.01 else GREY
-        said = f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+        said = percent(share, 0 if share >= 0.01 else 1)
         side, top = (18, -72) if i == reader else (0, -46 - 20 * abs(here - x) / 84)
         ends = (here - side / 2, -26), (here - side, top), (x + side, top), (x + side / 2, -26)
         drawn.line(*ends, stroke=fill, thick=max(0.6, 16 * share), curved=True)
@@ -229,9 +242,9 @@ def _folders(words: Words, k: Tensor, scores: Tensor, weights: Tensor, scaled: b
         drawn.rect(zero + min(0.0, end), y + 16, abs(end), 14, GREY, "none", kind="score")
         drawn.line((zero, y + 8), (zero, y + 38), stroke=PAGE, thick=1)
         drawn.text(zero, y + 54, f"{score:z.2f}", "middle", 12)
-        drawn.rect(bar, y + 16, max(0.5, 100 * weight), 14, STROKES[i % 4], "none", kind="weight")
+        drawn.rect(bar, y + 16, max(0.5, 100 * weight), 14, SHARE, "none", kind="weight")
         drawn.rect(bar, y + 16, 100, 14, edge=GREY)
-        drawn.text(bar + 50, y + 54, f"{weight:.1%}", "middle", 12, True)
+        drawn.text(bar + 50, y + 54, percent(weight), "middle", 12, True)
     return drawn
 
 
@@ -253,4 +266,42 @@ def _map(words: Words, v: Tensor, weights: Tensor, blend: list[float]) -> Drawin
         drawn.text(place[0], below, f"{words[i]} ({a:g}, {b:g})", "middle", 12)
     diamond = (x, y - 9), (x + 9, y), (x, y + 9), (x - 9, y)
     drawn.line(*diamond, stroke=INK, thick=2, fill="#ffffff", closed=True, kind="blend")
+    return drawn
+
+
+COLUMN, TALL = 44, 120  # from one column to the next, and of the largest, in pixels
+
+
+def softmax_columns(scores: Sequence[float], words: Words) -> Picture:
+    """One row of scores as columns, e to the power of each, and their shares of the sum."""
+    powers = [math.exp(score) for score in scores]
+    shares = [power / sum(powers) for power in powers]
+    stages = (
+        ("scores", scores, [f"{s:z.2f}" for s in scores]),
+        ("e to the score", powers, [f"{p:.2f}" for p in powers]),
+        ("weights: their sum is 1", shares, [percent(s, 0) for s in shares]),
+    )
+    drawn = [_columns(title, values, said, words) for title, values, said in stages]
+    told = [
+        f"{title}: " + ", ".join(f"{w} {n}" for w, n in zip(words, said, strict=True))
+        for title, _, said in stages
+    ]
+    return row(drawn, ("e to the power\nof each", "divided\nby their sum")).picture("\n".join(told))
+
+
+def _columns(title: str, values: Sequence[float], said: Words, words: Words) -> Drawing:
+    """Columns that stand on a line of zeros, or hang from it."""
+    drawn, shares = Drawing(), title.startswith("weights")
+    depth = 0.5 * TALL  # below the line there is half as much room in all three, so they line up
+    unit = TALL if shares else min(TALL / max(*values, 1e-9), depth / max(-min(values), 1e-9))
+    for i, (value, number, word) in enumerate(zip(values, said, words, strict=True)):
+        x, height = i * COLUMN, unit * abs(value)
+        fill = SHARE if shares else GREY if min(values) > 0 else POSITIVE if value > 0 else NEGATIVE
+        y = TALL if value < 0 else TALL - height
+        drawn.rect(x + 5, y, COLUMN - 10, max(height, 0.5), fill, "none", kind="column")
+        at = TALL + height + 13 if value < 0 else y - 4
+        drawn.text(x + COLUMN / 2, at, number, "middle", 12)
+        drawn.text(x + COLUMN / 2, TALL + depth + 32, word, "middle", 12)
+    drawn.line((0, TALL), (len(words) * COLUMN, TALL), stroke=PAGE, thick=1)
+    drawn.text(0, -24, title, size=12, bold=True)
     return drawn

@@ -152,7 +152,7 @@ train_merges = Exercise(
         Case("a sentence", (CHUNKS, 60)),
         Case("long runs of two letters", ([bytes(_drawn(40, b"ab", s)) for s in range(4)], 40)),
         Case("three letters, many ties", ([bytes(_drawn(9, b"xyz", s)) for s in range(20)], 50)),
-        Case("hundreds of merges", ([bytes(_drawn(130, range(256), s)) for s in range(4)], 510)),
+        Case("hundreds of merges", ([bytes(_drawn(130, range(256), s)) for s in range(6)], 770)),
     ],
     properties=[
         Property(

@@ -1,11 +1,11 @@
-"""Pictures of lesson 02: texts as boxes of tokens, merges step by step, and what tokens cost."""
+"""Pictures of lesson 02: bytes of characters, merges step by step, and what tokens cost."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BAR, FILLS, GREY, INK, OTHER_BAR, PAGE
+from gpt2course.drawing.colours import BAR, FILLS, GREY, INK, OTHER_BAR, PAGE, READ
 from gpt2course.drawing.curves import Axis, plot
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing
@@ -62,7 +62,7 @@ def _piece(
     look = {"edge": PAGE, "thick": 2.5} if new else {"edge": GREY}
     drawn.rect(x, y, width, 38, fill, dash="" if is_text(piece) else "4 3", rx=4, **look)
     drawn.text(x + width / 2, y + 17, piece_text(piece), "middle", 14, fill=INK, mono=True)
-    drawn.text(x + width / 2, y + 32, str(token_id), "middle", 11, fill=INK, mono=True)
+    drawn.text(x + width / 2, y + 32, str(token_id), "middle", 12, fill=INK, mono=True)
 
 
 def merge_tree(chunk: bytes, merges: Sequence[tuple[int, int]]) -> Picture:
@@ -142,3 +142,21 @@ def language_chart(costs: Mapping[str, tuple[int, int, int]], whose: str) -> Pic
     ]
     drawn = bars(rows, title, length=460, high=17, together=3)
     return drawn.picture(f"One sentence, {whose}: " + "; ".join(told))
+
+
+def bytes_under(text: str) -> Picture:
+    """The characters of a text, and under each the bytes that UTF-8 stores it as."""
+    drawn, at, told = Drawing(), 0, []
+    for character in text:
+        stored = list(character.encode())
+        width, x = len(stored) * COLUMN - 4, at * COLUMN
+        drawn.box(x, 0, width, 36, character, READ, 17, rx=5)
+        for i, byte in enumerate(stored):
+            left = x + i * COLUMN
+            middle = left + (COLUMN - 4) / 2
+            drawn.line((x + width / 2, 36), (middle, 54))
+            drawn.box(left, 54, COLUMN - 4, 28, str(byte), "none", 12, mono=True, rx=4)
+        at += len(stored)
+        told.append(f"{character} {' '.join(map(str, stored))}")
+    drawn.head("", f"{counted(len(text), 'character')}, {counted(at, 'byte')}")
+    return drawn.picture("; ".join(told))

@@ -1,6 +1,6 @@
-"""Pictures of lesson 13: shifted rows, and a model at five moments of its training."""
+"""Pictures of lesson 13: shifted rows, steps down a valley, a model at five moments of training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gpt2course.drawing.bars import Bar, bars
-from gpt2course.drawing.colours import BLUE, FILLS, PAGE
+from gpt2course.drawing.colours import BLUE, GREY, NEW, ORANGE, PAGE, READ
+from gpt2course.drawing.curves import Axis
 from gpt2course.drawing.matrix import matrix, matrix_text
+from gpt2course.drawing.numbers import percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, Words, row
 from gpt2course.drawing.tokens import word_row, word_width
@@ -80,12 +82,12 @@ def moment_picture(moment: Moment, question: str, right: Words) -> Picture:
     title = "attention from “it” to its noun"
     marked = [(f"{'✓ ' * (word in right)}{word}", p) for word, p in moment.likeliest]
     left = bars(
-        [Bar(word, p, f"{100 * p:.0f} %", FILLS[1 if word[0] == "✓" else 2]) for word, p in marked],
+        [Bar(word, p, percent(p, 0)) for word, p in marked],
         full=1, length=200,
     )  # fmt: skip
     both = row([left, matrix(moment.weights, layers, heads, title, scale=(0.0, 1.0))])
     both.head("", f"“{question} …”")
-    said = ", ".join(f"{word} {p:.0%}" for word, p in marked)
+    said = ", ".join(f"{word} {percent(p, 0)}" for word, p in marked)
     alt = (
         f"{heading}\nIt writes: {moment.sample}\n“{question} …”: {said}\n"
         f"{title}\n{matrix_text(moment.weights, layers, heads)}"
@@ -96,3 +98,33 @@ def moment_picture(moment: Moment, question: str, right: Words) -> Picture:
         f'{BLUE};line-height:1.5">{escape(moment.sample)}</div>'
     )
     return Picture(html + both.picture(alt).html, alt)
+
+
+def valley(rates: Mapping[str, float], start: float = -2.0, n_steps: int = 5) -> Picture:
+    """Gradient descent on the loss w², from one start, with a panel for each learning rate.
+
+    Args:
+        rates: the learning rates, by what is said of them.
+        start: the weight at first.
+    """
+    plots, told = [], []
+    across = Axis("weight", -3.6, 3.6, ticks={-3: "-3", 0: "0", 3: "3"}).fitted([0], 216)
+    up = Axis("loss", 0, 13, ticks={0: "0", 5: "5", 10: "10"}).fitted([0], 170)
+    for said, rate in rates.items():
+        path = [start]
+        for _ in range(n_steps):
+            path.append(path[-1] - rate * 2 * path[-1])  # the gradient of w² is 2w
+        one = Drawing()
+        up.beside(one, 216)
+        across.below(one, 170)
+        edges = [-3.6 + 0.1 * i for i in range(73)]
+        one.line(*((across(w), 170 - up(w * w)) for w in edges), stroke=GREY, thick=2)
+        places = [(across(w), 170 - up(w * w)) for w in path]
+        one.line(*places, stroke=ORANGE, thick=2, kind="path")
+        for i, place in enumerate(places):
+            one.circle(*place, 6 if i in (0, n_steps) else 4, NEW if i == n_steps else READ)
+        one.head(f"{rate:g}: {said}", f"loss {path[0] ** 2:.2f} → {path[-1] ** 2:.2f}", 13)
+        plots.append(one)
+        told.append(f"learning rate {rate:g}, {said}: loss from {path[0] ** 2:.2f} to "
+                    f"{path[-1] ** 2:.2f} in {n_steps} steps")  # fmt: skip
+    return row(plots, gap=26).picture("; ".join(told))

@@ -2,7 +2,7 @@
 
 from gpt2course.drawing.curves import curves
 from gpt2course.drawing.matrix import matrices
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.lessons.translation_and_summarization.figures import (
     accuracy,
     beams_drawn,

