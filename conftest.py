@@ -72,7 +72,7 @@ class Untouched(pytest.Item):
         shown = str([cell.test_outputs for cell in self.cells])
         assert "not started" in shown or "is the package's own here" in shown
         workbook = workbook_of(self.path)
-        assert not list(workbook.rglob("*.py"))
+        assert not her_answers.kept_in(workbook)
         her_answers.bring_parts(workbook, before=self.path.stem)
 
 

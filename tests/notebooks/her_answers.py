@@ -590,6 +590,13 @@ def answered(cell: nbformat.NotebookNode, answers: dict[str, str]) -> nbformat.N
     return nbformat.NotebookNode(cell, source=textwrap.dedent(answers[name]).strip())
 
 
+def kept_in(workbook: Path) -> list[str]:
+    """The exercises of which a workbook holds an answer."""
+    from gpt2course.checks import engine
+
+    return [name for name in engine.names() if (workbook / f"{name}.py").exists()]
+
+
 def bring_parts(workbook: Path, before: str) -> None:
     """Fill a workbook with what she built in the lessons before this one ("06_masking")."""
     from gpt2course.checks import engine
