@@ -41,8 +41,8 @@ if (!window.gpt2course) {
   window.gpt2course.observe(document.body, {childList: true, subtree: true});
   window.addEventListener('keydown', event => {
     const alone = !(event.ctrlKey || event.metaKey || event.altKey || event.shiftKey);
-    event.target.closest?.('.gpt2course-live')
-      ?.toggleAttribute('data-lm-suppress-shortcuts', alone);
+    if (event.target.closest?.('.gpt2course-live'))  // JupyterLab asks what has the focus, first
+      event.target.toggleAttribute('data-lm-suppress-shortcuts', alone);
   }, true);
 }
 """

@@ -116,6 +116,11 @@ class Lesson:
             page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
         else:
             page.evaluate(NEXT, notebook)
+        self.wait_until_open()
+
+    def wait_until_open(self) -> None:
+        """Until the notebook is shown and its kernel waits."""
+        page = self.page
         page.wait_for_function(f"{PANEL}?.context?.isReady && {PANEL}.content.widgets.length > 3",
                                timeout=60_000)  # fmt: skip
         page.wait_for_function(
@@ -125,6 +130,14 @@ class Lesson:
     def _hear(self, message) -> None:
         if message.type == "error":
             self.complaints.append(message.text)
+
+    def reopen(self) -> None:
+        """Save it, end its kernel, and load the page again."""
+        self.command("docmanager:save")
+        self.page.evaluate(f"{PANEL}.sessionContext.shutdown()")
+        self.page.reload()
+        self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
+        self.wait_until_open()
 
     def command(self, name: str) -> None:
         """Run a JupyterLab command; for running cells it ends when they are done."""
