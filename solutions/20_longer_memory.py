@@ -103,8 +103,8 @@ assert (4096 / 1024) ** 2 == 16
 # %% [markdown]
 # ## 3. Local attention
 #
-# The cheapest remedy: cut the text into **blocks**, and let each token read only its own. The running example has four
-# tokens and blocks of two. Compute the row of *orders* by hand. Which keys take part?
+# The cheapest remedy: cut the text into **blocks**, and let each token read only its own. Here are four tokens in blocks of
+# two. Which keys take part in the row of *orders*?
 
 # %%
 words = ["robot", "must", "obey", "orders"]
@@ -132,13 +132,13 @@ assert torch.allclose(by_loop[0, 0, 3], orders, atol=1e-5)
 matrices([("values", v[0, 0]), ("local attention, blocks of 2", by_loop[0, 0])], words)
 
 # %% [markdown]
-# *obey* gets its own value: it has nothing else to read.
+# *obey* gets its own value.
 #
 # ## Exercise: `local_attention` ●●○○○ · 10 minutes
 #
 # Causal attention inside blocks of `block` tokens, (B, nh, T, hs) to (B, nh, T, hs). T is a multiple of `block`.
 #
-# The trap: blocks are not heads, and not sequences. Which axis has to be cut, and into what?
+# The trap: which axis has to be cut, and into what?
 #
 # <details><summary>Hint 1</summary>
 # With an axis more, (B, nh, T / block, block, hs), every block is a small text of its own.
@@ -329,12 +329,10 @@ print(f"must: score {score:.2f}, weight {share:.2f}; {1 - share:.2f} goes to the
 # Put it together. `q` is (B, nh, T, hs). `k` and `v` are compressed already, (B, nh, S, hs), each row made of r positions,
 # so there are r · S positions, and the queries are the last T of them. Return (B, nh, T, hs).
 #
-# Build it in four steps: the slot in front of k and v; the mask with a column for the slot; scores, scaled and masked;
-# weights and blend.
-#
 # The trap: which number of keys does the mask want, S or r · S?
 #
 # <details><summary>Hint 1</summary>
+# Four steps: the slot in front of k and v; the mask with a column for the slot; scores, masked; weights and blend.
 # <code>torch.zeros_like(k[:, :, :1])</code> is a slot of the right shape and dtype. <code>torch.cat</code> along
 # <code>dim=2</code> puts it in front.
 # </details>
@@ -370,7 +368,7 @@ compressed_attention = check(compressed_attention)
 
 # %% [markdown]
 # As a module, with one convolution for the keys and one for the values. Both begin as plain sums of the group. They are
-# new: for r = 3 and hs = 64 they add 2 · (3 · 64 · 64 + 64) = 24,704 parameters to a layer, and GPT-2's 124 million hold none.
+# new: for r = 3 and hs = 64 they add 2 · (3 · 64 · 64 + 64) = 24,704 parameters to a layer; GPT-2's 124 million hold none.
 
 # %%
 class CompressedMemory(nn.Module):
@@ -400,9 +398,8 @@ matrices([("compressed attention, r = 2", y[0, 0].detach())], words)
 #
 # ## 6. Segments that keep the one before
 #
-# **Transformer-XL** (Dai et al., 2019) leaves every key as it is. It reads the text in **segments**, and each
-# segment also reads the keys and values kept from the one before. That is the cache of
-# [lesson 12](12_kv_cache.ipynb) with a short life. Your `cached_attention` does it:
+# **Transformer-XL** (Dai et al., 2019) leaves every key as it is. It reads **segments**, and each also reads the keys and
+# values kept from the one before: the cache of [lesson 12](12_kv_cache.ipynb) with a short life.
 
 # %%
 past, blends = None, []
@@ -430,8 +427,7 @@ matrices([("segment by segment", by_segments[0, 0]), ("all at once", together[0,
 # Only one segment is kept. An unbroken chain leads further back, but a chain of L layers has L links.
 # </details>
 #
-# All four kinds, for twelve positions. A yellow bar is one compressed key. Masked scores are computed too, and those of the
-# empty slot (not drawn).
+# All four kinds, for twelve positions. A yellow bar is one compressed key. Masked scores count too, and the empty slot's.
 
 # %%
 four_masks(size=4)
@@ -464,9 +460,9 @@ field_to_play()
 # Four small GPT-2 learn to answer the questions. They have two layers each and differ in one thing: what their attention
 # reads. The third alternates, as T-DMCA does.
 #
-# In half of the stories the facts are told in sentences; in the others as a **telegram**, four words side by side.
-# (Section 10 needs those.) To learn faster, every second word behind the facts is a question here. Targets are -100
-# where nothing is asked, as in [lesson 16](16_bert_and_gpt.ipynb).
+# In half of the stories the facts are told in sentences; in the others as a **telegram**, four words side by side. Every
+# second word behind the facts is a question. Targets are -100 where nothing is asked, as in
+# [lesson 16](16_bert_and_gpt.ipynb).
 
 # %%
 BLOCK, STRIDE, LENGTH = 64, 4, 192
@@ -492,9 +488,8 @@ print(f"{len(WORDS)} words; stories {tuple(idx.shape)}, {(targets >= 0).sum():,}
 
 # %% [markdown]
 # The reader is your GPT-2, with three changes. `PatternedSelfAttention` is `CausalSelfAttention` with another function
-# in place of the attention (`fused_attention`: full attention by torch's own function). The positions stay zero: the
-# task needs none, and without them a model can read a text longer than any in training. And the weights begin larger,
-# so that few steps are enough.
+# for the attention (`fused_attention` is torch's, and full). The positions stay zero: the task needs none, and a model
+# without them can read longer texts than in training. The weights begin larger, so that few steps are enough.
 
 # %%
 C, HEADS = 48, 4
@@ -577,8 +572,8 @@ teach("full", "local")
 teach("compressed", "recurrent")
 
 # %% [markdown]
-# Now new stories: short ones for the near distances, and five of 4,096 words for the far ones, over twenty times as long
-# as any in training. Each question counts at its distance.
+# Now new stories: short ones for the near distances, and five of 4,096 words, over twenty times as long as any in
+# training, for the far ones.
 
 # %%
 EDGES = [8, 24, 40, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096]
@@ -612,8 +607,7 @@ reach(found, {BLOCK: "one block", 3 * BLOCK: "three blocks"}, chance=1 / 4)
 # %% [markdown]
 # The local reader falls to guessing at the end of its block. (From 40 words on, ever more questions stand in the next one.)
 # Segments carry the facts for three segments, in the third only second-hand and with more mistakes, and then no further.
-# Full and compressed attention still answer at 4,000 words. Not every seed is perfect: this is what half a minute of
-# training gives.
+# Full and compressed attention still answer at 4,000 words. Not every seed is perfect after half a minute of training.
 
 # %%
 def mean_between(kind: str, low: float, high: float) -> float:
@@ -633,9 +627,8 @@ assert mean_between("recurrent", 64, 128) > 0.6 and mean_between("recurrent", 19
 # %% [markdown]
 # ## 9. What each costs
 #
-# Three measures over the length: the scores of one head (counted), the memory that training keeps for the way back
-# (measured by torch's hook on saved tensors), and the time on your machine, all with the package's functions. What will
-# twice the length cost?
+# Three measures over the length: the scores of one head, the memory that training keeps for the way back (torch's hook on
+# saved tensors tells), and the time, all with the package's functions. What will twice the length cost?
 
 # %%
 LENGTHS = [256, 512, 1024, 2048, 4096]
@@ -731,10 +724,9 @@ matrices(panels, ["group 0", "group 1"])
 
 # %% [markdown]
 # Nothing: a sum has no order. A convolution with a matrix for each place can keep some. How much? Give each of 64 words a
-# random vector of 32 numbers, and join r of them. Of these r · 32 numbers keep 32: how far the vector goes along each of 32
-# directions. The *singular value decomposition* (`torch.linalg.svd`) finds the directions from which the joined vectors can
-# be rebuilt with the smallest squared error. Rebuild, and look for the nearest word in every place. Predict the share of
-# words found for r = 2.
+# random vector of 32 numbers, and join r of them. Of these r · 32 numbers keep 32, one along each of 32 directions: the
+# *singular value decomposition* finds those that allow the best rebuilding (least squared error). Rebuild, and look for the
+# nearest word in every place. Predict the share of words found for r = 2.
 
 # %%
 torch.manual_seed(1)
@@ -834,12 +826,12 @@ print("distance from the last:", (positions[-1] - positions).tolist(), " all dif
 # %% [markdown]
 # ## What you have
 #
-# Four ways to read a long text. Full attention reaches everything for T² scores. Local attention is cheap and blind
-# beyond its block. Compressed attention reaches everything at one r-th of the price, and blurs what shares a group.
-# Segments keep every key sharp, and reach one segment further with each layer.
+# Full attention reaches everything for T² scores. Local attention is cheap and blind beyond its block. Compressed attention
+# reaches everything at one r-th of the price, and blurs what shares a group. Segments keep every key sharp, and reach one
+# segment further with each layer.
 #
-# The numbers of the field, computed: scores of one head in Liu et al.'s five layers (local, compressed, local, compressed,
-# local) for 11,000 tokens, which is as long as their inputs were, with blocks of 256 and r = 3.
+# The scores of one head in Liu et al.'s five layers (local, compressed, local, compressed, local), with blocks of 256 and
+# r = 3, for inputs as long as theirs, 11,000 tokens:
 
 # %%
 T = 11 * 1024  # a multiple of the block; a few keys at the end are padding
@@ -886,9 +878,8 @@ print(f"three local alone:       {3 * local:13,} scores, {3 * local / full:.1%}"
 # ### Challenge: a memory that fades
 #
 # Full detail near, coarse detail far: read your own block word by word, the 256 words before it in groups of 4, and
-# everything before those in groups of 16, in *one* layer with one softmax. Rae et al. (2019) do something like it. Write it as a
-# function of q, k and v, count its scores over T, train it as a fifth reader, and look at two things: its curve in section 8,
-# and its telegrams in section 10.
+# everything before those in groups of 16, in *one* layer with one softmax, much as Rae et al. (2019) do. Count its scores, train
+# it as a fifth reader, and look at its curve and its telegrams.
 #
 # <details><summary>What to expect</summary>
 # Its scores grow with T / 16 for each query, so it is still a square, only a flat one. A group must belong to one zone for each
