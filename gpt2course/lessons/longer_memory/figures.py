@@ -114,7 +114,7 @@ def reach(
     for i, seeds in enumerate(curves.values()):
         for d, share in (point for one in seeds for point in one):
             drawn.circle(x(d), y.pixels - y(share), 1.8, CURVES[i % 6], "none")
-    title = "Local attention ends at its block, segments two further on; compression reaches everything"
+    title = "Local attention ends at its block, segments two further on; compression reaches all"
     drawn.head(title)
     told = [
         f"{name}: "
