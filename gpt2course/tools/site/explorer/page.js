@@ -24,7 +24,8 @@ let state = { start: EXAMPLES[0], ids: [], given: 0, cursor: 0, layer: 0, head: 
 let words = []; // the element of every token
 let looked = null; // the token that is pointed at, where that is not the one at the cursor
 let opened = null, vector = ""; // the floor whose numbers are shown, and which of its vectors
-let writing = false, turn = 0;
+let writing = false, writer = 0; // which call of write() is at work
+let turn = 0, done = 0; // which call of think() is the newest, and which has read to the end
 const speed = { tokens: 0, ms: 0 };
 
 // The model at work ---------------------------------------------------------------------------
@@ -32,8 +33,8 @@ const speed = { tokens: 0, ms: 0 };
 // The tokens that the model has in view, and where they begin.
 const begin = () => Math.max(0, state.cursor - model.config.n_ctx);
 const view = () => state.ids.slice(begin(), state.cursor);
-// Whether the model holds all of the text in view: else its cache has nothing to show.
-const settled = () => !writing && state.cursor > 0 && model.ids.length === view().length;
+// Whether the model has read all of the text in view: else its cache has nothing to show.
+const settled = () => !writing && done === turn;
 const pause = () => new Promise(resolve => {
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = resolve;
@@ -62,6 +63,7 @@ async function think() {
   drawText();
   const read = await inSlices(model.read(view()));
   if (!read) return;
+  done = turn;
   speed.tokens += read.value;
   speed.ms += read.ms;
   drawBars();
@@ -87,10 +89,11 @@ function drawNext() {
 
 // Writes until the story ends, or n tokens, or until it is stopped.
 async function write(n = Infinity) {
+  if (!settled()) await think();
+  const mine = ++writer;
   writing = true;
   showControls();
-  const from = state.cursor;
-  for (let told = from; writing && n > 0; n--) {
+  for (let told = state.cursor; writing && mine === writer && n > 0; n--) {
     const began = performance.now(), id = drawNext();
     append(id);
     await think();
@@ -101,6 +104,7 @@ async function write(n = Infinity) {
     }
     await new Promise(resolve => setTimeout(resolve, Math.max(0, PACE - (performance.now() - began))));
   }
+  if (mine !== writer) return;
   writing = false;
   showControls();
   await think();
@@ -220,7 +224,6 @@ function drawReading() {
   const first = begin(), reader = looked ?? state.cursor - 1, t = reader - first;
   for (const { element } of words) {
     element.style.removeProperty("--share");
-    delete element.dataset.share;
     element.classList.remove("looked");
   }
   $("lines").replaceChildren();
@@ -228,7 +231,6 @@ function drawReading() {
   if (t < 0) return $("reads").replaceChildren("The model no longer sees this token.");
   const weights = weightsOf(t), order = likeliestFirst(weights).filter(s => weights[s] >= 0.01);
   for (const s of order) words[first + s].element.style.setProperty("--share", weights[s].toFixed(3));
-  for (const s of order.slice(0, 4)) if (weights[s] >= 0.05) words[first + s].element.dataset.share = `${Math.round(100 * weights[s])} %`;
   words[reader].element.classList.add("looked");
   drawLines($("lines"), words.slice(first).map(word => word.element), words[reader].element, weights);
   const found = order.slice(0, 4).map(s => `${place(first + s)} ${percent(weights[s])}`).join(", ");
@@ -580,7 +582,10 @@ async function useChosen(list) {
 // Beginning -----------------------------------------------------------------------------------
 
 $("write").onclick = () => (writing ? (writing = false) : write());
-$("one").onclick = async () => choose(drawNext());
+$("one").onclick = async () => {
+  if (!settled()) await think();
+  await choose(drawNext());
+};
 $("back").onclick = () => go(state.cursor - 1);
 $("again").onclick = () => restart(state.start);
 $("link").onclick = async () => {

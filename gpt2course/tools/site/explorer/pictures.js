@@ -50,7 +50,8 @@ function tokenBox(text) {
   return box;
 }
 
-// One line from the word that reads to each that it reads, thick where the weight is large.
+// One line from the word that reads to each that it reads, thick where the weight is large; the
+// largest weights stand above their words.
 function drawLines(svg, words, reader, weights) {
   svg.replaceChildren();
   const home = svg.parentElement.getBoundingClientRect(), scrolled = svg.parentElement.scrollTop;
@@ -58,16 +59,21 @@ function drawLines(svg, words, reader, weights) {
     const box = word.getClientRects()[0];
     return { x: box.left + box.width / 2 - home.left, y: box.top + 5 - home.top + scrolled };
   };
-  const from = place(reader);
-  for (const [s, weight] of weights.entries()) {
-    if (weight < 0.02 || !words[s] || words[s] === reader) continue;
-    const to = place(words[s]), high = 10 + Math.min(24, Math.abs(from.x - to.x) * 0.06);
-    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("d", `M${from.x},${from.y} C${from.x},${from.y - high} ${to.x},${to.y - high} ${to.x},${to.y}`);
-    path.setAttribute("stroke-width", 1 + 4 * weight);
-    path.setAttribute("opacity", 0.25 + 0.7 * weight);
-    svg.append(path);
+  const part = (tag, attributes, text = "") => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.textContent = text;
+    return element;
+  };
+  const from = place(reader), labels = [];
+  for (const [rank, s] of likeliestFirst(weights).entries()) {
+    const weight = weights[s], to = place(words[s]), high = 10 + Math.min(24, Math.abs(from.x - to.x) * 0.06);
+    if (weight < 0.03) break;
+    const d = `M${from.x},${from.y} C${from.x},${from.y - high} ${to.x},${to.y - high} ${to.x},${to.y}`;
+    if (words[s] !== reader) svg.append(part("path", { d, "stroke-width": 1 + 4 * weight, opacity: 0.25 + 0.7 * weight }));
+    if (rank < 4 && weight >= 0.05) labels.push(part("text", { x: to.x, y: to.y - 7 }, `${Math.round(100 * weight)} %`));
   }
+  svg.append(...labels);
 }
 
 // rows: for every token its weights, as long as the token's place allows. One pixel each.
