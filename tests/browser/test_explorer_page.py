@@ -79,6 +79,12 @@ def settle(page):
     page.wait_for_timeout(300)  # the address follows a quarter of a second later
 
 
+def ask(page, function, *arguments):
+    """Call a function in the page. As JSON, since Playwright takes long for large arrays."""
+    call = f"async text => JSON.stringify(await ({function})(...JSON.parse(text)))"
+    return json.loads(page.evaluate(call, json.dumps(arguments)))
+
+
 @pytest.fixture(scope="module")
 def whole_page(browser, site):
     page = open_at(browser, site)
@@ -90,7 +96,7 @@ def whole_page(browser, site):
 def page(whole_page, site):
     """The page with its usual beginning. No test may leave a complaint or ask any other server."""
     whole_page.evaluate(
-        "text => { Object.assign(state, KEPT, { layer: 0, head: 3 }); markHead(); return restart(text) }",
+        "text => (Object.assign(state, KEPT, { layer: 0, head: 3 }), markHead(), restart(text))",
         TEXT,
     )
     yield whole_page
@@ -111,7 +117,7 @@ def tokenizer():
 
 # Equal to the package ---------------------------------------------------------------------------
 
-LOGITS = """([ids, lengths]) => lengths.map(length => {
+LOGITS = """(ids, lengths) => lengths.map(length => {
     for (const _ of model.read(ids.slice(0, length)));
     return Array.from(model.logits);
 })"""
@@ -121,7 +127,7 @@ def test_logits_are_those_of_the_package(page, model, tokenizer):
     story = corpus.documents(5, 1)[0]
     ids = tokenizer.encode(story)[: model.config.n_ctx]
     lengths = [1, 2, 3, 40, len(ids), 17]  # on top of what the cache holds, and behind it
-    found = torch.tensor(page.evaluate(LOGITS, [ids, lengths]))
+    found = torch.tensor(ask(page, LOGITS, ids, lengths))
     with torch.no_grad():
         expected = model(torch.tensor([ids]))[0, [length - 1 for length in lengths]]
     torch.testing.assert_close(found, expected, **CLOSE)
@@ -155,7 +161,7 @@ def test_the_pictures_show_what_the_package_computes(page, model, tokenizer):
             return Array.from(logits);
         }),
     })"""  # noqa: E501
-    found = page.evaluate(look)
+    found = ask(page, look)
     for layer, block in enumerate(seen.blocks):
         weights = torch.tensor(found["weights"][layer])
         torch.testing.assert_close(weights, block.weights[0, :, 6, :7], **CLOSE)
@@ -183,9 +189,9 @@ def test_chances_are_those_of_the_package(page, model, tokenizer, settings):
     with torch.no_grad():
         logits = model(torch.tensor([tokenizer.encode("Then the")]))[:, -1]
     expected = next_probs(logits, Sampling(temperature, top_k, top_p))[0]
-    chances = "([logits, settings]) => Array.from(nextProbs(logits, settings))"
+    chances = "(logits, settings) => Array.from(nextProbs(logits, settings))"
     asked = {"temperature": temperature, "topK": top_k, "topP": top_p or 1}
-    found = torch.tensor(page.evaluate(chances, [logits[0].tolist(), asked])).float()
+    found = torch.tensor(ask(page, chances, logits[0].tolist(), asked)).float()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert torch.equal(found > 0, expected > 0)
 
@@ -225,7 +231,7 @@ def test_ids_of_5000_strings_are_the_same_from_every_form_of_the_vocabulary(
 ):
     texts = list(strings(5000))
     tokenizer.save_pretrained(tmp_path)
-    encode = """async ([files, texts]) => {
+    encode = """async (files, texts) => {
         const blobs = Object.entries(files).map(([name, text]) => [name, new Blob([text])]);
         const tokenizer = await loadTokenizer(Object.fromEntries(blobs));
         const ids = texts.map(text => tokenizer.encode(text));
@@ -233,7 +239,7 @@ def test_ids_of_5000_strings_are_the_same_from_every_form_of_the_vocabulary(
     }"""
 
     def check(expected, **files):
-        found = page.evaluate(encode, [files, texts])
+        found = ask(page, encode, files, texts)
         assert found["ids"] == [expected.encode(text) for text in texts]
         assert found["whole"]
 
@@ -474,7 +480,11 @@ def test_every_control_has_a_name(page):
 @pytest.mark.parametrize("width", [390, 900, 1400])
 def test_nothing_hangs_over_the_edge(page, width):
     page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("openFloor(2)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = """() => [...document.querySelectorAll("section")].filter(section =>
+        section.scrollWidth > section.clientWidth).map(section => section.id)"""
+    assert page.evaluate(cut) == []
     page.set_viewport_size({"width": 1400, "height": 900})
 
 

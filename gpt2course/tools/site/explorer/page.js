@@ -165,15 +165,15 @@ function drawText() {
 // A token in the running text: a space or line end before it stands outside, so that lines break.
 function wordOf(i, piece, fresh) {
   const id = state.ids[i], box = el("span"), ends = id === tokenizer.endOfText;
-  const [, blank, rest] = /^(\s*)([^]*)$/.exec(ends ? "" : piece);
-  const shown = rest || (ends ? (i ? "end" : "start") : signs(blank) || "·");
+  const [, space, rest] = /^(\s*)([^]*)$/.exec(ends ? "" : piece);
+  const shown = rest || (ends ? (i ? "end" : "start") : signs(space) || "·");
   const element = el("span", { className: "word", role: "button", tabIndex: -1 }, shown);
-  element.setAttribute("aria-label", `${ends ? "end of a story" : signs(rest || blank) || "part of a character"}`);
+  element.setAttribute("aria-label", `${ends ? "end of a story" : signs(rest || space) || "part of a character"}`);
   if (!rest) element.classList.add("sign");
   if (fresh && i >= state.given) element.classList.add("new");
-  if (rest && blank) box.append(...blank.split(/(\n)/).map(part => (part === "\n" ? el("br") : part)));
+  if (rest && space) box.append(...space.split(/(\n)/).map(part => (part === "\n" ? el("br") : part)));
   box.append(element);
-  if (!rest && blank) box.append(...blank.split(/(\n)/).map(part => (part === "\n" ? el("br") : part)));
+  if (!rest && space) box.append(...space.split(/(\n)/).map(part => (part === "\n" ? el("br") : part)));
   element.onclick = () => state.cursor !== i + 1 && !writing && go(i + 1);
   element.onpointerenter = event => event.pointerType === "mouse" && look(i);
   element.onpointerleave = () => look(null);
