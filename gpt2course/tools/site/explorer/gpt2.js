@@ -207,9 +207,18 @@ function nextProbs(logits, { temperature = 1, topK = null, topP = 1 } = {}) {
   return probs;
 }
 
-// All ids, equals in their own order.
-function likeliestFirst(scores) {
-  return Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
+// The n ids with the highest scores, or all of them; equals in their own order.
+function likeliestFirst(scores, n = scores.length) {
+  if (n >= scores.length) return Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
+  const best = [];
+  for (let id = 0; id < scores.length; id++) {
+    if (best.length === n && scores[id] <= scores[best[n - 1]]) continue;
+    let at = best.length;
+    while (at > 0 && scores[best[at - 1]] < scores[id]) at--;
+    best.splice(at, 0, id);
+    best.length = Math.min(best.length, n);
+  }
+  return best;
 }
 
 // A number from 0 to 1 that hangs on the seed and the place alone: the same link, the same text.

@@ -239,7 +239,7 @@ function drawReading() {
 
 function headButtons() {
   const { n_layer, n_head } = model.config, grid = $("heads");
-  grid.style.gridTemplateColumns = `auto repeat(${n_head + 1}, minmax(22px, 64px))`;
+  grid.style.gridTemplateColumns = `auto repeat(${n_head + 1}, minmax(${n_head > 8 ? 14 : 22}px, 64px))`;
   grid.replaceChildren(el("span", { ariaHidden: "true" }, ""));
   for (let h = 0; h < n_head; h++) grid.append(el("span", { ariaHidden: "true" }, `${h}`));
   grid.append(el("span", { ariaHidden: "true" }, MEAN));
@@ -353,9 +353,9 @@ function drawTable() {
 
 // The likeliest tokens, with the chance that they are drawn and the model's own.
 function candidates() {
-  const own = nextProbs(model.logits), probs = nextProbs(model.logits, state);
-  const changed = state.temperature !== 1 || state.topK !== null || state.topP < 1;
-  return likeliestFirst(own).slice(0, TOP).map(id => ({ id, prob: probs[id], own: changed ? own[id] : null }));
+  const own = nextProbs(model.logits), changed = state.temperature !== 1 || state.topK !== null || state.topP < 1;
+  const probs = changed ? nextProbs(model.logits, state) : own;
+  return likeliestFirst(own, TOP).map(id => ({ id, prob: probs[id], own: changed ? own[id] : null }));
 }
 
 function barButtons() {
@@ -425,7 +425,7 @@ async function drawTower() {
   for (const item of [...$("tower").children].reverse()) {
     const { floor } = item, button = item.firstChild, [, token, bar, chance, more] = button.children;
     if (!(await inSlices(model.unembed(model.stream(floor), logits)))) return;
-    const probs = nextProbs(logits), [best, ...others] = likeliestFirst(probs).slice(0, 3);
+    const probs = nextProbs(logits), [best, ...others] = likeliestFirst(probs, 3);
     token.replaceChildren(...(best === tokenizer.endOfText ? ["end"] : tokenBox(tokenizer.decode([best])).childNodes));
     bar.replaceChildren(el("i", { style: `width:${100 * probs[best]}%` }));
     chance.textContent = percent(probs[best]);
