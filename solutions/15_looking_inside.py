@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check
+from gpt2course import check, progress
 from gpt2course.learner import workbook
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import Probe, heldout_documents, probes
@@ -962,3 +962,8 @@ print("parameters of this lesson: 0; it only looks")
 #
 # **Next:** this was the last lesson. Train your GPT-2 on a text of your own ([lesson 13](13_training.ipynb)), give it
 # larger released weights ([14](14_released_weights.ipynb)), and look inside again.
+#
+# **What you have built so far:**
+
+# %%
+progress()

@@ -124,8 +124,8 @@ def _mend(lines: list[str]) -> list[str]:
     except SyntaxError as error:
         names = [n for n in re.findall(r"^(?:def|class) (\w+)", text, re.M) if n in engine.names()]
         said = "".join(traceback.format_exception_only(error)).strip()
-        return [f"{n} = __import__({__name__!r}, fromlist='_').no_python({n!r}, {said!r})\n"
-                for n in names] or lines  # fmt: skip
+        stands_in = [f"{n} = _no_python({n!r}, {said!r})\n" for n in names]
+        return [f"from {__name__} import no_python as _no_python\n", *stands_in] if names else lines
     return lines
 
 
