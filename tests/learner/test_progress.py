@@ -5,6 +5,7 @@ import re
 import shutil
 import zipfile
 from datetime import date
+from pathlib import Path
 
 import pytest
 from her_answers import ANSWERS, bring_parts
@@ -16,6 +17,7 @@ from gpt2course.learner.progress import progress
 from gpt2course.tools.cli import main
 from gpt2course.tools.grading import grade
 
+SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 TODAY = date.today().isoformat()
 WRONG = "import torch\n\ndef causal_mask(n, m):\n    return torch.ones(n, m, dtype=bool).tril()\n"
 
@@ -46,6 +48,11 @@ def test_progress_says_what_is_whose_and_what_is_next(own, capsys):
     html = state._repr_html_()
     assert html.count('aria-label="yours"') == len(before)
     assert html.count("<code>") == len(ANSWERS)
+
+
+@pytest.mark.parametrize("path", sorted(SOLUTIONS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_lesson_ends_with_the_card_of_progress(path):
+    assert path.read_text("utf-8").endswith("\n# %%\nprogress()\n")
 
 
 def test_a_wrong_answer_with_a_forged_seal_is_not_called_yours(own):
