@@ -21,7 +21,7 @@ _WHERE = {
     "check": "learner.notebook",
     "generate": "sampling",
     "load_tokenizer": "weights",
-    "progress": "learner.progress",
+    "my_progress": "learner.progress",
     "require_passed": "learner.notebook",
     "stream_text": "sampling",
 }
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gpt2course.kv_cache import KVCache as KVCache
     from gpt2course.learner.notebook import check as check
     from gpt2course.learner.notebook import require_passed as require_passed
-    from gpt2course.learner.progress import progress as progress
+    from gpt2course.learner.progress import my_progress as my_progress
     from gpt2course.model import GPT2 as GPT2
     from gpt2course.sampling import Sampling as Sampling
     from gpt2course.sampling import generate as generate

@@ -59,7 +59,7 @@ from collections import Counter
 
 import torch
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import TRAINING_STORIES, documents
 from gpt2course.inspection import head_weights
@@ -408,4 +408,4 @@ for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.v
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.bigram import Words, bigram_nll, bigram_probs
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.lessons.language_models import (
@@ -703,4 +703,4 @@ print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

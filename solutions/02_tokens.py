@@ -19,7 +19,7 @@
 # %%
 import sys
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.tokens import (
     STORY, boxes, compression, cuts, language_chart, merge_slider, merge_steps, merge_tree,
@@ -787,4 +787,4 @@ print(f"one row of {config.n_embd} entries for each: {rows:,} of {total:,} param
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

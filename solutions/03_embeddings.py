@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.embeddings import (
@@ -765,4 +765,4 @@ for name, config in RELEASED.items():
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

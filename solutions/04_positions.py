@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from gpt2course import check, embedding, progress
+from gpt2course import check, embedding, my_progress
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.positions import (
@@ -778,4 +778,4 @@ for name, config in RELEASED.items():
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, pipeline
 from gpt2course.model import count_parameters
@@ -669,4 +669,4 @@ print("parameters in softmax and blend: 0")
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.masking import (
     loss_lines, mask_switch, matrices, pipeline, training_examples, two_losses, weights_of,
@@ -661,4 +661,4 @@ print(f"masks applied in one forward pass: {config.n_layer * config.n_head} (lay
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

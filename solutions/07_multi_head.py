@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, multihead, progress
+from gpt2course import check, multihead, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.multi_head import figures, head_switch, matrices, pipeline, weights_of
 from gpt2course.mine import masked_attention
@@ -884,4 +884,4 @@ assert per_layer == 2_362_368
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course import mlp as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
@@ -662,4 +662,4 @@ assert in_all == parts["MLPs"]
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

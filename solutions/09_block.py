@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
 from gpt2course.lessons.block import (
@@ -908,4 +908,4 @@ assert in_one == 7_087_872, f"your Block(768, 12) has {in_one:,} parameters and 
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents, training_documents
@@ -849,4 +849,4 @@ print("parameters of this stage: 0 in the output matrix (it is wte), "
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

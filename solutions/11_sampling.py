@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course import check, progress, sampling
+from gpt2course import check, my_progress, sampling
 from gpt2course import model as package
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import documents, heldout_documents
@@ -951,4 +951,4 @@ print(f"tokens read for them, each time all from the start: {sum(range(1, gpt2.n
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from gpt2course import check, kv_cache, progress
+from gpt2course import check, kv_cache, my_progress
 from gpt2course.attention import attention_scores, attention_weights, blend_values
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.inspection import activations
@@ -841,4 +841,4 @@ print(f"multiply-adds of the last token: {multiply_adds(gpt2, 1, 1024):,}")
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

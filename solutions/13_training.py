@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gpt2course import check, corpus, progress
+from gpt2course import check, corpus, my_progress
 from gpt2course.learner import workbook
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
@@ -986,4 +986,4 @@ print(f"multiply-adds in one step, for each weight one forward and two backward 
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -31,7 +31,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
@@ -849,4 +849,4 @@ print(f"square, so that no shape tells: {gpt2.n_layer} matrices, {in_square / n_
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, progress
+from gpt2course import check, my_progress
 from gpt2course.learner import workbook
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import Probe, heldout_documents, probes
@@ -966,4 +966,4 @@ print("parameters of this lesson: 0; it only looks")
 # **What you have built so far:**
 
 # %%
-progress()
+my_progress()

@@ -14,7 +14,7 @@ from gpt2course import __version__
 from gpt2course.checks import engine
 from gpt2course.files import write_whole
 from gpt2course.learner import workbook
-from gpt2course.learner.progress import Progress, progress
+from gpt2course.learner.progress import Progress, my_progress
 
 BASES = ".published"  # in my_lessons: each notebook as course.py copied it
 
@@ -33,7 +33,7 @@ def hand_in(path: Path | None = None) -> tuple[Path, Progress]:
     """
     if path is not None and path.exists():
         raise FileExistsError(f"{path} exists, and nothing is overwritten; give another name")
-    state = progress()
+    state = my_progress()
     lessons = {engine.find(name).lesson: None for name in engine.names()}
     files = {f"lessons/{lesson}.ipynb": workbook.notebooks() / f"{lesson}.ipynb"
              for lesson in lessons}  # fmt: skip

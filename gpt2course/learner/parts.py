@@ -13,7 +13,7 @@ from typing import Any
 
 from gpt2course.checks import engine
 from gpt2course.learner import workbook
-from gpt2course.learner.progress import progress
+from gpt2course.learner.progress import my_progress
 
 _asked: dict[str, bool] = {}  # name: is it the learner's? Since the last cell
 _reports: list[str] = []
@@ -37,7 +37,7 @@ def __dir__() -> list[str]:
 
 def summary() -> str:
     """Which components are yours, and which are the package's; each is checked once more."""
-    state = progress()
+    state = my_progress()
     own = {name: status == "yours" for name, status in state.statuses.items()}
     return "\n".join([*state.reports, _sentence(own)])
 

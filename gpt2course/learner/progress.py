@@ -84,7 +84,7 @@ class Progress:
         )
 
 
-def progress() -> Progress:
+def my_progress() -> Progress:
     """Which parts are yours and which the package's. Every kept answer is checked once more."""
     reports: list[str] = []
 

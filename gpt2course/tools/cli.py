@@ -332,9 +332,9 @@ def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
 
 def progress(options: argparse.Namespace) -> int:
     """Print which parts are the learner's own, and what is next."""
-    from gpt2course.learner.progress import progress
+    from gpt2course.learner.progress import my_progress
 
-    print(progress())
+    print(my_progress())
     return 0
 
 

@@ -13,7 +13,7 @@ from her_answers import ANSWERS, bring_parts
 from gpt2course import mine
 from gpt2course.checks import engine
 from gpt2course.learner import workbook
-from gpt2course.learner.progress import progress
+from gpt2course.learner.progress import my_progress
 from gpt2course.tools.cli import main
 from gpt2course.tools.grading import grade
 
@@ -37,7 +37,7 @@ def own(tmp_path, monkeypatch, workbook_folder):
 
 def test_progress_says_what_is_whose_and_what_is_next(own, capsys):
     before = [name for name in ANSWERS if engine.find(name).lesson < "06_masking"]
-    state = progress()
+    state = my_progress()
     assert state.yours == before and state.next == "causal_mask"
     assert main(["progress"]) == 0
     said = capsys.readouterr().out
@@ -52,13 +52,13 @@ def test_progress_says_what_is_whose_and_what_is_next(own, capsys):
 
 @pytest.mark.parametrize("path", sorted(SOLUTIONS.glob("*.py")), ids=lambda path: path.stem)
 def test_every_lesson_ends_with_the_card_of_progress(path):
-    assert path.read_text("utf-8").endswith("\n# %%\nprogress()\n")
+    assert path.read_text("utf-8").endswith("\n# %%\nmy_progress()\n")
 
 
 def test_a_wrong_answer_with_a_forged_seal_is_not_called_yours(own):
     path = workbook.path_of("causal_mask")
     path.write_text(f"# causal_mask\n{workbook._seal(WRONG)}{WRONG}")
-    state = progress()
+    state = my_progress()
     assert state.statuses["causal_mask"] == "not passing" and state.next == "causal_mask"
     assert "does not pass its check" in "".join(state.reports)
     assert "causal_mask" not in mine.summary().split("the package's")[0].split("yours:")[1]
@@ -73,7 +73,7 @@ def test_outside_jupyter_a_report_is_given_once(own, capsys):
 
 def test_with_every_part_nothing_is_next(own, workbook_folder):
     bring_parts(workbook_folder, before="99")
-    state = progress()
+    state = my_progress()
     assert (state.next, state.what_is_next) == (None, "All of GPT-2 is yours.")
     assert len(state.yours) == len(ANSWERS)
 
