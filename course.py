@@ -6,6 +6,7 @@ far enough to say which Python is needed.
 
 import argparse
 import contextlib
+import datetime
 import errno
 import hashlib
 import http.client
@@ -36,6 +37,8 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "course.json"  # what is installed; `{}` while an install is under way
 LOG = VENV / "course-install.log"
 LOCK = HERE / ".course.lock"
+COPIES = "my_lessons"  # what the learner works in; lessons/ stays as it was published
+BASES = ".published"  # in COPIES: the published notebook that each copy was made from
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 # GB to find free in this folder (1.7 stay; pip's cache is often beside it), for temporary files
 SPACE, SPACE_CUDA, SPACE_UPDATE = (3, 1), (12, 5), (1, 1)
@@ -52,12 +55,16 @@ LAB_SETTINGS = {  # defaults inside .venv only; the learner's own JupyterLab set
 HELP = """\
 python3 course.py                     set up (once), then open JupyterLab on the first lesson
 python3 course.py setup               set up only, for instance while there is a network
+python3 course.py update              bring new text of the lessons into your copies of them
 python3 course.py test [ARGUMENTS]    set up, then run the tests; ARGUMENTS go to pytest
 python3 course.py test --quick        without notebooks, the browser and whatever is slow
 
 The first start makes .venv in this folder and installs PyTorch, JupyterLab and the course into
 it: some minutes, the network, and about 2 GB of disk. Later starts take no time and no network.
 Nothing is installed outside this folder; to undo everything, delete .venv.
+
+You work in my_lessons, on copies that are never overwritten, so that lessons can be updated. Where
+this folder is read-only, my_lessons lies in the folder from which you start.
 """
 EXAMPLES = """\
 examples:
@@ -491,6 +498,160 @@ def failure(what, said):
     return f"{what}. The end of what was said:\n{tail}\n{remedy}\nThe whole log: {LOG}"
 
 
+# --- the learner's copies of the lessons ---
+
+
+def workplace():
+    """The folder of the learner's files: this one, or the current one where this is read-only."""
+    if os.access(str(HERE), os.W_OK):
+        return HERE
+    here = Path.cwd()
+    if os.access(str(here), os.W_OK):
+        return here
+    raise Problem(
+        f"Your copies of the lessons can lie neither in {HERE} nor in {here}: both are read-only.\n"
+        "Remedy: change to a folder of your own, then run the same command again."
+    )
+
+
+def published_lessons():
+    return sorted((HERE / "lessons").glob("[0-9]*.ipynb"))
+
+
+def make_copies(place):
+    """Copy each lesson of which `place` has no copy; return those that are newer than their copy.
+
+    A copy of which it is not known what it was made from is the learner's alone.
+    """
+    folder, changed = place / COPIES, []
+    (folder / BASES).mkdir(parents=True, exist_ok=True)
+    for published in published_lessons():
+        text, base = published.read_bytes(), folder / BASES / published.name
+        if not (folder / published.name).exists():
+            write_whole(base, text)
+            write_whole(folder / published.name, text)
+        elif base.exists() and base.read_bytes() != text:
+            changed.append(published)
+    if place != HERE and not os.path.lexists(str(place / "docs")):
+        try:  # the lessons link to these pages
+            os.symlink(str(HERE / "docs"), str(place / "docs"), target_is_directory=True)
+        except OSError:  # on Windows not everybody may
+            shutil.copytree(str(HERE / "docs"), str(place / "docs"))
+    return changed
+
+
+def update(place):
+    """Bring new text into the copies and say what was done; the copies before it stay, dated."""
+    changed = make_copies(place)
+    for published in changed:
+        say(renew(published, place / COPIES))
+    if not changed:
+        say("Your copies have the text of today's lessons.")
+    return 0
+
+
+def renew(published, folder):
+    """Make one copy anew with the learner's cells in it; return a sentence about it."""
+    copy, base = folder / published.name, folder / BASES / published.name
+    new = json.loads(published.read_text("utf-8"))
+    if copy.read_bytes() == base.read_bytes():
+        said = f"{copy.stem}: new text"
+    else:
+        aside = set_aside(copy)
+        try:
+            before, mine = (json.loads(p.read_text("utf-8"))["cells"] for p in (base, copy))
+            cells, exercises, others = merge(before, mine, new["cells"])
+            kept = exercises + ["{} more cell{}".format(others, "s" * (others > 1))] * bool(others)
+            said = "{}: new text, and of yours {}".format(copy.stem, ", ".join(kept) or "no cell")
+            new["cells"] = cells
+        except (ValueError, KeyError, TypeError, AttributeError):
+            said = f"{copy.stem}: your copy could not be read and a new one is in its place"
+        said += f"; the old copy is {aside.name}"
+    write_whole(copy, (json.dumps(new, ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
+    write_whole(base, published.read_bytes())
+    return said + "."
+
+
+def merge(before, mine, published):
+    """The published cells with the learner's own: (cells, exercises answered, how many others).
+
+    A cell is the learner's own where its text is not among the cells that the copy was made from.
+    The code of an exercise goes into the exercise's cell, and another cell that they changed into
+    its place where the published text of that one is the same as before. Every other own cell
+    goes below the cell that it stood under. A published cell that they deleted comes back.
+    """
+    old = {content(cell) for cell in before}
+    new = [dict(cell) for cell in published]
+    places = {content(cell): place for place, cell in enumerate(new)}
+    places.update((cell_name(cell), place) for place, cell in enumerate(new))
+    taken, below, at, exercises, others = set(), {}, -1, [], 0
+    for cell in mine:
+        place = places.get(cell_name(cell), places.get(content(cell)))
+        exercise = str(cell_name(cell)).startswith("exercise-")
+        same = place is not None and content(cell) == content(new[place])
+        if same or content(cell) in old:
+            at = at if place is None else place
+            if same and cell["cell_type"] == "code":
+                new[place].update({k: cell[k] for k in ("outputs", "execution_count") if k in cell})
+        elif place is not None and place not in taken and (exercise or content(new[place]) in old):
+            new[place] = dict(cell, metadata=new[place]["metadata"], id=new[place].get("id"))
+            at, others = place, others + (not exercise)
+            exercises += [cell_name(cell).replace("exercise-", "", 1)] * exercise
+            taken.add(place)
+        elif content(cell)[1].strip():
+            below.setdefault(at, []).append(cell)
+            others += 1
+    cells = below.get(-1, [])
+    for place, cell in enumerate(new):
+        cells += [cell] + below.get(place, [])
+    return with_own_names(cells, new), exercises, others
+
+
+def content(cell):
+    return cell["cell_type"], "".join(cell["source"])
+
+
+def cell_name(cell):
+    """nbgrader's name of a cell, which stays the same, or its id."""
+    return cell["metadata"].get("nbgrader", {}).get("grade_id") or cell.get("id")
+
+
+def with_own_names(cells, published):
+    """The cells with the learner's renamed where two had one id; nbgrader's names are published."""
+    seen, named = {cell.get("id") for cell in published}, []
+    for cell in cells:
+        if not any(cell is other for other in published):
+            own = cell.get("id")
+            if own in seen:
+                own = next(f"own-{n}" for n in range(1, len(seen) + 2) if f"own-{n}" not in seen)
+            seen.add(own)
+            metadata = {k: v for k, v in cell["metadata"].items() if k != "nbgrader"}
+            cell = dict(cell, id=own, metadata=metadata)
+        named.append(cell)
+    return named
+
+
+def set_aside(path):
+    """A copy of a file under a dated name that was free."""
+    today, number = datetime.date.today().isoformat(), 1
+    while True:
+        mark = today if number == 1 else f"{today}-{number}"
+        aside = path.with_name(f"{path.stem}.{mark}{path.suffix}")
+        try:
+            with open(str(aside), "xb") as file:
+                file.write(path.read_bytes())
+            return aside
+        except FileExistsError:
+            number += 1
+
+
+def write_whole(path, data):
+    """Replace a file in one step, so that a crash leaves the old one or the new one."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    os.replace(str(new), str(path))
+
+
 # --- starting ---
 
 
@@ -502,12 +663,12 @@ def course_environment():
     return env
 
 
-def hand_over(arguments, **variables):
-    """Become `python ARGUMENTS` of .venv, so that signals and exit code are its own."""
+def hand_over(arguments, place=HERE, **variables):
+    """Become `python ARGUMENTS` of .venv in `place`, so that signals and exit code are its own."""
     env = course_environment()
     for name, value in variables.items():
         env.setdefault(name, str(value))
-    os.chdir(str(HERE))
+    os.chdir(str(place))
     command = [str(PYTHON)] + arguments
     if os.name == "nt":  # has no exec; Ctrl-C reaches the child too, which ends by itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -527,12 +688,19 @@ def run_tests(arguments):
 
 
 def start_lab(port, browser, arguments):
-    """Open JupyterLab on the first lesson; its root is this folder, so that answers can be seen."""
+    """Open JupyterLab on the first lesson's copy; its root is the folder of copies and answers."""
+    place = workplace()
+    changed = make_copies(place)
+    if changed:
+        say(
+            "There is new text for {}; `python3 course.py update` brings it into your copies and "
+            "keeps your own cells.".format(", ".join(path.stem for path in changed))
+        )
     port = choose_port(port)
-    lessons = sorted((HERE / "lessons").glob("[0-9]*.ipynb"))
-    page = "/lab/tree/lessons/" + urllib.parse.quote(lessons[0].name) if lessons else "/lab"
+    lessons = published_lessons()
+    page = f"/lab/tree/{COPIES}/{urllib.parse.quote(lessons[0].name)}" if lessons else "/lab"
     options = [
-        f"--ServerApp.root_dir={HERE}",
+        f"--ServerApp.root_dir={place}",
         f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
         "--ServerApp.answer_yes=True",  # one Ctrl-C is enough
@@ -543,11 +711,11 @@ def start_lab(port, browser, arguments):
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")  # a container; the server listens on this machine only
     say(f"Starting JupyterLab on port {port}. Ctrl-C in this window ends it.")
-    return hand_over(
-        ["-m", "jupyterlab"] + options + arguments,
-        JUPYTER_PREFER_ENV_PATH="1",  # the kernel of .venv before one of the user's
-        JUPYTERLAB_WORKSPACES_DIR=VENV / "share" / "jupyter" / "lab" / "workspaces",
-    )
+    variables = {"JUPYTER_PREFER_ENV_PATH": "1"}  # the kernel of .venv before one of the user's
+    if place == HERE:
+        workspaces = VENV / "share" / "jupyter" / "lab" / "workspaces"
+        variables["JUPYTERLAB_WORKSPACES_DIR"] = workspaces
+    return hand_over(["-m", "jupyterlab"] + options + arguments, place, **variables)
 
 
 def choose_port(wanted):
@@ -594,12 +762,13 @@ def parse(argv):
     cut = argv.index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser(
         prog="course.py",
-        usage="python3 course.py [--port N] [--no-browser] [-- ARGUMENTS] | setup | test ARGUMENTS",
+        usage="python3 course.py [--port N] [--no-browser] [-- ARGUMENTS] | setup | update | "
+        "test ARGUMENTS",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", nargs="?", choices=["setup"], help=argparse.SUPPRESS)
+    parser.add_argument("command", nargs="?", choices=["setup", "update"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=port_number, help="where JupyterLab listens (8888)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
     options = parser.parse_args(argv[:cut])
@@ -622,6 +791,8 @@ def explain(error):
 def run(argv):
     require_python()
     options = parse(argv)
+    if options.command == "update":
+        return update(workplace())
     set_up(test=options.command == "test")
     if options.command == "setup":
         return 0

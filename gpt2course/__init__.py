@@ -22,6 +22,7 @@ _WHERE = {
     "generate": "sampling",
     "kept_names": "learner.workbook",
     "load_tokenizer": "weights",
+    "my_progress": "learner.progress",
     "require_passed": "learner.notebook",
     "stream_text": "sampling",
 }
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gpt2course.kv_cache import KVCache as KVCache
     from gpt2course.learner.notebook import check as check
     from gpt2course.learner.notebook import require_passed as require_passed
+    from gpt2course.learner.progress import my_progress as my_progress
     from gpt2course.learner.workbook import kept_names as kept_names
     from gpt2course.model import GPT2 as GPT2
     from gpt2course.sampling import Sampling as Sampling

@@ -59,7 +59,7 @@ from collections import Counter
 
 import torch
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import TRAINING_STORIES, documents
 from gpt2course.inspection import head_weights
@@ -412,3 +412,8 @@ for way, times in zip(("an afternoon", "the core", "everything"), zip(*minutes.v
 #
 # **Next:** before all this machinery, the smallest language model there is:
 # [lesson 01](01_language_models.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.bigram import Words, bigram_nll, bigram_probs
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.lessons.language_models import (
@@ -699,3 +699,8 @@ print(f"gpt2-xl: {parameters['gpt2-xl'] / 340e6:.1f} times BERT-Large,",
 #
 # **Next:** with whole words as tokens, a model has nothing to say about a word that it has not counted.
 # [Lesson 02](02_tokens.ipynb) cuts text into tokens so that no text is impossible.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -19,7 +19,7 @@
 # %%
 import sys
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.tokens import (
     STORY, boxes, bytes_under, compression, cuts, language_chart, merge_slider, merge_steps,
@@ -786,3 +786,8 @@ print(f"one row of {config.n_embd} entries for each: {rows:,} of {total:,} param
 #
 # **Next:** an id is a name, not a quantity: token 300 is not twice token 150.
 # [Lesson 03, embeddings](03_embeddings.ipynb) gives each id a row of numbers that the model can learn.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

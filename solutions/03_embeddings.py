@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.embeddings import (
@@ -762,3 +762,8 @@ for name, config in RELEASED.items():
 #
 # **Next:** *robot must obey* and *obey must robot* are the same rows in another order.
 # [Lesson 04](04_positions.ipynb) adds the position.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from gpt2course import check, embedding, kept_names
+from gpt2course import check, embedding, kept_names, my_progress
 from gpt2course.config import RELEASED
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.positions import (
@@ -774,3 +774,8 @@ for name, config in RELEASED.items():
 #
 # **Next:** each row now knows its word and its position, and nothing of the others. In
 # [lesson 05](05_self_attention.ipynb) they read each other.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.self_attention import cabinet_to_play, figures, matrices, tower
 from gpt2course.model import count_parameters
@@ -672,3 +672,8 @@ print("parameters in softmax and blend: 0")
 #
 # **Next:** here every token reads the later ones too. A model that predicts the next token must not:
 # [lesson 06, masking](06_masking.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

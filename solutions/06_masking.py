@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.masking import (
     loss_lines, mask_switch, matrices, tower, training_examples, two_losses, weights_of,
@@ -657,3 +657,8 @@ print(f"masks applied in one forward pass: {config.n_layer * config.n_head} (lay
 #
 # **Next:** one such attention looks at the text in one way only. GPT-2 runs twelve of them, called heads,
 # side by side in each layer: [lesson 07, multi-head attention](07_multi_head.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, kept_names, multihead
+from gpt2course import check, kept_names, multihead, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.multi_head import figures, head_switch, matrices, tower, weights_of
 from gpt2course.mine import masked_attention
@@ -880,3 +880,8 @@ assert per_layer == 2_362_368
 #
 # **Next:** attention moves information between positions. The other half of a block works at each position
 # alone: [lesson 08, the MLP](08_mlp.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course import mlp as package
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
@@ -667,3 +667,8 @@ assert in_all == parts["MLPs"]
 #
 # **Next:** attention and the MLP compute what is **to be added** to a token's vector. The block adds it:
 # [lesson 09](09_block.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

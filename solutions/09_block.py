@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.inspection import activations
 from gpt2course.lessons.block import (
@@ -904,3 +904,8 @@ assert in_one == 7_087_872, f"your Block(768, 12) has {in_one:,} parameters and 
 #
 # **Next:** [lesson 10](10_output_projection.ipynb) puts the embedding in front of the stack and the scores behind
 # it, and that is GPT-2.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

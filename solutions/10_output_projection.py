@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents, training_documents
@@ -869,3 +869,8 @@ print("parameters of this stage: 0 in the output matrix (it is wte), "
 #
 # **Next:** taking the likeliest token each time is one way to write, and not the best.
 # [Lesson 11](11_sampling.ipynb) looks at the others.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

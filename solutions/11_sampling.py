@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2course import check, kept_names, sampling
+from gpt2course import check, kept_names, my_progress, sampling
 from gpt2course import model as package
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import documents, heldout_documents
@@ -954,3 +954,8 @@ print(f"tokens read for them, each time all from the start: {sum(range(1, gpt2.n
 #
 # **Next:** the last line above. To write 1,023 tokens, the model reads more than half a million.
 # [Lesson 12](12_kv_cache.ipynb) keeps what was computed for the others: the KV cache.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

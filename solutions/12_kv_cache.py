@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from gpt2course import check, kept_names, kv_cache, mine
+from gpt2course import check, kept_names, kv_cache, mine, my_progress
 from gpt2course.attention import attention_scores, attention_weights, blend_values
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.inspection import activations
@@ -837,3 +837,8 @@ print(f"multiply-adds of the last token: {multiply_adds(gpt2, 1, 1024):,}")
 #
 # **Next:** the model runs fast. What it lacks are weights that know a language.
 # [Lesson 13](13_training.ipynb) trains them.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

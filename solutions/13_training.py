@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gpt2course import check, corpus, kept_names
+from gpt2course import check, corpus, kept_names, my_progress
 from gpt2course.learner import workbook
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
@@ -989,3 +989,8 @@ print(f"multiply-adds in one step, for each weight one forward and two backward 
 #
 # **Next:** OpenAI has trained GPT-2 on 40 GB and given the weights away.
 # [Lesson 14](14_released_weights.ipynb) puts them into your model, name by name.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -31,7 +31,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
@@ -852,3 +852,8 @@ print(f"square, so that no shape tells: {gpt2.n_layer} matrices, {in_square / n_
 #
 # **Next:** [lesson 15](15_looking_inside.ipynb) looks at what these weights do: which heads look where, and what the
 # residual stream holds on its way up.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gpt2course import check, kept_names, mine
+from gpt2course import check, kept_names, mine, my_progress
 from gpt2course.learner import workbook
 from gpt2course.config import COURSE, GPT2Config
 from gpt2course.corpus import Probe, heldout_documents, probes
@@ -970,3 +970,8 @@ print("parameters of this lesson: 0; it only looks")
 #
 # **Next:** GPT-2 is built, trained and looked into. The same parts do other work too: with the mask off they fill in
 # hidden words, [lesson 16, BERT and GPT](16_bert_and_gpt.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check
+from gpt2course import check, my_progress
 from gpt2course.config import COURSE, RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.corpus.gaps import CHOICES, gap_texts, gaps
@@ -811,3 +811,8 @@ print(f"asked in 512 tokens: {0.15 * 512:.0f}, of these [MASK] {0.12 * 512:.0f};
 #
 # **Next:** GPT can only go on writing. [Lesson 17](17_translation_and_summarization.ipynb) shows how far that goes: source,
 # separator, target, in one stream.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

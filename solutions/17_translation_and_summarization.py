@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course import model as package
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import summaries, translation
@@ -907,3 +907,8 @@ print(f"all texts of 8 words: {V**8:.0e}; looked at by 4 beams: at most {4 * 8 *
 #
 # **Next:** the summarizer learned in a minute, since it could already read. What is a trained model worth for a new
 # task, and how many examples does it need? [Lesson 18](18_transfer_learning.ipynb).
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

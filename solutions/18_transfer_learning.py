@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, corpus
+from gpt2course import check, corpus, my_progress
 from gpt2course.lessons.transfer_learning import (
     ask_to_play, forgetting, learning_curves, matrices, two_thin_matrices, what_is_trained,
 )
@@ -783,3 +783,8 @@ for name, layers, C in (("gpt2", 12, 768), ("gpt2-xl", 48, 1600)):
 # Winograd Schema Challenge*.
 #
 # **Next:** the same blocks read something that is no language at all. [Lesson 19](19_music.ipynb) trains them on music.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import check, music
+from gpt2course import check, music, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import melodies
 from gpt2course.learner import workbook
@@ -805,3 +805,8 @@ print(f"Music Transformer: contexts of 2,048 events; MuseNet: 72 layers, 4,096 t
 #
 # **Next:** a melody of ten minutes has thousands of events, and attention costs the square of that.
 # [Lesson 20](20_longer_memory.ipynb) reads further for less.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from gpt2course import attention, check, kept_names, memory
+from gpt2course import attention, check, kept_names, memory, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.corpus.far_facts import QUESTIONS, WORDS, far_facts
 from gpt2course.lessons.longer_memory import (
@@ -890,3 +890,8 @@ print(f"three local alone:       {3 * local:13,} scores, {3 * local / full:.1%}"
 # Few-Shot Learners*, section 2.1 (GPT-3 alternates dense and local layers); Dao et al. 2022, *FlashAttention*, section 3.
 #
 # **Next:** all parts are there. [Lesson 21](21_your_gpt2.ipynb) puts yours into one file, and checks it layer by layer.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

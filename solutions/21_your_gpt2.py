@@ -33,7 +33,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
-from gpt2course import check, kept_names
+from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.inspection import stages
@@ -574,3 +574,8 @@ print(f"parts in the file: {len(assembled.parts)}")
 # **Sources.** Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, section 2.3, and the code
 # released with it, `src/model.py`; the description of the safetensors format in the repository huggingface/safetensors;
 # IEEE 754-2019, section 3.4 (float32); Jay Alammar 2019, *The Illustrated GPT-2*, whose sentence the robot still obeys.
+#
+# **What you have built so far:**
+
+# %%
+my_progress()

@@ -19,7 +19,7 @@ def no_answers_in_memory():
     """No test sees what another one checked or loaded."""
     from gpt2course.learner import notebook, workbook
 
-    for memory in (notebook._last, workbook._loaded, workbook._in_session):
+    for memory in (notebook._last, notebook._refused, workbook._loaded, workbook._in_session):
         memory.clear()
 
 

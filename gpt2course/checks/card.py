@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 from torch import Tensor
@@ -36,13 +37,27 @@ class Card:
 
     Args:
         travels: one sentence on which function the name stands for from here on.
+        hint: which of the exercise's hints to offer, from 1; 0 for none.
     """
 
     result: Result
     travels: str
+    hint: int = 0
 
     def __repr__(self) -> str:
-        return f"{self.result.message}\n{self.travels}"
+        lines = [self.result.message, self.travels]
+        if self.hint:
+            text = unescape(re.sub(r"<[^>]+>", "", self._hint_html))
+            lines.insert(1, f"{self._hint_title}: {' '.join(text.split())}")
+        return "\n".join(lines)
+
+    @property
+    def _hint_title(self) -> str:
+        return f"Hint {self.hint} of {len(self.result.exercise.steps)}"
+
+    @property
+    def _hint_html(self) -> str:
+        return self.result.exercise.steps[self.hint - 1]
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The card, and beside it what a program can read from a saved notebook."""
@@ -56,6 +71,8 @@ class Card:
         colour = COLOURS[result.status]
         parts = [f'<div style="font-weight:700">{escape(result.heading)}</div>']
         parts += _passed(result) if result.passed else _not_passed(result)
+        if self.hint:
+            parts.append(_folded(self._hint_title, self._hint_html))
         if result.printed:
             parts.append(_folded("what it printed", f"<pre>{escape(result.printed)}</pre>"))
         parts.append(f'<div style="opacity:.8">{escape(self.travels)}</div>')

@@ -24,6 +24,7 @@ from gpt2course.checks.room import (
     Mistake,
     RightAnswer,
     read_answers,
+    read_hints,
     read_mistakes,
     reference_source,
 )
@@ -137,6 +138,11 @@ class Exercise:
     def right_answers(self) -> list[RightAnswer]:
         """Other right answers than the reference, from the room's answers.md."""
         return read_answers(self.room / "answers.md", self.name)
+
+    @cached_property
+    def steps(self) -> list[str]:
+        """The lesson's hints in their order, as HTML, from the room's hints.json."""
+        return read_hints(self.room / "hints.json", self.name)
 
     @cached_property
     def mistakes(self) -> list[Mistake]:

@@ -8,6 +8,9 @@ to make it and, in the remaining paragraphs, what to tell whoever made it. A way
   - a ```diff block, whose lines with - and without a sign are found and replaced;
   - a ```python block with a whole answer.
 
+hints.json holds what the lesson says between the exercise and the code before it, under "Hint 1",
+"Hint 2" and so on; building the notebooks writes it.
+
 Edits apply to the first right answer in which every `old` occurs exactly once: the reference, then
 those of answers.md in their order. `in *title*:` before the edits names the answer instead.
 """
@@ -15,6 +18,7 @@ those of answers.md in their order. `in *title*:` before the edits names the ans
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -98,6 +102,13 @@ def _pieces(text: str) -> Iterator[tuple[int, str, str]]:
         elif line.strip():
             paragraph.append(line)
         number += 1
+
+
+def read_hints(path: Path, exercise: str) -> list[str]:
+    """The lesson's hints for one exercise as HTML, from a nudge to nearly the answer."""
+    if not path.exists():
+        return []
+    return json.loads(path.read_text(encoding="utf-8")).get(exercise, [])
 
 
 def read_answers(path: Path, exercise: str) -> list[RightAnswer]:

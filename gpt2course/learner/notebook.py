@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from gpt2course.checks.result import Result
 from gpt2course.learner import workbook
 
 _last: dict[str, Result] = {}
+_refused: Counter[str] = Counter()  # how often an exercise was not right, since it last was
+REFUSALS = 2  # before the card offers the first hint; each further one brings the next
 
 
 def check(answer: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
@@ -47,7 +50,7 @@ def check(answer: Callable[..., Any], name: str | None = None) -> Callable[..., 
         print(said)
         return answer
     result = _last[exercise.name] = engine.run(exercise.name, answer)
-    _show(Card(result, _what_travels(result, answer)))
+    _show(Card(result, _what_travels(result, answer), _hint(result)))
     if strict and not result.passed:
         raise AssertionError(result.message)
     return answer if result.passed else exercise.reference
@@ -69,6 +72,16 @@ def _name_of(answer: Any) -> str:
             "give it the function itself, check(causal_mask), and not what it returns"
         )
     return getattr(answer, "__name__", type(answer).__name__)
+
+
+def _hint(result: Result) -> int:
+    """Which hint to offer, from 1; 0 for none."""
+    name = result.name
+    if result.passed:
+        _refused.pop(name, None)
+    elif result.status != "not_started":
+        _refused[name] += 1
+    return max(0, min(_refused[name] - REFUSALS + 1, len(result.exercise.steps)))
 
 
 def _what_travels(result: Result, answer: Callable[..., Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gpt2course.checks import engine
 from gpt2course.learner import workbook
+from gpt2course.learner.progress import my_progress
 
 _asked: dict[str, bool] = {}  # name: is it the learner's? Since the last cell
 _reports: list[str] = []
@@ -35,9 +36,10 @@ def __dir__() -> list[str]:
 
 
 def summary() -> str:
-    """Which components are yours, and which are the package's."""
-    own = {name: workbook.load(name, _report) is not None for name in engine.names()}
-    return "\n".join([*_reports_so_far(), _sentence(own)])
+    """Which components are yours, and which are the package's; each is checked once more."""
+    state = my_progress()
+    own = {name: status == "yours" for name, status in state.statuses.items()}
+    return "\n".join([*state.reports, _sentence(own)])
 
 
 def _sentence(own: dict[str, bool]) -> str:
@@ -50,10 +52,10 @@ def _sentence(own: dict[str, bool]) -> str:
 
 
 def _report(sentence: str) -> None:
-    if sentence not in _reports:
-        _reports.append(sentence)
     if not _shell():
         print(sentence, file=sys.stderr)
+    elif sentence not in _reports:
+        _reports.append(sentence)
 
 
 def _reports_so_far() -> list[str]:

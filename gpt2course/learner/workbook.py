@@ -1,9 +1,9 @@
 """The learner's workbook: every answer that passed, as one readable Python file.
 
-The folder is `my_gpt2/` beside the `lessons/` that the notebook is in or under, else beside the
-notebook, or what GPT2COURSE_WORKBOOK says. A file is written
-whole under a temporary name and then renamed, so that two notebooks can write at once and a
-crash leaves the old file. Only answers that pass are written; nothing is ever deleted.
+The folder is `my_gpt2/` beside the `my_lessons/` or `lessons/` that the notebook is in or under,
+else beside the notebook, or what GPT2COURSE_WORKBOOK says. A file is written whole under a
+temporary name and then renamed, so that two notebooks can write at once and a crash leaves the old
+file. Only answers that pass are written; nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gpt2course.files import write_whole
 from gpt2course.learner.answer_source import NoSource, NotSelfContained, compose
 
 CHECKED = "# checked: "
+LESSONS = ("my_lessons", "lessons")  # a learner's copies; as they were published
 _loaded: dict[str, tuple[bytes, Any]] = {}  # name: the file's bytes, what it defines
 _loading: list[str] = []
 _in_session: dict[str, Any] = {}  # what passed in this kernel
@@ -40,9 +41,19 @@ def folder() -> Path:
     """The workbook's folder; it need not exist yet."""
     if named := os.environ.get("GPT2COURSE_WORKBOOK"):
         return Path(named).expanduser()
+    return root() / "my_gpt2"
+
+
+def root() -> Path:
+    """The folder above the learner's copies of the lessons, or the current one without any."""
     here = Path.cwd()
-    root = next((r for r in (here, *here.parents) if (r / "lessons").is_dir()), here)
-    return root / "my_gpt2"
+    above = (r for r in (here, *here.parents) for name in LESSONS if (r / name).is_dir())
+    return next(above, here)
+
+
+def notebooks() -> Path:
+    """The folder of the notebooks that the learner works in."""
+    return next((p for name in LESSONS if (p := root() / name).is_dir()), root())
 
 
 def path_of(name: str) -> Path:

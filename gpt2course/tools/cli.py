@@ -1,4 +1,4 @@
-"""The command line: `gpt2course generate | info | perplexity | train | assemble | doctor`.
+"""The command line: `gpt2course generate | info | perplexity | train | progress | …`.
 
 torch is imported inside the commands, so that `--help` answers at once.
 """
@@ -330,6 +330,32 @@ def _documents(files: list[str] | None) -> tuple[list[str], list[str]]:
     return training_documents(), heldout_documents()
 
 
+def progress(options: argparse.Namespace) -> int:
+    """Print which parts are the learner's own, and what is next."""
+    from gpt2course.learner.progress import my_progress
+
+    print(my_progress())
+    return 0
+
+
+def reset(options: argparse.Namespace) -> int:
+    """Set answers and copies of lessons aside."""
+    from gpt2course.learner.handing_in import reset
+
+    for what in options.what:
+        print("\n".join(reset(what)))
+    return 0
+
+
+def handin(options: argparse.Namespace) -> int:
+    """Write the zip that a learner hands in."""
+    from gpt2course.learner.handing_in import hand_in
+
+    path, state = hand_in(options.file)
+    print("\n".join([*state.reports, f"{path}: {state.heading}"]))
+    return 0
+
+
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of hand-ins."""
     from gpt2course.tools.grading.command import grade_folder
@@ -543,6 +569,33 @@ examples:
 torchrun starts several processes that share the work: each with a GPU of its
 own where there are some, else each with its share of the cores.
 """
+PROGRESS = """\
+Show which parts of GPT-2 are yours, which are the package's, and what is next.
+Every answer that was kept is checked once more.
+"""
+PROGRESS_EXAMPLES = """\
+example:
+  %(prog)s
+"""
+RESET = """\
+Start an exercise or a lesson over. The kept answer of an exercise is set aside
+under a dated name; of a lesson all of its answers, and your copy of the
+notebook. Nothing is deleted.
+"""
+RESET_EXAMPLES = """\
+examples:
+  %(prog)s causal_mask
+  %(prog)s 06_masking
+"""
+HANDIN = """\
+Write one zip with your notebooks, your kept answers, and a list of what passed,
+to give to a teacher.
+"""
+HANDIN_EXAMPLES = """\
+examples:
+  %(prog)s
+  %(prog)s ada.zip
+"""
 GRADE = """\
 Grade a folder of hand-ins: a folder, a zip or a notebook for each student, as a
 learning platform or nbgrader gives them. Answers are found by the name of their
@@ -557,7 +610,7 @@ Nothing is written to the hand-ins. An interrupted run goes on where it was.
 GRADE_EXAMPLES = """\
 examples:
   %(prog)s handins --out grades
-  %(prog)s handins --out grades --lessons 05_self_attention 06_masking
+  %(prog)s handins --lessons 05_self_attention 06_masking
 """
 ASSEMBLE = """\
 Write the parts that you built in the lessons into one file, my_gpt2/gpt2.py,
@@ -615,6 +668,13 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--stride", type=_STRIDE, metavar="N", help=about)
     _add_model_options(added)
     _add_train_options(add(train, "train a model", TRAIN, TRAIN_EXAMPLES))
+    add(progress, "show which parts are yours", PROGRESS, PROGRESS_EXAMPLES)
+    added = add(reset, "start an exercise or a lesson over", RESET, RESET_EXAMPLES)
+    about = "an exercise, such as causal_mask, or a lesson, such as 06_masking"
+    added.add_argument("what", nargs="+", metavar="NAME", help=about)
+    added = add(handin, "write the zip to hand in", HANDIN, HANDIN_EXAMPLES)
+    about = "the file to write (handin with today's date)"
+    added.add_argument("file", nargs="?", type=Path, metavar="FILE", help=about)
     _add_grade_options(add(grade, "grade a folder of hand-ins", GRADE, GRADE_EXAMPLES))
     added = add(assemble, "write your parts into one file", ASSEMBLE, ASSEMBLE_EXAMPLES)
     added.add_argument("--by", default="", metavar="NAME", help="your name, for the page")

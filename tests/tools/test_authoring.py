@@ -762,7 +762,7 @@ def test_a_second_build_changes_and_touches_nothing(course, capsys):
     before, times = files(), {p: Path(p).stat().st_mtime_ns for p in files()}
     capsys.readouterr()
     assert main([]) == 0
-    assert "0 notebooks written" in capsys.readouterr().out
+    assert "0 files written" in capsys.readouterr().out
     assert files() == before
     assert {p: Path(p).stat().st_mtime_ns for p in files()} == times
 

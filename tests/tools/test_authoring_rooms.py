@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpt2course import checks
+from gpt2course.checks.room import read_hints
 from gpt2course.tools.authoring import rooms
 from gpt2course.tools.authoring.command import main
 
@@ -71,6 +72,40 @@ def test_a_check_under_another_exercise_is_not_even_built(course, capsys):
     edit(SOURCE, "gelu = check(gelu)", "gelo = check(gelo)")
     assert main([]) == 1
     assert f"{SOURCE}:11: check(gelo) stands under the exercise gelu" in capsys.readouterr().err
+
+
+HINTS = """\
+# %% [markdown]
+# Of another exercise: <details><summary>Hint 1</summary>
+# not this
+# </details>
+
+# %%
+1 + 1
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+# Look at <code>x</code>,
+# the argument.
+# </details>
+# <details><summary>Answer</summary>Of a question.</details>
+
+# %% [markdown]
+# <details><summary>Hint 2</summary>Return it.</details>
+
+"""
+
+
+def test_the_hints_above_an_exercise_are_written_for_its_check(course, capsys):
+    SOURCE.write_text(HINTS + SOURCE.read_text())
+    assert main([]) == 0
+    path = ROOM.with_name("hints.json")
+    assert read_hints(path, "gelu") == ["Look at <code>x</code>,\nthe argument.", "Return it."]
+    assert read_hints(path, "embed") == read_hints(path.with_name("none.json"), "gelu") == []
+    edit(path, "Return it.", "Return x.")
+    capsys.readouterr()
+    assert main(["--check"]) == 1
+    assert f"{path}: stale" in capsys.readouterr().err
 
 
 def test_a_check_by_name_or_of_a_lambda_is_no_fault(course):

@@ -138,7 +138,7 @@ def test_a_new_lesson_has_a_room_a_source_and_a_place(course):
         )
     }  # fmt: skip
     assert {p.name for p in (ROOMS / "dog_walks").iterdir()} == {
-        "__init__.py", "exercises.py", "answers.md", "mistakes.md",
+        "__init__.py", "exercises.py", "answers.md", "mistakes.md", "hints.json",
     }  # fmt: skip
 
 

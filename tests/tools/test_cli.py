@@ -595,7 +595,18 @@ def test_without_a_command_the_help_is_shown_as_an_error(run):
     assert (code, out) == (2, "") and "examples:" in err and "Traceback" not in err
 
 
-COMMANDS = ["generate", "info", "perplexity", "train", "assemble", "doctor"]
+COMMANDS = [
+    "generate",
+    "info",
+    "perplexity",
+    "train",
+    "progress",
+    "reset",
+    "handin",
+    "grade",
+    "assemble",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ named `hold` exists, so that a test can act in the middle of an install.
 
 import ast
 import contextlib
+import datetime
 import functools
+import hashlib
 import http.server
 import importlib.metadata
 import importlib.util
@@ -452,7 +454,7 @@ def test_jupyterlab_opens_the_first_lesson_with_the_venv_active(installed):
     seen = report(result)
     assert Path(seen["prefix"]) == installed / ".venv" == Path(seen["env"]["VIRTUAL_ENV"])
     assert f"--ServerApp.port={port}" in seen["argv"]
-    assert "--LabApp.default_url=/lab/tree/lessons/00_welcome.ipynb" in seen["argv"]
+    assert "--LabApp.default_url=/lab/tree/my_lessons/00_welcome.ipynb" in seen["argv"]
     assert "--no-browser" in seen["argv"]
     assert seen["argv"][-1] == "--ServerApp.token=x"
     assert "JUPYTERLAB_SETTINGS_DIR" not in seen["env"].keys() - os.environ.keys()
@@ -497,6 +499,211 @@ def test_the_usual_port_when_taken_gives_way_to_the_next_free_one(installed):
         result = run(installed, "--no-browser")
     assert "Port 8888 is taken" in result.stdout
     assert "--ServerApp.port=8888" not in report(result)["argv"]
+
+
+# --- copies of the lessons ---
+
+LESSON = "lessons/01_language_models.ipynb"
+COPY = "my_lessons/01_language_models.ipynb"
+TODAY = datetime.date.today().isoformat()
+STUB = "def add(a, b):\n    raise NotImplementedError"
+MINE = "def add(a, b):\n    return a + b"
+
+
+def cell(kind, source, name="", outputs=()):
+    """A cell as a build gives it: the id hangs on its text, an exercise's on its name."""
+    made = {"cell_type": kind, "source": source.splitlines(keepends=True), "metadata": {}}
+    made["id"] = name or hashlib.sha256(source.encode()).hexdigest()[:12]
+    if name:
+        made["metadata"]["nbgrader"] = {"grade_id": name, "solution": True}
+    return made | ({"outputs": list(outputs), "execution_count": None} if kind == "code" else {})
+
+
+def first_text():
+    return [
+        cell("markdown", "# A lesson"),
+        cell("code", "import math"),
+        cell("markdown", "Add."),
+        cell("code", STUB, "exercise-add"),
+        cell("code", "add = check(add)", "check-add"),
+        cell("code", "add(1, 2)"),
+    ]
+
+
+def publish(folder, cells, path=LESSON):
+    about = {"metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / path).write_text(json.dumps(about | {"cells": cells}))
+
+
+def cells_of(folder, path=COPY):
+    return json.loads((folder / path).read_text())["cells"]
+
+
+def sources(cells):
+    return ["".join(cell["source"]) for cell in cells]
+
+
+@pytest.fixture
+def copied(project):
+    """A project whose lesson was copied; it is not installed, and `update` does not install it."""
+    publish(project, first_text())
+    assert run(project, "update").returncode == 0
+    return project
+
+
+def test_copies_are_made_once_and_never_overwritten(copied):
+    assert (copied / COPY).read_bytes() == (copied / LESSON).read_bytes()
+    assert not (copied / ".venv").exists()
+    (copied / COPY).write_text("mine")
+    (copied / "my_lessons/00_welcome.ipynb").unlink()
+    said = run(copied, "update").stdout
+    assert said == "Your copies have the text of today's lessons.\n"
+    assert (copied / COPY).read_text() == "mine"
+    assert (copied / "my_lessons/00_welcome.ipynb").exists()
+
+
+def test_a_start_says_in_one_sentence_which_lessons_have_new_text(installed):
+    publish(installed, first_text())
+    run(installed, "update")
+    assert "new text" not in run(installed, "--no-browser").stdout
+    publish(installed, [*first_text(), cell("markdown", "One more.")])
+    said = run(installed, "--no-browser").stdout
+    assert said.startswith("There is new text for 01_language_models; `python3 course.py update`")
+    assert len(cells_of(installed)) == 6
+    shutil.rmtree(installed / "my_lessons")
+
+
+def test_update_brings_the_new_text_with_the_learners_own_cells(copied):
+    mine = first_text()
+    mine[1] = cell("code", "import math, cmath") | {"id": mine[1]["id"]}
+    mine[2] = cell("markdown", "Add. (Easy!)") | {"id": mine[2]["id"]}
+    mine[3] = cell("code", MINE, "exercise-add", [{"output_type": "stream", "text": "a card"}])
+    mine[5]["outputs"] = [{"output_type": "stream", "text": "3"}]
+    mine[4:4] = [cell("code", "add(2, 2)"), cell("code", "def add(a, b): ...", "exercise-add")]
+    mine += [cell("code", ""), cell("markdown", "A note at the end.")]
+    publish(copied, mine, COPY)
+    before = (copied / COPY).read_bytes()
+    new = first_text()
+    new[2] = cell("markdown", "Add two numbers.")
+    new[3] = cell("code", "# New.\n" + STUB, "exercise-add")
+    del new[0]
+    publish(copied, new)
+    said = run(copied, "update").stdout
+    aside = f"01_language_models.{TODAY}.ipynb"
+    assert said == (
+        f"01_language_models: new text, and of yours add, 5 more cells; the old copy is {aside}.\n"
+    )
+    assert (copied / "my_lessons" / aside).read_bytes() == before
+    cells = cells_of(copied)
+    assert sources(cells) == [
+        "import math, cmath",
+        "Add. (Easy!)",
+        "Add two numbers.",
+        MINE,
+        "add(2, 2)",
+        "def add(a, b): ...",
+        "add = check(add)",
+        "add(1, 2)",
+        "A note at the end.",
+    ]
+    assert [cell.get("outputs") for cell in cells][3] == mine[3]["outputs"]
+    assert cells[7]["outputs"][0]["text"] == "3"
+    names = [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in cells]
+    assert [name for name in names if name] == ["exercise-add", "check-add"]
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    assert "text of today" in run(copied, "update").stdout
+
+
+def test_update_finds_cells_in_a_copy_whose_ids_another_program_changed(copied):
+    mine = first_text()
+    mine[3] = cell("code", MINE, "exercise-add")
+    for number, one in enumerate(mine):
+        one["id"] = f"other-{number}"
+    publish(copied, mine, COPY)
+    publish(copied, [cell("markdown", "# A new title"), *first_text()[1:]])
+    assert "of yours add;" in run(copied, "update").stdout
+    assert sources(cells_of(copied)) == ["# A new title", *sources(first_text())[1:3], MINE,
+                                         *sources(first_text())[4:]]  # fmt: skip
+
+
+def test_an_exercise_that_is_gone_leaves_its_answer_where_it_stood(copied):
+    mine = first_text()
+    mine[3] = cell("code", MINE, "exercise-add")
+    publish(copied, mine, COPY)
+    publish(copied, first_text()[:2])
+    run(copied, "update")
+    assert sources(cells_of(copied)) == ["# A lesson", "import math", MINE]
+    assert "nbgrader" not in cells_of(copied)[2]["metadata"]
+
+
+def test_a_copy_that_is_no_notebook_is_kept_and_said_to_be_unreadable(copied):
+    for number in range(2):
+        (copied / COPY).write_text(f"<<<<<<< stash {number}")
+        publish(copied, [cell("markdown", f"# Version {number}")])
+        assert "could not be read" in run(copied, "update").stdout
+    assert sources(cells_of(copied)) == ["# Version 1"]
+    kept = sorted((copied / "my_lessons").glob(f"01_*.{TODAY}*.ipynb"))
+    assert [path.read_text() for path in kept] == ["<<<<<<< stash 1", "<<<<<<< stash 0"]
+
+
+def test_an_update_that_was_cut_off_half_way_is_made_again(copied, monkeypatch):
+    course = load_course()
+    monkeypatch.setattr(course, "HERE", copied)
+    mine = first_text()
+    mine[3] = cell("code", MINE, "exercise-add")
+    mine.append(cell("code", "add(5, 6)"))
+    publish(copied, mine, COPY)
+    publish(copied, [cell("markdown", "# A new title"), *first_text()[1:]])
+    base = copied / "my_lessons/.published/01_language_models.ipynb"
+    old = base.read_bytes()
+    course.update(copied)
+    base.write_bytes(old)  # as if the last step had not come
+    once = sources(cells_of(copied))
+    course.update(copied)
+    assert sources(cells_of(copied)) == once
+    assert MINE in once and "add(5, 6)" in once
+
+
+def test_copies_and_pages_lie_in_the_current_folder_beside_a_read_only_install(tmp_path):
+    with small_disk(tmp_path / "shared", "size=9G") as shared:
+        make_project(shared)
+        publish(shared, first_text())
+        (shared / "docs").mkdir()
+        (shared / "docs/glossary.md").write_text("words")
+        subprocess.check_call(["mount", "-o", "remount,ro", str(shared)])
+        own = tmp_path / "own"
+        own.mkdir()
+        result = subprocess.run(command(shared, "update"), cwd=own, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert (own / COPY).read_bytes() == (shared / LESSON).read_bytes()
+        assert (own / "my_lessons/../docs/glossary.md").read_text() == "words"
+        nowhere = subprocess.run(
+            command(shared, "update"), cwd=shared, capture_output=True, text=True
+        )
+        assert_told(nowhere, "read-only", "a folder of your own")
+
+
+def test_answers_lie_beside_the_copies(tmp_path, monkeypatch):
+    from gpt2course.learner import workbook
+
+    monkeypatch.delenv("GPT2COURSE_WORKBOOK")
+    (tmp_path / "own/my_lessons").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "own/my_lessons")
+    assert workbook.folder() == tmp_path / "own/my_gpt2"
+    assert workbook.notebooks() == tmp_path / "own/my_lessons"
+    (tmp_path / "own/lessons").mkdir()
+    assert workbook.notebooks() == tmp_path / "own/my_lessons"
+    monkeypatch.chdir(tmp_path / "own/lessons")
+    assert workbook.folder() == tmp_path / "own/my_gpt2"
+
+
+@pytest.mark.parametrize("lesson", sorted((PROJECT / "lessons").glob("*.ipynb")))
+def test_links_of_the_lessons_lead_somewhere_from_a_copy_too(lesson):
+    """Other lessons by their name, pages through the folder above."""
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)|href=\\?\"([\w./]+)", lesson.read_text()):
+        target = "".join(link)
+        assert re.fullmatch(r"\d\d_\w+\.ipynb|\.\./docs/\w+\.\w+", target), target
+        assert (PROJECT / "lessons" / target).exists()
 
 
 # --- which PyTorch ---
@@ -602,6 +809,7 @@ def test_jupyterlab_serves_the_lessons_without_news_and_ends_at_ctrl_c(tmp_path)
     variables = {"JUPYTERLAB_SETTINGS_DIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path)}
     port = free_port()
     arguments = ["--port", str(port), "--no-browser", "--", "--ServerApp.token=t"]
+    had_copies = (PROJECT / "my_lessons").exists()
     with open(tmp_path / "said", "w+") as said:
         process = subprocess.Popen(
             command(PROJECT, *arguments),
@@ -617,6 +825,8 @@ def test_jupyterlab_serves_the_lessons_without_news_and_ends_at_ctrl_c(tmp_path)
         finally:
             process.kill()
             process.wait()
+            if not had_copies:
+                shutil.rmtree(PROJECT / "my_lessons", ignore_errors=True)
     assert "Traceback" not in (tmp_path / "said").read_text()
     assert load_course().is_free(port)
 

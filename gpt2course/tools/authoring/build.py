@@ -1,6 +1,7 @@
 """One source -> its two notebooks, or the faults that forbid them; what a build would lose."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ from gpt2course.tools.authoring.cells import (
 )
 from gpt2course.tools.authoring.leaks import leaks
 from gpt2course.tools.authoring.lesson import ALLOW, digest, inspect, notebook_text
+from gpt2course.tools.authoring.rooms import ROOMS
 
 COMMAND = "python -m gpt2course.tools.authoring"
 SOLUTIONS, LESSONS = Path("solutions"), Path("lessons")
+HINT = re.compile(r"<details><summary>Hint \d+</summary>\s*(.*?)\s*</details>", re.S)
 
 
 @dataclass
@@ -32,10 +35,25 @@ class Built:
     faults: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
 
-    def notebooks(self) -> dict[Path, str]:
-        """Where each notebook belongs, and its text."""
+    def files(self) -> dict[Path, str]:
+        """Where each notebook belongs, and the hints for the checks; and their texts."""
         lesson = LESSONS / self.path.with_suffix(".ipynb").name
-        return {self.path.with_suffix(".ipynb"): self.solution, lesson: self.lesson}
+        files = {self.path.with_suffix(".ipynb"): self.solution, lesson: self.lesson}
+        room = ROOMS / self.path.stem.partition("_")[2]
+        if room.is_dir():
+            found = json.dumps(hints(self.cells), ensure_ascii=False, indent=1)
+            files[room / "hints.json"] = found + "\n"
+        return files
+
+
+def hints(cells: list[Cell]) -> dict[str, list[str]]:
+    """The hints of each exercise, as HTML: those in the text between it and the code before it."""
+    found, text = {}, ""
+    for cell in cells:
+        if cell.name.startswith("exercise-"):
+            found[cell.name.removeprefix("exercise-")] = HINT.findall(text)
+        text = text + cell.source if cell.kind == "markdown" else ""
+    return found
 
 
 def build(path: Path, text: str) -> Built:
@@ -126,7 +144,7 @@ def edits(built: Built, overwrite: str = "") -> dict[Path, str]:
     }
     drop = f"drop it with `{overwrite or f'{COMMAND} --force {built.path}'}`"
     found = {}
-    for path, content in built.notebooks().items():
+    for path, content in built.files().items():
         if not (loaded := load(path)):
             continue
         _, _, text, recorded = loaded

@@ -28,7 +28,7 @@ NAME = r"\d\d_\w+"
 
 
 def build_all(paths: list[Path], force: bool, everything: bool = False) -> list[str]:
-    """Write the notebooks of these sources, and the numbers in docs/; return the faults."""
+    """Write what comes of these sources, and the numbers in docs/; return the faults."""
     faults, written = [], []
     for page, text in pages().items() if everything else ():
         write(page, text)
@@ -38,10 +38,10 @@ def build_all(paths: list[Path], force: bool, everything: bool = False) -> list[
         stopped = built.faults or ([] if force else [*edits(built).values()])
         faults += stopped
         if not stopped:
-            written += [str(p) for p, content in built.notebooks().items() if write(p, content)]
+            written += [str(p) for p, content in built.files().items() if write(p, content)]
     for name in written:
         print(f"wrote {name}")
-    print(f"{len(paths)} sources, {len(written)} notebooks written, {len(faults)} faults")
+    print(f"{len(paths)} sources, {len(written)} files written, {len(faults)} faults")
     return faults
 
 
@@ -68,9 +68,9 @@ def check(paths: list[Path], everything: bool) -> list[str]:
 
 
 def _stale(built: Built) -> list[str]:
-    """A fault for each notebook that is not what its source gives."""
+    """A fault for each file that is not what its source gives."""
     found = edits(built)
-    for path, content in built.notebooks().items():
+    for path, content in built.files().items():
         if not path.exists():
             found[path] = f"{path}: missing; run `{COMMAND}`"
         elif path.read_bytes().replace(b"\r\n", b"\n") != content.encode():
@@ -104,7 +104,7 @@ def from_notebook(path: Path, force: bool) -> list[str]:
     if not force and LESSONS / path.name in lost:
         faults = [*faults, lost[LESSONS / path.name]]
     if not faults:
-        for target, content in {source: text, **built.notebooks()}.items():
+        for target, content in {source: text, **built.files()}.items():
             print(f"{'wrote' if write(target, content) else 'unchanged:'} {target}")
     return faults
 

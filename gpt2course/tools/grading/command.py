@@ -66,7 +66,7 @@ def _in_container(
         raise ValueError("--container needs docker or podman, and neither is installed")
     out.mkdir(parents=True, exist_ok=True)
     command = [
-        program, "run", "--rm", "--network", "none", "--pids-limit", "512",
+        program, "run", "--rm", "--user", "root", "--network", "none", "--pids-limit", "512",
         "--volume", f"{handins.resolve()}:/handins:ro", "--volume", f"{out.resolve()}:/grades",
         image, "python", "-m", "gpt2course", "grade", "/handins", "--out", "/grades",
         *(["--jobs", str(jobs)] if jobs else []), *(["--lessons", *lessons] if lessons else []),
