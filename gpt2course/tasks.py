@@ -192,6 +192,7 @@ class LowRank(nn.Module):
     """A frozen linear layer and a small update of its matrix: linear(x) + scale · B A x.
 
     B starts at 0, so that the outputs are the layer's own at first (Hu et al. 2021, section 4.1).
+    A is drawn around 0 with standard deviation 1 / √in, so that A x is no larger than x.
 
     Args:
         linear: kept, and not copied; its parameters take no gradient from here on.

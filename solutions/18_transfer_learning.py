@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 18 · Transfer learning
 #
-# The course model has read stories and can do one thing: say what comes next. Now there is another job, and only a
-# handful of examples of it. **How much of the new job does the model know already, and how few numbers and how few
+# The course model can do one thing: continue stories. Now there is another job, and only a handful of examples of it.
+# **How much of the new job does the model know already, and how few numbers and how few
 # examples does it take to teach it the rest?**
 #
-# - **In:** a pre-trained model, and 0 to 1,000 examples of a task.
+# - **In:** a pre-trained model, and 0 to 100 examples of a task.
 # - **Out:** a model that does the task, measured on questions that it has not seen.
-# - **Time:** about 70 minutes for the core, 100 with the deeper sections. Three exercises: `option_score`, `freeze`
+# - **Time:** about 80 minutes for the core, 110 with the deeper sections. Three exercises: `option_score`, `freeze`
 #   and `LowRank`.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -37,12 +37,12 @@ from gpt2course.weights import load_tokenizer
 # %% [markdown]
 # ## 1. A task nobody trained it for
 #
-# *Tilda sold an owl and a bell by the gate. It hooted.* What does **it** stand for? There are two candidates, and
-# only someone who knows that owls hoot can tell. Questions of this kind are called **Winograd schemas**, and GPT-2 was
-# tested on them too.
+# *Tilda sold a wolf and a bell by the gate. It howled.* What does **it** stand for? There are two candidates, and
+# only someone who knows that wolves howl can tell. Such questions are called **Winograd schemas**; GPT-2 was tested on
+# them too.
 #
-# In the course model's stories only *one* thing could ever be meant by *it*, so this is new to it. But it has
-# read what each thing does. Some of that knowledge should **transfer**.
+# In the course model's stories only *one* thing could ever be meant by *it*, so this is new. But it has read what
+# each thing does. Some of that knowledge should **transfer**.
 
 # %%
 question = corpus.questions(1, seed=18)[0]
@@ -50,9 +50,8 @@ print(question.scene, "It", question.verb + ".")
 print("options:", question.options, "  answer:", question.answer)
 
 # %% [markdown]
-# The examples to learn from will be about 17 of the course's 34 things, the questions of the test about the other
-# 17. The model has met both kinds in its stories, but its *examples* will not show it a single thing of the test. By
-# guessing, how many of the 120 would be right?
+# The examples will be about 17 of the course's 34 things, the test about the other 17. The model has met all of them
+# in its stories, but no *example* shows a thing of the test. How many of the 120 would guessing get right?
 
 # %%
 test = corpus.questions(120, seed=0, things=corpus.NEW)
@@ -132,9 +131,8 @@ assert math.isclose(option_score(model, prompt, option), by_loop, abs_tol=1e-4)
 # %% [markdown]
 # ### The wording decides
 #
-# What should the prompt be? Three ways to ask the same question. One of them uses words that stood in the stories
-# (*Something hooted on the roof. It was the owl.*), one changes a single word of it, and one ends with a sign that
-# the model has never seen. Predict the order, and how far apart they are.
+# Three ways to ask the same question. One uses words that stood in the stories (*Something howled on the roof. It was
+# the wolf.*), one changes a single word, and one ends with a sign that the model has never seen. Predict the order.
 
 # %%
 END = tokenizer.end_of_text
@@ -163,7 +161,7 @@ zero_shot = {}
 for name, wording in WORDINGS.items():
     right = sum(chosen(q, wording) == q.answer for q in test[:50])
     zero_shot[name] = right / 50
-    print(f"{name:17} {right / 50:4.0%} right   {wording.format(scene='…', verb='hooted')} ▢")
+    print(f"{name:17} {right / 50:4.0%} right   {wording.format(scene='…', verb='howled')} ▢")
 assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{zero_shot}"
 
 # %% [markdown]
@@ -171,8 +169,8 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # `It =` it does little better than a coin. **A prompt does not teach. It finds what pre-training has put there, or
 # misses it.**
 #
-# GPT-2's authors searched for such words too. To get a summary they wrote **TL;DR:** behind an article, since people on
-# the web write that before a summary. Without those letters the result was worse by 6.4 points.
+# GPT-2's authors used such words too. To get a summary they wrote **TL;DR:** behind an article, as people on the web
+# do. Without it the result was worse by 6.4 points.
 #
 # **Predict.** You want GPT-2 to translate, without training. What would you write?
 #
@@ -199,12 +197,12 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # | Children's Book Test, common nouns | probability of each of 10 options | 93.3 % | best before 85.7 % | 3.2 |
 # | Children's Book Test, names | likewise | 89.1 % | best before 82.3 % | 3.2 |
 # | LAMBADA, last word of a passage | likeliest word, stop words left out | 63.24 % | best before 59.23 % | 3.3, table 3 |
-# | Winograd schemas | probability of each of 2 options | 70.70 % | best before by 7 points less | 3.4 |
+# | Winograd schemas | probability with each of 2 options | 70.70 % | best before by 7 points less | 3.4 |
 # | CoQA, questions about a text | text, questions, "A:" | 55 F1 | a trained system nears the 89 of people | 3.5 |
 # | CNN and Daily Mail, summaries | "TL;DR:" | 21.40 (mean ROUGE) | 3 random sentences: 20.98 | 3.6, table 4 |
 # | the same, without "TL;DR:" | – | 15.03 | 6.4 points less | 3.6, table 4 |
 # | WMT-14, French to English | "french = english" lines | 11.5 BLEU | best unsupervised 33.5 | 3.7 |
-# | Natural Questions | example pairs in front | 4.1 % | the smallest model under 1 % | 3.8 |
+# | Natural Questions | example pairs in front | 4.1 % | the smallest model at most 1 % | 3.8 |
 #
 # Read the fourth column before you are impressed. Where the task *is* predicting a word, zero-shot beat everything;
 # where it is another job, it is a beginning.
@@ -262,10 +260,10 @@ assert before[0] < 0.75 and before[1] < 0.1, f"the new sign is not new: {before}
 
 # %% [markdown]
 # The loop is that of [lesson 13](13_training.ipynb): a batch, a loss, a step. It trains whatever takes a gradient.
-# Thirty steps of ten examples are enough here, at a learning rate that falls in a straight line.
+# Twenty steps of ten examples are enough here, at a learning rate that falls in a straight line.
 
 # %%
-def fine_tune(model, batch, lr: float, seed: int, steps: int = 30) -> None:
+def fine_tune(model, batch, lr: float, seed: int, steps: int = 20) -> None:
     """Train what takes a gradient, ten of the examples at a time."""
     idx, last, answer, _ = batch
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr)
@@ -279,8 +277,8 @@ def fine_tune(model, batch, lr: float, seed: int, steps: int = 30) -> None:
         optimizer.step()
 
 # %% [markdown]
-# A hundred examples, none of them about a thing of the test. Predict: will it answer about owls and bells, if it was
-# shown dogs and drums?
+# A hundred examples, none of them about a thing of the test. Predict: will it answer about wolves and bells, if it was
+# shown dogs and doors?
 
 # %%
 hundred = as_batch(corpus.questions(100, seed=1, things=corpus.FAMILIAR))
@@ -292,8 +290,7 @@ print(f"after:  options {after[0]:.0%}, free {after[1]:.0%}")
 assert after[0] > 0.9, f"a hundred examples were not enough: {after[0]:.0%}"
 
 # %% [markdown]
-# It does. The examples did not teach it who hoots: that came from pre-training. They taught it *what is wanted
-# here*.
+# It does. Who howls came from pre-training. The examples taught it *what is wanted here*.
 #
 # ## 4. Train less: frozen blocks
 #
@@ -413,17 +410,18 @@ print(f"largest difference: {'rounding' if apart < 1e-4 else apart}")
 # %% [markdown]
 # ## Exercise: `LowRank` ●●●○○ · 20 minutes
 #
-# The class of these three rungs (LoRA, Hu et al. 2021). It gets a layer, a rank and a scale.
+# The class of these rungs (LoRA, Hu et al. 2021).
 #
-# - `__init__`: keeps the layer (no copy) and freezes it; makes the parameters `A`, (rank, in), drawn around 0, and `B`,
-#   (out, rank), zeros, in the layer's dtype and on its device.
+# - `__init__`: keeps the layer (no copy) and freezes it; makes the parameters `A`, (rank, in), and `B`, (out, rank), of
+#   its dtype, on its device. B is zeros. A is drawn around 0 with a standard deviation of about 1/√in, so that
+#   A x is no larger than x: with an A ten times as large, each step moves the output ten times as far.
 # - `forward(x)`: linear(x) + scale · B A x. x has any leading axes, so apply matrices from the right: `x @ A.T`.
 # - `merged()`: a *new* `nn.Linear` with the same outputs, computed anew at each call, that shares no memory with the
 #   old one. The layer may have no bias; then the new one has none.
 #
 # <details><summary>Hint 1</summary>
 # <code>n_out, n_in = linear.weight.shape</code>. <code>linear.weight.new_zeros(n_out, rank)</code> is zeros of the
-# same dtype on the same device.
+# same dtype on the same device; <code>.normal_(std=…)</code> of such a tensor draws into it.
 # </details>
 # <details><summary>Hint 2</summary>
 # <code>forward</code>: <code>self.linear(x) + self.scale * (x @ self.A.T @ self.B.T)</code>.
@@ -484,11 +482,10 @@ print(f"{trainable(small):,} numbers, {trainable(small) / every:.1%}; at first t
 # %% [markdown]
 # ## 6. The picture
 #
-# Now the comparison. Four ways to make a model, 10 to 1,000 examples, three seeds each: other examples, other
-# batches. That is sixty trainings, all of them here and now. From scratch means the same architecture with random
-# weights and as many steps.
+# Now the comparison. Four ways to make a model, 3 to 100 examples, three seeds each: other examples, other batches.
+# That is 48 trainings, here and now. From scratch means random weights and as many steps.
 #
-# Predict two things: which way needs the most examples, and which of them will still be guessing at 1,000?
+# Predict two things: how many examples are enough, and which way will still be guessing at 100?
 
 # %%
 def fresh(seed: int) -> nn.Module:
@@ -504,7 +501,7 @@ WAYS = {  # how the model is made, and its learning rate
     "low rank": (lambda seed: with_low_rank(copy.deepcopy(model)), 5e-3),
     "from scratch": (fresh, 2e-3),
 }
-SIZES, SEEDS = (10, 30, 100, 300, 1000), (0, 1, 2)
+SIZES, SEEDS = (3, 10, 30, 100), (0, 1, 2)
 
 # %%
 found = {way: {n: [] for n in SIZES} for way in WAYS}
@@ -527,34 +524,34 @@ with tqdm(total=len(WAYS) * len(SIZES) * len(SEEDS), unit="training") as bar:
 
 # %%
 for way in WAYS:
-    at = {n: sum(found[way][n]) / len(SEEDS) for n in (100, 300, 1000)}
-    near = max(at.values()) < 0.65 if way == "from scratch" else min(at.values()) > 0.9
+    at = {n: sum(found[way][n]) / len(SEEDS) for n in (30, 100)}
+    near = max(at.values()) < 0.65 if way == "from scratch" else at[100] > 0.9 and at[30] > 0.8
     assert near, f"{way}: {at}"
-learning_curves(found, 0.5, "Pre-training is worth more than a thousand examples")
+assert sum(found["all weights"][3]) / len(SEEDS) < 0.9, f"three are enough: {found['all weights']}"
+learning_curves(found, 0.5, "A hundred examples are enough, but only with pre-training")
 
 # %% [markdown]
-# - With ten examples it depends on *which* ten: look at the spread. From thirty or a hundred on, all three ways that
-#   start from the pre-trained model answer nearly everything.
-# - From scratch it is a coin, with 1,000 examples as with ten. Nothing in the examples says that owls hoot.
+# - With three or ten examples it depends on *which* ones: look at the spread. With thirty, all three ways that start
+#   from the pre-trained model answer nearly everything. It is an easy task.
+# - From scratch it is a coin, with a hundred examples as with three. Nothing in them says that wolves howl.
 #
-# But is it fair? From scratch needs more steps. Give it ten times as many, and test it also on questions about the
-# things of its examples:
+# But is it fair? Give it seven times as many steps and 1,000 examples, and test it also on the things of its examples:
 
 # %%
 familiar_test = as_batch(corpus.questions(120, seed=0, things=corpus.FAMILIAR))
 thousand = as_batch(corpus.questions(1000, 100, corpus.FAMILIAR))
 patient = fresh(0)
 with tqdm(total=1, unit="training") as bar:
-    fine_tune(patient, thousand, lr=1e-3, seed=0, steps=300)
+    fine_tune(patient, thousand, lr=1e-3, seed=0, steps=140)
     bar.update()
 on_familiar, on_new = accuracy(patient, familiar_test)[0], accuracy(patient, TEST)[0]
-print(f"from scratch, 300 steps: things of the examples {on_familiar:.0%}, other things {on_new:.0%}")
+print(f"from scratch, 140 steps: things of the examples {on_familiar:.0%}, other things {on_new:.0%}")
 assert on_new < 0.7, f"it should not know the other things: {on_new:.0%}"
 assert on_familiar > on_new + 0.1, f"it learned nothing at all: {on_familiar:.0%}"
 
 # %% [markdown]
-# So it can learn the questions that it was shown things about, and learns nothing about the rest. More
-# steps do not help: what is missing is not in its examples.
+# So it learns about the things of its examples, and nothing about the rest. More steps do not help: what is missing is
+# not in its examples.
 #
 # ### What each way costs
 #
@@ -567,13 +564,13 @@ assert trained["low rank"] == 32_768 and trained["all weights"] == every
 what_is_trained(trained, "The same accuracy, from 3% of the numbers")
 
 # %% [markdown]
-# The forward pass costs the same for all of them. But a checkpoint of A and B is 131 kB beside 4.3 MB, so you can keep
-# one for each of many tasks, and one copy of the model for all.
+# The forward pass costs about the same for all. But a checkpoint of A and B is 131 kB beside 4.3 MB: keep one for each
+# of many tasks, and one copy of the model.
 #
 # ## 7. What it forgets
 #
-# What has become of the old job? The loss on held-out stories, before and after 1,000 examples. The task was
-# three hundred answers long. Predict: does the model still tell stories?
+# What has become of the old job? The loss on held-out stories, before and after 100 examples. Training was short:
+# twenty steps of ten answers. Predict: does the model still tell stories?
 
 # %%
 stories = [[END, *tokenizer.encode(text)][:128] for text in corpus.heldout_documents()[:60]]
@@ -590,23 +587,29 @@ def story_loss(model) -> float:
 
 
 old = story_loss(model)
-losses = {way: story_loss(kept[way, 1000]) for way in WAYS if way != "from scratch"}
+losses = {way: story_loss(kept[way, 100]) for way in WAYS if way != "from scratch"}
 forgetting(losses, old, "Fine-tuning for the new task costs something of the old one")
 
+# %% [markdown]
+# It does, a little less well. The answers were all right already. What do sixty steps more of the same do?
+
 # %%
-for way, loss in losses.items():
+longer = copy.deepcopy(kept["all weights", 100])
+fine_tune(longer, hundred, lr=1e-3, seed=1, steps=60)
+after_longer = story_loss(longer)
+for way, loss in {**losses, "60 steps more": after_longer}.items():
     print(f"{way:16} {old:.2f} → {loss:.2f} nats, perplexity {math.exp(old):.1f} → {math.exp(loss):.1f}")
-assert max(losses.values()) > old + 0.03, f"nothing was forgotten: {losses}"
+assert after_longer > losses["all weights"] > old + 0.02, f"nothing was forgotten: {losses}"
 
 # %% [markdown]
-# This is **catastrophic forgetting**: nothing in the new loss asks the model to keep the old skill. A hundred more
-# steps would cost more. Fewer trained numbers do not by themselves mean less forgetting: a low-rank update reaches
-# every block.
+# Nothing in the new loss asks the model to keep the old skill, so every step may cost some of it. Where little is
+# left, one speaks of **catastrophic forgetting**. Fewer trained numbers do not by themselves mean less of it: a low-rank
+# update reaches every block.
 #
 # But the low-rank update has one advantage. Its W is untouched. Take the update away, and what is the loss?
 
 # %%
-switched_off = copy.deepcopy(kept["low rank", 1000])
+switched_off = copy.deepcopy(kept["low rank", 100])
 with torch.no_grad():
     for module in switched_off.modules():
         if isinstance(module, LowRank):
@@ -616,53 +619,52 @@ print(f"with the update {losses['low rank']:.3f}, without it {restored:.3f}, bef
 assert abs(restored - old) < 1e-4, "the frozen weights have changed"
 
 # %% [markdown]
-# Nothing is lost, since nothing of the old model moved. Now merge the updates, and the answers stay what they are
-# with plain layers. `kept` still has its own:
+# Nothing is lost, since nothing of the old model moved. Now merge the updates: plain layers, the same answers.
 
 # %%
-plain = copy.deepcopy(kept["low rank", 1000])
+plain = copy.deepcopy(kept["low rank", 100])
 for block in plain.h:
     for part, name in ((block.attn, "c_attn"), (block.attn, "c_proj"),
                        (block.mlp, "c_fc"), (block.mlp, "c_proj")):
         setattr(part, name, getattr(part, name).merged())
-apart = (plain(idx) - kept["low rank", 1000](idx)).abs().max().item()
+apart = (plain(idx) - kept["low rank", 100](idx)).abs().max().item()
 print(f"modules: {sum(isinstance(m, LowRank) for m in plain.modules())} of LowRank left; same answers: "
-      f"{accuracy(plain, TEST) == accuracy(kept['low rank', 1000], TEST)}")
+      f"{accuracy(plain, TEST) == accuracy(kept['low rank', 100], TEST)}")
 assert apart < 1e-2, f"the merged model's logits are off by {apart}"
 
 # %% [markdown]
 # ## 8. Ask it
 #
-# Write a text of your own into the field; on the left the model before fine-tuning, then after ten and after 1,000
-# examples, and from scratch.
+# Write into the field; on the left the model before fine-tuning, then after ten and 100 examples, and from scratch.
 #
-# 1. Make it three things: *Mina saw a lion, a mouse and a kite. It roared. It =*. Was that in any example?
-# 2. Give it a verb that neither thing has: *… an owl and a bell. It beeped. It =*. Does it say that it does not know?
-# 3. Ask in other words: *It hooted. It was the*. Has the fine-tuning changed how it answers here?
-# 4. Leave the question out and let a story continue: *Tilda sold an owl*.
+# 1. Three things: *Mina saw a lion, a goat and a kite. It roared. It =*. Was that in any example?
+# 2. A verb that neither thing has: *… a wolf and a bell. It beeped. It =*. Does it say that it does not know?
+# 3. The stories' words: *… Something howled. It was the*. Has fine-tuning changed the answer?
+# 4. A story to continue: *Tilda sold a wolf*.
 #
 # <details><summary>What to see</summary>
+# Before you change anything: after ten examples it says <i>cow</i>, which is not even in the text; after 100,
+# <i>wolf</i>.<br>
 # 1. The lion, after ten examples too, although three things were in no example.<br>
 # 2. It says <i>robot</i>: the thing that beeps, which is not in the text at all. So it does not choose between the
 # two. It answers what it knows from the stories: who beeps. The test cannot tell these apart, since its right answer is
 # always in the text.<br>
-# 3. It is less sure of <i>owl</i> than before, and after ten examples it is not sure at all. The old wording has
-# suffered from the new one.<br>
-# 4. The story continues as a story: of this skill little was lost, as section 7 measured.
+# 3. No: it is as sure of the wolf as before. That wording has not suffered.<br>
+# 4. The story continues as a story, with other words than before: a little was lost, as section 7 measured.
 # </details>
 
 # %%
-asked = "Mina fed an owl and a bell at the mill. It hooted. It ="
+asked = "Mina saw a wolf and a bell at the mill. It howled. It ="
 ask_to_play(
     {"before": model, "10 examples": kept["all weights", 10],
-     "1,000 examples": kept["all weights", 1000], "from scratch": kept["from scratch", 1000]},
+     "100 examples": kept["all weights", 100], "from scratch": kept["from scratch", 100]},
     tokenizer, asked,
 )
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: another answer, the same knowledge
 #
-# What training does not reach in thirty steps. You can skip it.
+# What training does not reach in twenty steps. You can skip it.
 
 # %% [markdown]
 # The question stays, and the answer is to be *former* or *latter*: which of the two was it? Someone who can do the one
@@ -684,7 +686,7 @@ print(f"which thing: {after[0]:.0%}    former or latter: {by_place:.0%}")
 assert by_place < 0.75, f"it has learned the places: {by_place:.0%}"
 
 # %% [markdown]
-# A coin again. For *It =* the model only had to say who hoots, which it knew. For *former* it has to compare that with
+# A coin again. For *It =* the model only had to say who howls, which it knew. For *former* it has to compare that with
 # the first thing and turn a place into a word, and the stories never asked for it in this direction. **Transfer
 # is as wide as what pre-training made, and no wider.**
 
@@ -709,12 +711,24 @@ for text in (" hooted.", " hooted all night.", " hooted all night without a paus
 # last tokens are predictable. Neither is right in general, so keep options equally long where you can, or compare the
 # *rest of the sentence*, which is the same for all (Trinh and Le 2018, section 3, did that for Winograd schemas).
 
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: two results from the field
+#
+# What papers found of few examples and of few numbers. You can skip it.
+
+# %% [markdown]
+# **Khandelwal et al. 2019** trained one decoder, pre-trained as a language model, to
+# summarise news: with 1 % of the examples (about 3,000) it reached 13.1 ROUGE-2, where an encoder and decoder, loaded
+# with pre-trained weights but with new attention between them, reached 2.3. Their reason: in one decoder *every*
+# weight is pre-trained. **Hu et al. 2021** fine-tuned GPT-2 Medium with 0.35 million numbers instead of 355
+# million, and it was no worse on a task of writing sentences from data (table 3).
+
 # %% [markdown]
 # ## What you have
 #
 # `option_score` lets a model choose, `freeze` keeps a part of it, and `LowRank` trains a correction of a few numbers.
-# Fine-tuning from pre-trained weights needed tens of examples; from scratch a thousand were not enough, since what
-# was needed was never in them.
+# Pre-trained weights needed thirty to a hundred examples; from scratch a thousand were not enough, since what was needed
+# was not in them.
 #
 # For GPT-2, the numbers of low-rank updates of all four matrices in each block, with rank 4:
 
@@ -725,12 +739,6 @@ for name, layers, C in (("gpt2", 12, 768), ("gpt2-xl", 48, 1600)):
     print(f"{name:8} {updates:10,} numbers, {updates / matrices_of_it:.2%} of the blocks' matrices")
 
 # %% [markdown]
-# Two results from the field. **Khandelwal et al. 2019** trained one decoder, pre-trained as a language model, to
-# summarise news: with 1 % of the examples (about 3,000) it reached 13.1 ROUGE-2, where an encoder and decoder, loaded
-# with pre-trained weights but with new attention between them, reached 2.3. Their reason: in one decoder *every*
-# weight is pre-trained. **Hu et al. 2021** fine-tuned GPT-2 Medium with 0.35 million numbers instead of 355
-# million, and it was no worse on a task of writing sentences from data (table 3).
-#
 # ### Questions
 #
 # <details><summary>1. Zero-shot, one wording was nearly perfect and another one a coin. What differs: the knowledge or
@@ -748,8 +756,8 @@ for name, layers, C in (("gpt2", 12, 768), ("gpt2-xl", 48, 1600)):
 # The gradient of each is made with the other. With both at 0 nothing ever moves; with one, the output is
 # unchanged and it still learns.
 # </details>
-# <details><summary>5. "Fine-tuning taught the model who hoots." What is wrong with that?</summary>
-# No example was about an owl. The examples taught the form of the question; the rest came from the stories.
+# <details><summary>5. "Fine-tuning taught the model who howls." What is wrong with that?</summary>
+# No example was about a wolf. The examples taught the form of the question; the rest came from the stories.
 # </details>
 #
 # From earlier lessons:
@@ -765,9 +773,8 @@ for name, layers, C in (("gpt2", 12, 768), ("gpt2-xl", 48, 1600)):
 # ### Challenge: learn without forgetting
 #
 # Fine-tune all weights, but let half of every batch be stories, with the loss of
-# [lesson 13](13_training.ipynb). What happens to both numbers, the right answers and the loss on held-out stories? How
-# few stories are enough? Then try rank 1, or updates of `c_attn` alone: how small can the update be until the curve of
-# section 6 suffers?
+# [lesson 13](13_training.ipynb). What happens to the right answers, and to the loss on held-out stories? How
+# few stories are enough? Then try rank 1: how small can the update be until the curve of section 6 suffers?
 #
 # <details><summary>What to look for</summary>
 # The two losses pull at the same weights, and with the stories in the batch the loss on held-out stories should

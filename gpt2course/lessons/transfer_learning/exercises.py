@@ -191,6 +191,7 @@ freeze = Exercise(
 # What a case asks for.
 PARAMETERS, START, OUTPUT, GRADIENTS = "parameters", "at first", "output", "gradients"
 DRAWN, MERGED, AFTERWARDS, AGAIN = "how A is drawn", "merged", "after merged", "merged once more"
+SIZE = "how large A is"
 TRAINING, DEVICE = "in training mode", "on a device without memory"
 Sizes = tuple[int, int, bool]  # n_in, n_out, whether there is a bias
 
@@ -227,7 +228,9 @@ def _low_rank(answer: Answer, what: str, sizes: Sizes, rank: int, scale: float, 
         equal = torch.allclose(module(x), linear(x), atol=1e-6)
         return {"beside the layer's own output": "equal" if equal else "different"}
     if what == DRAWN:
-        return _how_drawn(module, answer, linear, rank, scale)
+        return _how_drawn(module)
+    if what == SIZE:
+        return _how_large(answer, (linear, rank, scale))
     before = [p.detach().clone() for p in linear.parameters()]
     _filled(module)
     if what == OUTPUT:
@@ -279,7 +282,7 @@ def _told(module: nn.Module, linear: nn.Linear) -> dict[str, str]:
     return found
 
 
-def _how_drawn(module: nn.Module, answer: Answer, linear: nn.Linear, rank: int, scale: float):
+def _how_drawn(module: nn.Module) -> dict[str, str]:
     own = dict(module.named_parameters())
     if not {"A", "B"} <= own.keys():
         return {"parameters": ", ".join(own)}
@@ -290,6 +293,20 @@ def _how_drawn(module: nn.Module, answer: Answer, linear: nn.Linear, rank: int, 
         "A": "not zero" if A.any() else "zeros",
         "the mean of A": "about 0" if abs(A.mean().item()) <= 6 * spread / n**0.5 else "not 0",
         "the rows of A": "independent" if torch.linalg.matrix_rank(A) == len(A) else "alike",
+    }
+
+
+def _how_large(answer: Answer, arguments: tuple[nn.Linear, int, float]) -> dict[str, str]:
+    """Of two modules, built one after the other: are they drawn each, and not too large?"""
+    two = build(lambda *given: nn.ModuleList([answer(*given), answer(*given)]), arguments)
+    drawn = [dict(module.named_parameters()).get("A") for module in two]
+    if None in drawn:
+        return {"A": "missing"}
+    one, other = (A.detach() for A in drawn)
+    large = one.std().item() * arguments[0].in_features ** 0.5 > 3  # 1 is usual
+    return {
+        "the spread of A": "far larger" if large else "of the order of 1 / √in",
+        "the A of a second module": "the same numbers" if torch.equal(one, other) else "others",
     }
 
 
@@ -315,7 +332,7 @@ class LowRankExercise(Exercise):
         built = f"LowRank({layer}, {rank}, {scale})"
         if what in (MERGED, AFTERWARDS, AGAIN):
             return f"{built}.merged()"
-        if what in (PARAMETERS, DEVICE, DRAWN):
+        if what in (PARAMETERS, DEVICE, DRAWN, SIZE):
             return f"{built}.named_parameters()"
         return f"{built}(x=<{tuple(x.shape)}>)"
 
@@ -363,6 +380,7 @@ LowRank = LowRankExercise(
               OUTPUT, _WIDE, 2, 0.5, normal(3, 7, seed=18, dtype=_DOUBLE), fine=True),
         _case("merged in float64", MERGED, _WIDE, 2, 0.5, normal(3, 7, seed=19, dtype=_DOUBLE)),
         _case("the gradients reach x, A and B", GRADIENTS, _WIDE, 3, 0.5, normal(4, 7, seed=20)),
+        _case("how large A is drawn", SIZE, (300, 20, True), 4, 1.0, normal(1, 300, seed=22)),
     ],
     properties=[
         Property("at first it gives what the layer gives",
