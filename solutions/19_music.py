@@ -9,8 +9,8 @@
 # - **Time:** about 90 minutes for the core, 110 for everything.
 # - **Exercises:** `encode_notes` ●●●○○, `decode_events` ●●●○○ and `relative_scores` ●●●●○.
 #
-# Two works are behind this lesson: the **Music Transformer** (Huang et al. 2018), trained on about 1,100 piano
-# performances, and **MuseNet** (OpenAI 2019), a large model of GPT-2's kind, trained on hundreds of thousands of MIDI files.
+# Behind it are the **Music Transformer** (Huang et al. 2018), trained on about 1,100 piano performances, and **MuseNet**
+# (OpenAI 2019), of GPT-2's kind, trained on hundreds of thousands of MIDI files.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
 # [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
@@ -64,8 +64,7 @@ piano_roll(motif, "Four notes, one peak", peaks=[2])
 # %% [markdown]
 # ## 2. A performance as a text
 #
-# A model needs tokens. A piano has no words, but it has things that *happen*: a key goes down, a key comes up, time
-# passes, the touch changes. These **events** are the vocabulary of the Music Transformer, after Oore et al. (2018):
+# A piano has no words, but things *happen*: a key goes down, a key comes up, time passes, the touch changes. These **events** are the vocabulary of the Music Transformer, after Oore et al. (2018):
 #
 # | ids | event | |
 # |---|---|---|
@@ -89,7 +88,7 @@ first_note = [VELOCITY + 64 // 4, ON + 60, SHIFT + 36 - 1, OFF + 60]
 event_row(first_note)
 
 # %% [markdown]
-# To the model, each id is a **one-hot** row: 388 numbers, a single 1. Times the embedding matrix it picks one row
+# To the model, each id is a **one-hot** row: 388 numbers, a single 1, which picks a row of the embedding matrix
 # ([lesson 03](03_embeddings.ipynb)). Nothing else of GPT-2 has to change.
 
 # %%
@@ -298,12 +297,12 @@ print(f"{len(motif)} notes, {len(again)} events, {len(again) / len(motif):.2f} e
 # %% [markdown]
 # ## 3. Music to learn from
 #
-# The course brings music of its own, made by a program, with *form*. Music is counted in **bars**, pieces of equal
-# length. Eight bars on the white keys: three times a motif of one bar, moved up or down, then another motif as an answer;
-# all of that once more, a little higher, and one long note to end. Each motif has one **peak**, its highest and loudest
-# note. A soft, low note, the bass, lies under each bar. Can you see which bars have one motif?
+# The course brings music of its own, made by a program, with *form*: eight **bars** of equal length on the white keys.
+# Three times a motif of one bar is heard, moved up or down, then another one; all of that once more, a little higher, and
+# a long note to end. Each motif has one **peak**, its highest and loudest note. A soft, low note, the bass, lies under each
+# bar. Which bars have the same motif?
 #
-# <details><summary>Which?</summary>
+# <details><summary>Which bars</summary>
 # 1, 2, 3, 5, 6 and 7 have the first one, 4 and 8 the other.
 # </details>
 
@@ -338,10 +337,9 @@ print(f"{len(ids):,} events to learn from, {len(heldout):,} held out; {len(ids.u
 #
 # ## 4. Distance
 #
-# Nothing directly. It adds a learned vector to each *position* ([lesson 04](04_positions.ipynb)), and
-# would have to find out for every pair of positions how far apart they are. Music asks for the distance itself.
-# **Relative positions** give it to the scores: besides its key, each position j has a vector for how far back it lies
-# from the query i. There is a table with a row for each distance:
+# Nothing directly. It adds a learned vector to each *position* ([lesson 04](04_positions.ipynb)), and would have to find
+# out for every pair of positions how far apart they are. **Relative positions** give the distance itself to the scores:
+# besides its key, each position j has a vector for how far back it lies from the query i, a row of a table:
 #
 # score(i, j) = (q_i · k_j + q_i · table[T - 1 - (i - j)]) / √hs
 #
@@ -361,8 +359,8 @@ assert torch.equal(by_loop, by_hand)
 matrices([("q_i · table[T - 1 - (i - j)]", by_hand)], ["query 0", "query 1", "query 2"], ["key 0", "key 1", "key 2"])
 
 # %% [markdown]
-# Without a loop: gather the table's row for each pair, `(T, T, hs)`, and multiply. For the Music Transformer's 2,048
-# events and heads of 64 numbers (section 3.4), how many bytes for one head?
+# Without a loop: gather the table's row for each pair, `(T, T, hs)`. For the Music Transformer's 2,048 events and heads of
+# 64 numbers, how many bytes is that?
 
 # %%
 i, j = torch.arange(T)[:, None], torch.arange(T)
@@ -374,7 +372,7 @@ print(f"(T, T, hs): {2048 * 2048 * 64 * 4 / 1e9:.1f} GB; the table alone: {2048 
 # %% [markdown]
 # ### Skewing
 #
-# That is waste: there are only T distances, and `q @ table.T` has all the products. What has to happen to each row?
+# There are only T distances, and `q @ table.T` has all the products. What has to happen to each row?
 
 # %%
 by_distance = (q @ table.T)[0, 0]
@@ -408,7 +406,7 @@ matrices(panels, between=["reshape", "[1:]"])
 #
 # From q `(B, nh, T, hs)` and a table `(T, hs)` that all heads share to `(B, nh, T, T)`: entry (i, j) is
 # `q_i · table[T - 1 - (i - j)]` for j ≤ i, and 0 above the diagonal. Not divided by √hs; keep the dtype, and let gradients
-# pass. A loop passes the check. Training wants the trick.
+# pass. A loop is enough.
 #
 # The trap: in which axes do you cut?
 #
@@ -488,8 +486,8 @@ assert torch.allclose(ours(x), theirs(x), atol=1e-5)
 # %% [markdown]
 # ## 5. Two models, three seeds
 #
-# Both are your GPT2. The **absolute** one has its positions as ever. In the **relative** one `wpe` is zero and stays so, and
-# each attention has a table of distances instead.
+# Both are your GPT2. In the **relative** one `wpe` is zero and stays so, and each attention has a table of distances
+# instead.
 
 # %%
 config = GPT2Config(n_layer=2, n_head=4, n_embd=64, n_ctx=192, vocab_size=music.N_EVENTS)
@@ -533,8 +531,7 @@ def train(model: nn.Module, steps: int, seed: int, bar: tqdm, max_lr: float = 8e
         bar.update()
 
 # %% [markdown]
-# Six short runs: both kinds from three seeds, which draw the first weights and the batches. Which kind will end lower?
-# Will the difference be larger than that between two seeds?
+# Six short runs, both kinds from three seeds. Which kind will end lower? By more than two seeds differ?
 
 # %%
 KINDS, SEEDS, SHORT, LONG = ("absolute", "relative"), (0, 1, 2), 150, 400
@@ -563,13 +560,12 @@ assert max(measured["relative"]) < min(measured["absolute"]), f"one seed was luc
 seeds_and_means(measured, "Knowing distances helps in every seed")
 
 # %% [markdown]
-# The worst of the relative models beats the best of the absolute ones. (An even guess costs ln 388 = 5.96 nats.) That is said
-# of short runs of small models, in which the absolute ones have hardly begun to learn what a distance is.
+# The worst of the relative models beats the best of the absolute ones. That is said of
+# short runs of small models, in which the absolute ones have hardly begun to learn what a distance is.
 #
 # ### What comes back is easier
 #
-# Now one relative model, for longer. Nobody can know the motif in bar 1. In which bars does the model profit from what it
-# has heard?
+# Now one relative model, for longer. In which bars does it profit from what it has heard?
 
 # %%
 composer = Composer(relative=True, seed=0)
@@ -607,8 +603,8 @@ curves({"relative": [*enumerate(by_bar, start=1)]}, "The second and the third ti
 # %% [markdown]
 # ## 6. Listen
 #
-# Give this model your motif, with a bass note under it, and let it write on. `generate` is that of
-# [lesson 11](11_sampling.ipynb); it never asks what the ids mean.
+# Give this model your motif, over a bass note, and let [lesson 11](11_sampling.ipynb)'s `generate` go on. It never asks what
+# the ids mean.
 
 # %%
 prompt = encode_notes([*motif, Note(0, 144, 36, 42)])
@@ -628,8 +624,8 @@ piano_roll(written, "One bar of yours, and what the model makes of it", given=14
 Audio(synthesise(written), rate=8_000)
 
 # %% [markdown]
-# Does the rhythm of your bar come back? Count it: the model gets the first bars of twenty unheard pieces and writes the
-# next, at temperature 0. How often will you hear the same rhythm?
+# Does the rhythm of a bar come back? The model gets the first bars of twenty unheard pieces and writes the next, at
+# temperature 0. How often will you hear the same rhythm?
 
 # %%
 def rhythm(notes: list[Note], n: int) -> list[int]:
@@ -650,12 +646,11 @@ print(f"the rhythm of bar 1 returned in bar 2: {returned} of 20 times")
 write_midi(folder / "written.mid", written)  # for any music program
 
 # %% [markdown]
-# A piece of the course would have 20, and chance about 2, for there are nine rhythms. So the ear finds no return yet, where
-# the loss does: a little less surprise at each event, but never a whole bar without a slip. What the model has learned is how
-# this music sounds: which keys it uses, its tempos, basses and peaks.
+# A piece of the course would have 20, and chance about 2, for there are nine rhythms. The ear finds no return yet where the
+# loss does: each event surprises a little less, but hardly a bar is without a slip. What the model has learned is how this
+# music sounds: which keys it uses, its tempos, basses and peaks.
 #
-# **Play with it.** Choose a motif, a temperature and a take, and listen. Find a setting that repeats itself, one that
-# loses the thread, and one worth showing to somebody.
+# **Play with it.** Find a setting that repeats itself, one that loses the thread, and one worth showing to somebody.
 
 # %%
 motifs = {"yours": prompt} | {f"unheard {n}": encode_notes(first_bar(unheard[n])) for n in (1, 3, 8)}
@@ -665,8 +660,8 @@ melody_to_play(write, motifs)
 
 # %% [markdown]
 # <details><summary>What to hear</summary>
-# At 0 each motif has one continuation, whatever the take. Up to 0.8 the key, the tempo and the climb of the bass hold; now
-# and then a bar is too short. From 1.2 on wrong durations creep in, and some notes never end.
+# At 0 each motif has one continuation, whatever the take. The hotter, the more slips: durations of another tempo, notes
+# that end at once, and notes that never end.
 # </details>
 #
 # ## 7. What do the peaks read?
@@ -703,8 +698,7 @@ def to_earlier(pieces, ahead: int = 0) -> tuple[Float[Tensor, "heads"], float]:
     return torch.stack(found).mean(dim=0), sum(even) / len(even)
 
 # %% [markdown]
-# The head is chosen on thirty pieces, for the difference between peaks and last notes, and measured on thirty others. What
-# would you call much?
+# The head is chosen on thirty pieces, for the difference between peaks and last notes, and measured on thirty others.
 
 # %%
 difference = to_earlier(unheard[:30])[0] - to_earlier(unheard[:30], ahead=1)[0]
@@ -725,7 +719,7 @@ over_notes += [0.0] * (len(example) - len(over_notes))
 attention_over_notes(example, over_notes, query, peaks, f"A late peak reads the earlier peaks ({name})")
 
 # %% [markdown]
-# A weight says where a head looks. Whether the model needs it, an ablation would say (lesson 15).
+# Whether the model needs this head, an ablation would say (lesson 15).
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: the memory that skewing saves
@@ -763,21 +757,16 @@ print(f"largest difference of a gradient: {off:.0e}")
 # %% [markdown]
 # ## Challenge: music of yours
 #
-# No check for this one. Collect MIDI files of one kind (a hundred pieces for piano solo, say), read them with `read_midi`,
-# and train a relative model on them: more layers, `n_ctx` 512, an hour. Two things to try on the way: move every piece by
-# -3 to +3 semitones and stretch it by up to 5 % (as the Music Transformer does); and leave the velocities out.
-#
-# What to look for: at first the model learns that what went down must come up; then bars; then which pitches go
-# together. Phrases of more than a few seconds need far more music and a far larger model. Measure before you listen: is the
-# held-out loss still falling?
+# No check for this one. Read a hundred MIDI files of piano music with `read_midi`, and train a relative model on them: more
+# layers, `n_ctx` 512, an hour. Then move every piece by -3 to +3 keys and stretch it by up to 5 %, as the Music
+# Transformer does, or leave the velocities out. At first the model learns that what went down must come up, then bars, then
+# which pitches go together. Longer phrases need far more music and a far larger model.
 
 # %% [markdown]
 # ## What you have
 #
 # A performance is a text of 388 events, and GPT-2 reads and writes it as it is. Relative positions give its scores the
-# distance between query and key. On this music that lowers the held-out loss in all three seeds.
-#
-# **The numbers:**
+# distance between query and key, which on this music lowers the loss in all three seeds. **The numbers:**
 
 # %%
 mean = {kind: sum(found) / len(found) for kind, found in measured.items()}
@@ -817,9 +806,9 @@ print(f"Music Transformer: contexts of 2,048 events; MuseNet: 72 layers, 4,096 t
 # </details>
 
 # %% [markdown]
-# **Sources.** Oore et al. 2018, *This Time with Feeling: Learning Expressive Musical Performance*, section 3 (the events);
-# Huang et al. 2018, *Music Transformer*, sections 3.1 (events), 3.4 (relative attention and skewing), 4.2 (piano
-# performances); Shaw et al. 2018, *Self-Attention with Relative Position Representations*, section 3; Payne 2019,
+# **Sources.** Oore et al. 2018, *This Time with Feeling: Learning Expressive Musical Performance* (the events, with
+# shifts of 8 ms); Huang et al. 2018, *Music Transformer*, sections 3.1 (events), 3.4 (skewing), 4.2 (piano performances);
+# Shaw et al. 2018, *Self-Attention with Relative Position Representations*, section 3; Payne 2019,
 # *MuseNet*; Jay Alammar 2019, *The Illustrated GPT-2* (music as a text, and the peaks). The music is the course's own.
 #
 # **Next:** a melody of ten minutes has thousands of events, and attention costs the square of that.
