@@ -49,7 +49,7 @@ from gpt2course.music import Note, event_name, read_midi, synthesise, write_midi
 #
 # A `Note` has four numbers: when it starts and ends, in **steps** of 10 ms; its **pitch**, the number of the piano key,
 # 60 for the C in the middle; and its **velocity**, 0 to 127: how fast the key goes down, which is how loud it is. A
-# **motif** is a short idea of a few notes. This one rises to a peak and falls. Press play.
+# **motif** is a short idea of a few notes. This one rises to a peak and falls.
 
 # %%
 motif = [Note(0, 36, 60, 64), Note(36, 72, 64, 66), Note(72, 108, 67, 90), Note(108, 144, 65, 54)]
@@ -64,7 +64,8 @@ piano_roll(motif, "Four notes, one peak", peaks=[2])
 # %% [markdown]
 # ## 2. A performance as a text
 #
-# A piano has no words, but things *happen*: a key goes down, a key comes up, time passes, the touch changes. These **events** are the vocabulary of the Music Transformer, after Oore et al. (2018):
+# A piano has no words, but things *happen*: a key goes down, a key comes up, time passes, the touch changes. These
+# **events** are the vocabulary of the Music Transformer, after Oore et al. (2018):
 #
 # | ids | event | |
 # |---|---|---|
@@ -81,7 +82,7 @@ print(f"{128} + {128} + {100} + {128 // 4} = {128 + 128 + 100 + 128 // 4} events
 print(f"a wait of 36 steps is {SHIFT + 36 - 1}: {event_name(SHIFT + 36 - 1)}")
 
 # %% [markdown]
-# GPT-2 has 50,257 tokens. The first note by hand: its velocity, key down, wait, key up.
+# The first note by hand: its velocity, key down, wait, key up.
 
 # %%
 first_note = [VELOCITY + 64 // 4, ON + 60, SHIFT + 36 - 1, OFF + 60]
@@ -316,8 +317,7 @@ piano_roll(example, "Eight bars, two motifs, eight peaks", peaks, bars=unheard[3
 Audio(synthesise(example), rate=8_000)
 
 # %% [markdown]
-# All pieces form one long text, with a second of silence between them. Held out are pieces whose *motifs* occur nowhere
-# in the training music.
+# All pieces form one text, with a second of silence between them. The *motifs* of the held-out pieces occur nowhere in it.
 
 # %%
 def text_of(pieces) -> Tensor:
@@ -450,7 +450,7 @@ if min(timeit.repeat(one_call, number=1, repeat=3)) > 0.2:  # seconds
 # %% [markdown]
 # ### The attention
 #
-# That of [lesson 07](07_multi_head.ipynb), with one sum more. `seen` keeps the last weights, to be looked at later.
+# That of [lesson 07](07_multi_head.ipynb), with one sum more. `seen` keeps the last weights.
 
 # %%
 class RelativeAttention(nn.Module):
@@ -515,14 +515,14 @@ class Composer(nn.Module):
 # The training loop of [lesson 13](13_training.ipynb):
 
 # %%
-def train(model: nn.Module, steps: int, seed: int, bar: tqdm, max_lr: float = 8e-3) -> None:
-    """AdamW over batches of four rows, with warm-up and cosine."""
+def train(model: nn.Module, steps: int, batch: int, max_lr: float, seed: int, bar: tqdm) -> None:
+    """AdamW over batches of some rows, with warm-up and cosine."""
     dice = torch.Generator().manual_seed(seed)
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = learning_rate(step, max_lr, max_lr / 10, 20, steps)
-        idx, targets = next_token_batch(ids, 4, config.n_ctx, dice)
+        idx, targets = next_token_batch(ids, batch, config.n_ctx, dice)
         loss = next_token_loss(model(idx), targets)
         optimizer.zero_grad()
         loss.backward()
@@ -534,12 +534,12 @@ def train(model: nn.Module, steps: int, seed: int, bar: tqdm, max_lr: float = 8e
 # Six short runs, both kinds from three seeds. Which kind will end lower? By more than two seeds differ?
 
 # %%
-KINDS, SEEDS, SHORT, LONG = ("absolute", "relative"), (0, 1, 2), 150, 400
+KINDS, SEEDS, SHORT, LONG = ("absolute", "relative"), (0, 1, 2), 120, 380
 torch.set_num_threads(1)  # matrices as small as these gain little from more
 models = {(kind, seed): Composer(kind == "relative", seed) for kind in KINDS for seed in SEEDS}
 with tqdm(total=len(models) * SHORT, unit="step") as bar:
     for (kind, seed), model in models.items():
-        train(model, SHORT, seed, bar)
+        train(model, SHORT, 4, 1.2e-2, seed, bar)
 
 # %% [markdown]
 # The loss on the unheard pieces, cut into rows of the context's length:
@@ -560,17 +560,17 @@ assert max(measured["relative"]) < min(measured["absolute"]), f"one seed was luc
 seeds_and_means(measured, "Knowing distances helps in every seed")
 
 # %% [markdown]
-# The worst of the relative models beats the best of the absolute ones. That is said of
-# short runs of small models, in which the absolute ones have hardly begun to learn what a distance is.
+# The worst relative model beats the best absolute one. These are short runs: the absolute ones have hardly begun to learn
+# what a distance is.
 #
 # ### What comes back is easier
 #
-# Now one relative model, for longer. In which bars does it profit from what it has heard?
+# Now one relative model, for longer, with smaller batches and steps. In which bars does it profit from what it has heard?
 
 # %%
 composer = Composer(relative=True, seed=0)
 with tqdm(total=LONG, unit="step") as bar:
-    train(composer, LONG, 0, bar)
+    train(composer, LONG, 2, 8e-3, 0, bar)
 composer.eval().requires_grad_(False)
 long_run = heldout_loss(composer)
 print(f"held-out loss after {SHORT} steps {measured['relative'][0]:.2f}, after {LONG} steps {long_run:.2f}")
@@ -759,7 +759,7 @@ print(f"largest difference of a gradient: {off:.0e}")
 #
 # No check for this one. Read a hundred MIDI files of piano music with `read_midi`, and train a relative model on them: more
 # layers, `n_ctx` 512, an hour. Then move every piece by -3 to +3 keys and stretch it by up to 5 %, as the Music
-# Transformer does, or leave the velocities out. At first the model learns that what went down must come up, then bars, then
+# Transformer does. At first the model learns that what went down must come up, then bars, then
 # which pitches go together. Longer phrases need far more music and a far larger model.
 
 # %% [markdown]
