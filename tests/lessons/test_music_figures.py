@@ -56,6 +56,18 @@ def test_peaks_have_triangles_and_a_continuation_a_line():
     assert "the model writes →" not in texts(piano_roll(TUNE, "tune"))
 
 
+def test_bars_have_a_line_where_they_begin_and_their_number():
+    picture = piano_roll(TUNE, "tune", bars=[0, 2])
+    first, second = of_kind(picture, "path", "bar")
+    notes = of_kind(picture, "rect", "note")
+    assert (first.x, second.x) == (
+        pytest.approx(notes[0].x, abs=1),
+        pytest.approx(notes[2].x, abs=1),
+    )
+    assert {"1", "2"} <= set(texts(picture)) and "2 bars" in picture.alt
+    assert of_kind(piano_roll(TUNE), "path", "bar") == []
+
+
 def test_no_notes_can_be_drawn():
     assert piano_roll([], "silence").alt == "silence: no notes"
 

@@ -32,21 +32,27 @@ def kind_of(event: int) -> int:
 
 
 def piano_roll(
-    notes: Sequence[Note], title: str = "", peaks: Sequence[int] = (), given: int = 0
+    notes: Sequence[Note],
+    title: str = "",
+    peaks: Sequence[int] = (),
+    given: int = 0,
+    bars: Sequence[int] = (),
 ) -> Picture:
-    """Notes as bars: time to the right, pitch upwards, the colour says how loud.
+    """Notes as boxes: time to the right, pitch upwards, the colour says how loud.
 
     Args:
         peaks: which of the notes get a triangle.
         given: a dashed line at this time, in steps, where a continuation begins.
+        bars: which of the notes begin a bar; each bar gets a line and its number.
     """
-    return piano_rolls({title: notes}, {title: peaks}, {title: given})
+    return piano_rolls({title: notes}, {title: peaks}, {title: given}, {title: bars})
 
 
 def piano_rolls(
     performances: Mapping[str, Sequence[Note]],
     peaks: Mapping[str, Sequence[int]] | None = None,
     given: Mapping[str, int] | None = None,
+    bars: Mapping[str, Sequence[int]] | None = None,
 ) -> Picture:
     """Piano rolls below each other under their titles, on one scale of time."""
     last = max((note.end for notes in performances.values() for note in notes), default=100)
@@ -54,6 +60,11 @@ def piano_rolls(
     for name, notes in performances.items():
         marked, begins = (peaks or {}).get(name, ()), (given or {}).get(name, 0)
         drawn = _roll(notes, last * STEP)
+        first = (bars or {}).get(name, ())
+        for number, i in enumerate(first, start=1):
+            x = _x(drawn, notes[i].start)
+            drawn.line((x, 0), (x, _height(notes)), thick=1, opacity=0.4, kind="bar")
+            drawn.text(x + 4, _height(notes) / 2, str(number), size=12)
         for i in marked:
             _triangle(drawn, notes, notes[i])
         if begins:
@@ -63,7 +74,7 @@ def piano_rolls(
         if name:
             drawn.head(name, size=13)
         drawings.append(drawn)
-        told.append(_told(name, notes, marked, begins))
+        told.append(_told(name, notes, marked, begins, len(first)))
     return column(drawings).picture("\n".join(told))
 
 
@@ -122,7 +133,7 @@ def loudness_fill(velocity: int) -> str:
     return blend(LOUDNESS, (velocity - low) / (high - low))
 
 
-def _told(name: str, notes: Sequence[Note], peaks: Sequence[int], given: int) -> str:
+def _told(name: str, notes: Sequence[Note], peaks: Sequence[int], given: int, bars: int) -> str:
     if not notes:
         return f"{name}: no notes".removeprefix(": ")
     low, high = _range(notes)
@@ -131,6 +142,8 @@ def _told(name: str, notes: Sequence[Note], peaks: Sequence[int], given: int) ->
         f"{len(notes)} note{'s' * (len(notes) != 1)} in {seconds:.1f} seconds, from "
         f"{pitch_name(low + 1)} to {pitch_name(high - 1)}"
     )
+    if bars:
+        said += f"; {bars} bars"
     if peaks:
         said += f"; peaks: {', '.join(pitch_name(notes[i].pitch) for i in peaks)}"
     if given:
