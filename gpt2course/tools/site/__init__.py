@@ -1,0 +1,1 @@
+"""The course as a web site: `python -m gpt2course site`."""
