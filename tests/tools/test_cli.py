@@ -595,7 +595,7 @@ def test_without_a_command_the_help_is_shown_as_an_error(run):
     assert (code, out) == (2, "") and "examples:" in err and "Traceback" not in err
 
 
-COMMANDS = ["generate", "info", "perplexity", "train", "doctor"]
+COMMANDS = ["generate", "info", "perplexity", "train", "site", "doctor"]
 
 
 @pytest.mark.parametrize(
@@ -684,6 +684,14 @@ def test_ctrl_c_outside_of_a_text_ends_the_line_and_is_no_error(run, untrained, 
 
     monkeypatch.setattr("gpt2course.evaluation.evaluate", interrupted)
     assert run("perplexity", __file__, "--model", untrained) == (130, "", "\n")
+
+
+def test_site_builds_where_it_is_told(run, monkeypatch, tmp_path):
+    built = []
+    monkeypatch.setattr("gpt2course.tools.site.build.build_site", lambda *how: built.append(how))
+    assert run("site", "--out", str(tmp_path)) == (0, "", "")
+    assert run("site", "--no-execute") == (0, "", "")
+    assert built == [(tmp_path, None), (Path("site"), ())]
 
 
 def test_doctor_exits_with_1_where_something_is_at_fault(run, monkeypatch):

@@ -28,9 +28,8 @@ def build_site(out: Path, lessons: Collection[str] | None = None, work: Path = W
         work: where outputs are kept for the next build.
 
     Raises:
-        ValueError: `out` holds something else, or the lessons are not here.
-        ModuleNotFoundError: what the extra `site` brings is not installed.
-        subprocess.CalledProcessError: Sphinx found a fault, and has said which.
+        ValueError: `out` holds something else, the lessons or the packages of the extra `site`
+            are not here, or Sphinx found a fault.
     """
     from gpt2course.tools.site import pages
 
@@ -53,12 +52,13 @@ def build_site(out: Path, lessons: Collection[str] | None = None, work: Path = W
 
 
 def _require(out: Path) -> None:
-    missing = [name for name in ("sphinx", "myst_nb", "furo", "nbclient") if find_spec(name) is None]
+    missing = [
+        name for name in ("sphinx", "myst_nb", "furo", "nbclient") if find_spec(name) is None
+    ]
     if missing:
-        raise ModuleNotFoundError(
-            f"the site needs {missing[0]}, which the course leaves out; install it with: "
-            "pip install -c constraints.txt -e '.[course,site]'",
-            name=missing[0],
+        raise ValueError(
+            f"the site needs {missing[0]}, which is not installed; install it with: "
+            "pip install -c constraints.txt -e '.[course,site]'"
         )
     if not (ROOT / "solutions").is_dir():
         raise ValueError(
@@ -88,7 +88,9 @@ def _sphinx(source: Path, html: Path, doctrees: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(HERE), "-d", str(doctrees)]
     command += ["-q", "-W", "--keep-going", "-j", "2", str(source), str(html)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path})
+    ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": path})
+    if ran.returncode:
+        raise ValueError("the pages must build without a warning; mend what Sphinx says above")
 
 
 def _report(out: Path, seconds: float) -> None:

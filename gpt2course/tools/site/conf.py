@@ -17,7 +17,6 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "separated"
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 add_module_names = False
@@ -25,6 +24,7 @@ add_module_names = False
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["style.css"]
+html_js_files = ["scrolling.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
@@ -32,9 +32,17 @@ html_theme_options = {"navigation_with_keys": True}
 
 
 def setup(app):
-    """Docstrings are plain text: a bar in them, as in `<|endoftext|>`, is a bar."""
-
-    def escape_bars(app, kind, name, thing, options, lines):
-        lines[:] = [line if ">>>" in line else line.replace("|", r"\|") for line in lines]
-
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("html-page-context", give_captions_a_level, priority=900)  # after Furo
+
+
+def escape_bars(app, kind, name, thing, options, lines):
+    """Docstrings are plain text: a bar in them, as in `<|endoftext|>`, is a bar."""
+    lines[:] = [line if ">>>" in line else line.replace("|", r"\|") for line in lines]
+
+
+def give_captions_a_level(app, page, template, context, doctree):
+    """A heading without a level tells a screen reader nothing."""
+    tree = context.get("furo_navigation_tree", "")
+    levelled = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+    context["furo_navigation_tree"] = levelled

@@ -11,6 +11,8 @@ from typing import Any
 
 from gpt2course.checks.card import RECORD
 from gpt2course.checks.room import EDITS, Section, sections
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.pipeline import pipeline
 from gpt2course.tools.site.execute import PACKAGE, ROOT, cards, executed
 
 HERE = Path(__file__).parent
@@ -22,6 +24,17 @@ LINKS = {  # where README points to what is no page, by what it points to
 SOLVED = """```{{note}}
 The lesson is solved here, with every answer folded. To write the answers yourself,
 [get the course](../index.md#start) and open `lessons/{lesson}.ipynb`.
+```"""
+
+EXPLORER = """```{raw} html
+<p class="explorer"><a href="explorer/index.html">Open the Explorer</a> A small GPT-2 writes in your
+browser, and every number inside it can be seen.</p>
+```
+
+```{image} docs/explorer.png
+:alt: The Explorer: a text with a line to what its last token reads, and the ten likeliest next tokens
+:target: explorer/index.html
+:width: 640px
 ```"""
 
 
@@ -59,6 +72,10 @@ def write_pages(folder: Path, work: Path, explorer: bool) -> None:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def _raw(html: str) -> str:
+    return f"``````{{raw}} html\n{html}\n``````"
 
 
 def _without_remarks(text: str) -> str:
@@ -168,9 +185,7 @@ def _mistake(section: Section, card: str | None) -> list[str]:
     blocks = [f"```{language}\n{code}\n```" for _, language, code in section.blocks]
     parts = [f"### {section.title}", "\n".join(edits), *blocks, *said]
     if card:
-        html = re.sub(r"\n\s*\n", "\n", card)  # an empty line would end the HTML
-        folded = f"<details><summary>The card</summary>{html}</details>"
-        parts.append(f"```{{raw}} html\n{folded}\n```")
+        parts.append(_raw(f"<details><summary>The card</summary>{card}</details>"))
     return [part for part in parts if part]
 
 
@@ -201,15 +216,11 @@ def _api_index(modules: list[str]) -> str:
 
 
 def _start(folder: Path, lessons: list[str], modules: list[str], explorer: bool) -> str:
-    there = (
-        '<p class="try-it"><a href="explorer/index.html">Try it: a small GPT-2 writes in this page</a></p>'
-        if explorer
-        else ""
-    )
     text = (HERE / "start.md").read_text("utf-8")
     parts = {
-        "explorer": there,
-        "attention": _attention(),
+        "explorer": EXPLORER if explorer else "",
+        "pipeline": _raw(pipeline().html),
+        "attention": _raw(_attention().html),
         "start": _readme("Start"),
         "lessons": "## The lessons\n\n" + _readme("The lessons"),
         "check": "## A check names your mistake\n\n" + _readme("A check names your mistake"),
@@ -243,7 +254,7 @@ def _readme(heading: str) -> str:
     return readme.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0].strip()
 
 
-def _attention() -> str:
+def _attention() -> Picture:
     """What *it* reads in the head of the course model that finds its noun."""
     import torch
 
@@ -257,8 +268,7 @@ def _attention() -> str:
     ids = [tokenizer.end_of_text, *tokenizer.encode("Mina watched the robot because it")]
     weights = head_weights(model, torch.tensor([ids]))[layer, head]
     pieces = [tokenizer.decode([i]) for i in ids]
-    picture = attention_lines(pieces, weights, len(ids) - 1, f"layer {layer}, head {head}")
-    return f"```{{raw}} html\n{picture.html}\n```"
+    return attention_lines(pieces, weights, len(ids) - 1, f"layer {layer}, head {head}")
 
 
 def _toctree(pages: list[str], caption: str = "") -> list[str]:
