@@ -26,13 +26,21 @@ The lesson is solved here, with every answer folded. To write the answers yourse
 [get the course](../index.md#start) and open `lessons/{lesson}.ipynb`.
 ```"""
 
+MISTAKES = """# Mistakes by name
+
+{total:,} mistakes that people make in the exercises. Each is a right answer with one thing wrong: what
+stands left of an arrow was replaced by what stands right of it. An answer that makes the mistake gets
+its card, which calls it by its name and says why it gives what it gives.
+
+| lesson | exercises | mistakes |
+|---|---|---|"""
 EXPLORER = """```{raw} html
 <p class="explorer"><a href="explorer/index.html">Open the Explorer</a> A small GPT-2 writes in your
 browser, and every number inside it can be seen.</p>
 ```
 
 ```{image} docs/explorer.png
-:alt: The Explorer: a text with a line to what its last token reads, and the ten likeliest next tokens
+:alt: The Explorer: a text, what its last token reads, and the ten likeliest next tokens
 :target: explorer/index.html
 :width: 640px
 ```"""
@@ -139,18 +147,8 @@ def _mistakes_index(lessons: list[str]) -> str:
         f"| {counts[lesson]} |"
         for lesson in lessons
     ]
-    return "\n".join(
-        [
-            "# Mistakes by name",
-            "",
-            f"{sum(counts.values()):,} mistakes that people make in these exercises. Each is a right "
-            "answer with one thing wrong, has a name, and a sentence that says why it gives what it "
-            "gives. An answer that makes one is told so by its name.",
-            "",
-            *("| lesson | exercises | mistakes |", "|---|---|---|", *rows, ""),
-            *_toctree(lessons),
-        ]
-    )
+    about = MISTAKES.format(total=sum(counts.values()))
+    return "\n".join([about, *rows, "", *_toctree(lessons)])
 
 
 def _title(lesson: str) -> str:
