@@ -28,9 +28,9 @@ The lesson is solved here, with every answer folded. To write the answers yourse
 
 MISTAKES = """# Mistakes by name
 
-{total:,} mistakes that people make in the exercises. Each is a right answer with one thing wrong: what
-stands left of an arrow was replaced by what stands right of it. An answer that makes the mistake gets
-its card, which calls it by its name and says why it gives what it gives.
+{total:,} mistakes that people make in the exercises. Each is a right answer with one thing wrong:
+what stands left of an arrow was replaced by what stands right of it. An answer that makes the
+mistake gets its card, which calls it by its name and says why it gives what it gives.
 
 | lesson | exercises | mistakes |
 |---|---|---|"""
