@@ -232,9 +232,15 @@ def opened(browser, width, scheme):
 
 
 @in_chromium
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
 @pytest.mark.parametrize(
-    "name", ["index", f"lessons/{EXECUTED}", f"mistakes/{EXECUTED}", "api/model", "docs/glossary"]
+    ("name", "width", "scheme"),
+    [
+        ("index", 390, "dark"),
+        (f"lessons/{EXECUTED}", 1400, "light"),
+        (f"mistakes/{EXECUTED}", 390, "light"),
+        ("api/model", 1400, "dark"),
+        ("docs/glossary", 390, "dark"),
+    ],
 )
 def test_a_page_is_quiet_accessible_and_fits(browser, address, name, width, scheme):
     from axe_playwright_python.sync_playwright import Axe

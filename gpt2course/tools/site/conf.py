@@ -22,10 +22,13 @@ python_use_unqualified_type_names = True
 add_module_names = False
 
 html_theme = "furo"
+html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["style.css"]
 html_js_files = ["scrolling.js"]
 html_copy_source = False
+html_domain_indices = False
+html_show_search_summary = False  # it fetches every page it finds, which a folder does not allow
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from gpt2course.tools.site.execute import PACKAGE, ROOT, cards, executed
 
 HERE = Path(__file__).parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
-LINKS = {  # where README points to what is no page, by what it points to
+LINKS = {  # what is a page elsewhere, by what README and the pages in docs/ point to
+    "README.md": "index.md",
     "gpt2course/lessons": "mistakes/index.md",
     "gpt2course/course_model/README.md": "course_model.md",
 }
@@ -74,10 +75,14 @@ def write_pages(folder: Path, work: Path, explorer: bool) -> None:
         _write(folder / "api" / f"{module}.md", _api(module))
     _write(folder / "api" / "index.md", _api_index(modules))
     _write(folder / "mistakes" / "index.md", _mistakes_index(lessons))
-    _write(folder / "index.md", _start(folder, lessons, modules, explorer))
+    _write(folder / "index.md", _start(folder, lessons, explorer))
+    for path in [folder / "index.md", folder / "course_model.md", *(folder / "docs").glob("*.md")]:
+        _mend_links(path, folder)
 
 
 def _write(path: Path, text: str) -> None:
+    # Links written as HTML, as in a folded answer; Sphinx sees to those in Markdown.
+    text = re.sub(r"""(href=\\?["'][^"':]+)\.(?:ipynb|md)\b""", r"\1.html", text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -213,7 +218,7 @@ def _api_index(modules: list[str]) -> str:
 # The start page ---------------------------------------------------------------------------------
 
 
-def _start(folder: Path, lessons: list[str], modules: list[str], explorer: bool) -> str:
+def _start(folder: Path, lessons: list[str], explorer: bool) -> str:
     text = (HERE / "start.md").read_text("utf-8")
     parts = {
         "explorer": EXPLORER if explorer else "",
@@ -225,7 +230,6 @@ def _start(folder: Path, lessons: list[str], modules: list[str], explorer: bool)
     }
     for name, part in parts.items():
         text = text.replace(f"{{{name}}}", part)
-    text = re.sub(r"(?<!!)\[([^]]+)\]\(([^)#:]+)\)", _link_into(folder), text)
     docs = sorted(path.stem for path in (folder / "docs").glob("*.md"))
     trees = {
         "The lessons": [f"lessons/{lesson}" for lesson in lessons],
@@ -236,14 +240,23 @@ def _start(folder: Path, lessons: list[str], modules: list[str], explorer: bool)
     return text + "\n" + "\n".join(hidden)
 
 
-def _link_into(folder: Path) -> Callable[[re.Match[str]], str]:
-    """Leaves links to pages as they are, and makes text of those to other files."""
+def _mend_links(page: Path, folder: Path) -> None:
+    """Make text of the links to files that are no pages, or lead them to the page about it."""
 
     def mended(match: re.Match[str]) -> str:
-        target = LINKS.get(match[2], match[2])
-        return f"[{match[1]}]({target})" if (folder / target).exists() else match[1]
+        target = page.parent / match[2]
+        if target.exists():
+            return match[0]
+        about = LINKS.get(_between(folder, target))
+        return f"[{match[1]}]({_between(page.parent, folder / about)})" if about else match[1]
 
-    return mended
+    text = page.read_text("utf-8")
+    text = re.sub(r"(?<!!)\[([^]]+)\]\(([^)#:]+)(?:#[^)]*)?\)", mended, text)
+    page.write_text(text, encoding="utf-8")
+
+
+def _between(folder: Path, path: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _readme(heading: str) -> str:
