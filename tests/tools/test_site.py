@@ -1,4 +1,4 @@
-"""The site: built from one executed lesson, crawled link by link, and opened in Chromium."""
+"""The site: built with one lesson executed, crawled link by link, and opened in Chromium."""
 
 import functools
 import http.server
@@ -15,7 +15,7 @@ from gpt2course import checks
 from gpt2course.checks.room import sections
 from gpt2course.tools.site import build, execute, pages
 
-EXECUTED = "05_self_attention"
+EXECUTED = "00_welcome"
 LESSONS = pages.all_lessons()
 
 
@@ -115,14 +115,24 @@ def test_every_lesson_mistake_and_module_has_its_place(site, read):
     )
 
 
-def test_a_lesson_shows_its_pictures_and_folds_its_answers(site, read):
+def test_a_lesson_shows_its_outputs_and_folds_its_answers(site, read, work):
     text = read(site / "lessons" / f"{EXECUTED}.html").text
-    assert text.count("Show an answer") == len(checks.names(EXECUTED)) == 3
-    assert text.count(": passed") == 3
-    assert text.count("<svg") > 20 and "gpt2course-twin" in text
+    outputs = [
+        o for cell in execute.executed(EXECUTED, work)["cells"] for o in cell.get("outputs", [])
+    ]
+    shown = [o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+    assert len(shown) > 3 and all(html.strip() in text for html in shown)
+    assert "<svg" in "".join(shown) and "gpt2course-twin" in "".join(shown)
+    assert text.count("Show an answer") == len(checks.names(EXECUTED)) == 1
+    assert text.count(": passed") == 1
     for hidden in ("BEGIN SOLUTION", "HIDDEN TESTS", "widget-view", "model not found", "VBox("):
         assert hidden not in text
-    assert 'href="04_positions.html"' in text and 'href="06_masking.html"' in text
+
+
+def test_a_lesson_leads_to_its_neighbours_and_to_the_glossary(site, read):
+    text = read(site / "lessons" / "06_masking.html").text
+    assert re.search(r'rel="prev"[^>]* href="05_self_attention.html"', text)
+    assert re.search(r'rel="next"[^>]* href="07_multi_head.html"', text)
     assert 'href="../docs/glossary.html"' in text
 
 
