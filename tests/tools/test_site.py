@@ -17,6 +17,7 @@ from gpt2course.tools.site import build, execute, pages
 
 EXECUTED = "00_welcome"
 LESSONS = pages.all_lessons()
+pytestmark = pytest.mark.slow  # nearly all of them need a site, which takes half a minute
 
 
 @pytest.fixture(scope="module")
