@@ -282,7 +282,7 @@ def make_venv(again):
 
 def pip_install(test, said):
     say("[2/3] Installing the course{} with pip".format(" and its tests" if test else ""))
-    what = ".[course,test]" if test else ".[course]"
+    what = ".[course,site,test]" if test else ".[course]"
     command = [str(PYTHON), "-m", "pip", "install", "--progress-bar", "off"]
     command += ["-c", "constraints.txt", "-e", what] + torch_options()
     if follow(command, said):

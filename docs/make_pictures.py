@@ -1,10 +1,11 @@
 """Draw the pictures of the README: `python docs/make_pictures.py` (needs Chromium and Playwright).
 
 docs/gpt2.svg is the tower that the lessons show; docs/card.png is a photograph of the card
-that a check shows for a wrong answer.
+that a check shows for a wrong answer, docs/explorer.png one of the Explorer on the site.
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -43,6 +44,18 @@ def card_html() -> str:
     return f"<style>{style}</style>{card._repr_html_()}"
 
 
+def explorer_png(browser) -> bytes:
+    """The Explorer as a visitor finds it."""
+    from gpt2course.tools.site import copy_explorer
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy_explorer(folder)
+        page = browser.new_page(viewport={"width": 1100, "height": 780})
+        page.goto((Path(folder) / "index.html").as_uri())
+        page.locator("#write:enabled").wait_for()
+        return page.screenshot()
+
+
 def main() -> None:
     from browser.lab import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
@@ -53,6 +66,7 @@ def main() -> None:
         page = browser.new_page(device_scale_factor=2)
         page.set_content(card_html())
         write_whole(HERE / "card.png", page.locator(".gpt2course-card").screenshot())
+        write_whole(HERE / "explorer.png", explorer_png(browser))
         browser.close()
 
 

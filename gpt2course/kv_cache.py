@@ -83,6 +83,8 @@ class LayerCache:
 class KVCache:
     """Memory for the keys and values of all layers, taken once.
 
+    It goes to the model with every call::
+
         cache = KVCache.for_model(model)
         with torch.no_grad():
             logits = model(prompt, cache)       # any number of tokens ...

@@ -384,6 +384,14 @@ def assemble(options: argparse.Namespace) -> int:
     return 0 if "first difference" not in examined else FAILED
 
 
+def site(options: argparse.Namespace) -> int:
+    """Build the web site of the course."""
+    from gpt2course.tools.site.build import build_site
+
+    build_site(options.out, None if options.execute else ())
+    return 0
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Test the environment, a line for each check."""
     from gpt2course.tools.doctor import examine
@@ -628,6 +636,20 @@ examples:
 
 The exit code is 0 where all stages agree, and 1 where one differs.
 """
+SITE = """\
+Build the course as a web site that needs no network: every lesson solved, with
+its pictures, the known mistakes with their cards, the reference pages and the
+library's documentation. The lessons are executed two at a time; what has not
+changed since the last build is taken from it. Needs the extra `site` and the
+course's folder.
+"""
+SITE_EXAMPLES = """\
+examples:
+  %(prog)s
+  %(prog)s --out public
+  # pages alone, in seconds
+  %(prog)s --no-execute
+"""
 DOCTOR = """\
 Test whether this computer has what the course needs. Each check is a line:
 
@@ -678,6 +700,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_grade_options(add(grade, "grade a folder of hand-ins", GRADE, GRADE_EXAMPLES))
     added = add(assemble, "write your parts into one file", ASSEMBLE, ASSEMBLE_EXAMPLES)
     added.add_argument("--by", default="", metavar="NAME", help="your name, for the page")
+    added = add(site, "build the web site of the course", SITE, SITE_EXAMPLES)
+    about = "the folder to write; an earlier site there is replaced (site)"
+    added.add_argument("--out", type=Path, metavar="FOLDER", help=about, default=Path("site"))
+    about = "execute nothing: show the outputs of an earlier build, or none"
+    added.add_argument("--no-execute", dest="execute", action="store_false", help=about)
     add(doctor, "test this computer", DOCTOR, DOCTOR_EXAMPLES)
     return parser
 

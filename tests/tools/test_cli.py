@@ -605,6 +605,7 @@ COMMANDS = [
     "handin",
     "grade",
     "assemble",
+    "site",
     "doctor",
 ]
 
@@ -695,6 +696,14 @@ def test_ctrl_c_outside_of_a_text_ends_the_line_and_is_no_error(run, untrained, 
 
     monkeypatch.setattr("gpt2course.evaluation.evaluate", interrupted)
     assert run("perplexity", __file__, "--model", untrained) == (130, "", "\n")
+
+
+def test_site_builds_where_it_is_told(run, monkeypatch, tmp_path):
+    built = []
+    monkeypatch.setattr("gpt2course.tools.site.build.build_site", lambda *how: built.append(how))
+    assert run("site", "--out", str(tmp_path)) == (0, "", "")
+    assert run("site", "--no-execute") == (0, "", "")
+    assert built == [(tmp_path, None), (Path("site"), ())]
 
 
 def test_doctor_exits_with_1_where_something_is_at_fault(run, monkeypatch):

@@ -883,10 +883,15 @@ def test_environment_yml_names_every_dependency_at_the_version_of_constraints():
     assert python in pyproject()["project"]["requires-python"].removeprefix(">=")
 
 
+def further_dependencies(*extras):
+    """What these extras bring besides."""
+    listed = pyproject()["project"]["optional-dependencies"]
+    return [Requirement(line) for extra in extras for line in listed[extra]]
+
+
 def test_constraints_fit_the_ranges_and_hold_everything_that_is_installed():
     versions = constraints()
-    test = [Requirement(line) for line in pyproject()["project"]["optional-dependencies"]["test"]]
-    waiting, seen = direct_dependencies() + test, set()
+    waiting, seen = direct_dependencies() + further_dependencies("site", "test"), set()
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -910,7 +915,8 @@ def test_files_of_set_up_hold_no_address_of_a_registry_and_no_hash():
 
 
 def test_everything_the_package_imports_is_a_declared_dependency():
-    declared = {canonicalize_name(requirement.name) for requirement in direct_dependencies()}
+    listed = direct_dependencies() + further_dependencies("site")
+    declared = {canonicalize_name(requirement.name) for requirement in listed}
     owners = importlib.metadata.packages_distributions()
     for path in (PROJECT / "gpt2course").rglob("*.py"):
         for root in imported_roots(ast.parse(path.read_text())):

@@ -123,6 +123,15 @@ def test_the_workflow_runs_what_is_here_on_the_oldest_python_that_the_course_tak
         assert (ROOT / path).exists(), path
 
 
+def test_the_site_is_published_as_the_command_builds_it():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))
+    build = workflow["jobs"]["build"]["steps"]
+    (command,) = [step["run"] for step in build if "gpt2course" in step.get("run", "")]
+    (upload,) = [step["with"]["path"] for step in build if "pages" in step.get("uses", "")]
+    assert command.split()[-2:] == ["--out", upload]
+    assert workflow["jobs"]["publish"]["needs"] == "build"
+
+
 def test_the_hooks_run_what_the_course_installs():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     (local,) = hooks["repos"]

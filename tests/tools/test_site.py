@@ -1,0 +1,281 @@
+"""The site: built with one lesson executed, crawled link by link, and opened in Chromium."""
+
+import functools
+import http.server
+import re
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from browser.lab import CHROMIUM, FLAGS
+
+from gpt2course import checks
+from gpt2course.checks.room import sections
+from gpt2course.tools.site import build, execute, pages
+
+EXECUTED = "00_welcome"
+LESSONS = pages.all_lessons()
+pytestmark = pytest.mark.slow  # nearly all of them need a site, which takes half a minute
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def site(work, tmp_path_factory):
+    out = tmp_path_factory.mktemp("built") / "site"
+    build.build_site(out, [EXECUTED], work)
+    return out
+
+
+class Page(HTMLParser):
+    """What a page links to, what it loads, and the names of its places."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.text = path.read_text("utf-8")
+        self.links, self.loads, self.places = [], [], set()
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.places |= {given.get("id"), given.get("name")}
+        if tag in ("a", "area") and given.get("href"):
+            self.links.append(given["href"])
+        elif tag == "link" and given.get("rel") in ("index", "search", "next", "prev"):
+            self.links.append(given["href"])
+        else:
+            self.loads += [given[name] for name in ("src", "href", "data") if given.get(name)]
+
+
+@pytest.fixture(scope="module")
+def read(site):
+    return functools.cache(Page)
+
+
+def target_of(link, page):
+    """The file and the place in it that a link of a page leads to."""
+    parts = urlsplit(link)
+    return (page.parent / unquote(parts.path)).resolve() if parts.path else page, parts.fragment
+
+
+def is_outside(link):
+    return bool(urlsplit(link).scheme or urlsplit(link).netloc)
+
+
+def test_every_page_is_reached_and_every_link_leads_somewhere(site, read):
+    waiting, seen = [site / "index.html"], set()
+    while waiting:
+        page = waiting.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        for link in read(page).links:
+            if is_outside(link):
+                continue
+            target, place = target_of(link, page)
+            assert target.is_file(), f"{page.relative_to(site)} links to {link}"
+            if target.suffix == ".html":
+                if place and target.parent.name != "explorer":
+                    assert place in read(target).places, f"{page.relative_to(site)}: {link}"
+                waiting.append(target)
+    assert seen >= set(site.rglob("*.html"))
+    assert len(seen) > 2 * len(LESSONS)
+
+
+def test_nothing_is_loaded_from_outside(site, read):
+    for page in site.rglob("*.html"):
+        for load in read(page).loads:
+            if load.startswith(("data:", "#")):
+                continue
+            assert not is_outside(load), f"{page.relative_to(site)} loads {load}"
+            assert target_of(load, page)[0].is_file(), f"{page.relative_to(site)} loads {load}"
+        assert "mathjax" not in read(page).text.lower()
+    for sheet in site.rglob("*.css"):
+        for load in re.findall(r"url\(\s*['\"]?([^'\")]+)", sheet.read_text("utf-8")):
+            assert not is_outside(load) or load.startswith("data:"), f"{sheet.name} loads {load}"
+        assert "@import" not in sheet.read_text("utf-8")
+
+
+def test_every_lesson_mistake_and_module_has_its_place(site, read):
+    for lesson in LESSONS:
+        assert (site / "lessons" / f"{lesson}.html").exists()
+        text = read(site / "mistakes" / f"{lesson}.html").text
+        listed = sections(pages.PACKAGE / "lessons" / lesson[3:] / "mistakes.md")
+        assert text.count("<h3>") == sum(map(len, listed.values())) > 0
+    for name in ("model", "sampling", "training", "tokenizer"):
+        assert f'id="module-gpt2course.{name}"' in read(site / "api" / f"{name}.html").text
+    start = read(site / "index.html")
+    assert {f"lessons/{lesson}.html" for lesson in LESSONS} <= set(start.links)
+    assert {"docs/cheat_sheet.html", "docs/glossary.html", "mistakes/index.html"} <= set(
+        start.links
+    )
+
+
+def test_a_lesson_shows_its_outputs_and_folds_its_answers(site, read, work):
+    text = read(site / "lessons" / f"{EXECUTED}.html").text
+    outputs = [
+        o for cell in execute.executed(EXECUTED, work)["cells"] for o in cell.get("outputs", [])
+    ]
+    shown = [o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+    assert len(shown) > 3 and all(html.strip() in text for html in shown)
+    assert "<svg" in "".join(shown) and "gpt2course-twin" in "".join(shown)
+    assert text.count("Show an answer") == len(checks.names(EXECUTED)) == 1
+    assert text.count(": passed") == 1
+    for hidden in ("BEGIN SOLUTION", "HIDDEN TESTS", "widget-view", "model not found", "VBox("):
+        assert hidden not in text
+
+
+def test_a_lesson_leads_to_its_neighbours_and_to_the_glossary(site, read):
+    text = read(site / "lessons" / "06_masking.html").text
+    assert re.search(r'rel="prev"[^>]* href="05_self_attention.html"', text)
+    assert re.search(r'rel="next"[^>]* href="07_multi_head.html"', text)
+    assert 'href="../docs/glossary.html"' in text
+
+
+def test_a_mistake_has_its_card(site, read):
+    text = read(site / "mistakes" / f"{EXECUTED}.html").text
+    assert text.count("This mistake has a name") == text.count("<h3>")
+    assert "gpt2course-card" not in read(site / "mistakes" / "06_masking.html").text
+
+
+def test_a_second_build_executes_only_what_has_changed(site, work, monkeypatch):
+    monkeypatch.setattr(execute, "ProcessPoolExecutor", None)
+    execute.execute([EXECUTED], work)  # nothing to do
+    assert execute.executed(EXECUTED, work)
+    monkeypatch.setattr(execute, "_shared", lambda: b"another library")
+    assert execute.executed(EXECUTED, work) is None
+    with pytest.raises(TypeError):  # it would execute
+        execute.execute([EXECUTED], work)
+
+
+def test_what_a_lesson_depends_on_is_known(monkeypatch, tmp_path):
+    """Its notebook, its room and the library; neither another room nor the tools."""
+    for name in ("gpt2course/lessons/masking", "gpt2course/lessons/block", "gpt2course/tools"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "solutions").mkdir()
+    own = ["solutions/06_masking.ipynb", "gpt2course/lessons/masking/mistakes.md"]
+    own += ["gpt2course/model.py"]
+    other = ["solutions/09_block.ipynb", "gpt2course/lessons/block/mistakes.md"]
+    other += ["gpt2course/tools/cli.py"]
+    for name in own + other:
+        (tmp_path / name).write_text("before")
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    monkeypatch.setattr(execute, "PACKAGE", tmp_path / "gpt2course")
+
+    def kept():
+        execute._shared.cache_clear()
+        return execute._kept("06_masking", "outputs", tmp_path)
+
+    try:
+        for name in own + other:
+            before = kept()
+            (tmp_path / name).write_text("after")
+            assert (kept() != before) is (name in own), name
+    finally:
+        execute._shared.cache_clear()
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "novel.txt").write_text("Call me Ishmael.")
+    with pytest.raises(ValueError, match="must be new, empty, or an earlier site"):
+        build.build_site(tmp_path)
+    with pytest.raises(ValueError, match="is a file; give another --out"):
+        build.build_site(tmp_path / "novel.txt")
+    assert (tmp_path / "novel.txt").exists()
+
+
+def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "find_spec", lambda name: None if name == "furo" else "here")
+    with pytest.raises(ValueError, match=r"needs furo, .* pip install -c constraints.txt"):
+        build.build_site(tmp_path / "site")
+
+
+def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, capfd):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "index.md").write_text("# Title\n\n[a lesson](lessons/77_none.ipynb)\n")
+    with pytest.raises(ValueError, match="mend what Sphinx says"):
+        build._sphinx(tmp_path / "source", tmp_path / "html", tmp_path / "doctrees")
+    assert "77_none.ipynb" in capfd.readouterr().err
+
+
+# In Chromium ------------------------------------------------------------------------------------
+
+
+def in_chromium(test):
+    here = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+    return pytest.mark.browser(here(test))
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def opened(browser, width, scheme):
+    """A page that keeps what it complains of and what it asks for."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.complaints, page.asked = [], []
+    page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    return page
+
+
+@in_chromium
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        ("index", 390, "dark"),
+        (f"lessons/{EXECUTED}", 1400, "light"),
+        (f"mistakes/{EXECUTED}", 390, "light"),
+        ("api/model", 1400, "dark"),
+        ("docs/glossary", 390, "dark"),
+    ],
+)
+def test_a_page_is_quiet_accessible_and_fits(browser, address, name, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(browser, width, scheme)
+    page.goto(f"{address}/{name}.html")
+    assert page.complaints == []
+    assert len(page.asked) > 3
+    assert [url for url in page.asked if not url.startswith((address, "data:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    faults = [
+        (fault["id"], fault["nodes"][0]["html"])
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert faults == []
+    page.context.close()
+
+
+@in_chromium
+def test_the_search_finds_a_lesson_in_a_folder_without_a_server(browser, site):
+    page = opened(browser, 900, "light")
+    page.goto(f"file://{site}/search.html?q=softmax")
+    page.locator("#search-results a", has_text="Masking").first.wait_for()
+    assert page.complaints == []
+    assert all(url.startswith(("file:", "data:")) for url in page.asked)
+    page.context.close()
