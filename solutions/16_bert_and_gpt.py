@@ -87,8 +87,8 @@ print(f"the right word, {gap.word}, has {probs[id_of(gap.word)]:.1%}; "
 #
 # A model learns by predicting what it cannot see, so something must be hidden. GPT-2 **blocks attention**: no row reads a
 # later column ([lesson 06](06_masking.ipynb)). BERT (2018) **changes the word**: the id becomes that of `[MASK]`, and
-# every row reads every column. (Such a model is an **encoder**, one that reads only the left a **decoder**.) Which rows are
-# asked a question here, and how many words does each read to answer it?
+# every row reads every column. (It is an **encoder**, GPT-2 a **decoder**.) Which rows are asked a question here, and how
+# many words does each read to answer it?
 
 # %%
 words = ["robot", "must", "obey", "orders"]
