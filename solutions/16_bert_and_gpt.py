@@ -33,13 +33,14 @@ from gpt2course.corpus.judge import sentences_of
 from gpt2course.corpus.lexicon import THINGS
 from gpt2course.kv_cache import KVCache
 from gpt2course.lessons.bert_and_gpt import (
-    Model, Panel, curves, family, fill_to_play, filled, matrices, padded,
+    Model, Panel, family, fill_to_play, filled, matrices, padded, trained,
 )
 from gpt2course.mine import (
     MLP, attention_scores, attention_weights, blend_values, causal_mask, embed, learning_rate,
     merge_heads, output_logits, split_heads,
 )
 from gpt2course.model import GPT2, count_parameters
+from gpt2course.threads import threads_for
 from gpt2course.weights import load_tokenizer
 
 # %% [markdown]
@@ -80,14 +81,14 @@ print(f"the right word, {gap.word}, has {probs[id_of(gap.word)]:.1%}; "
       f"one of {len(CHOICES['it'])} things would be {1 / len(CHOICES['it']):.1%}")
 
 # %% [markdown]
-# It knows that a thing must come, and not which. More training would not help: the words that tell it are hidden.
-# By what?
+# It knows that a thing must come, but not which: the words that tell it are hidden. By what?
 #
 # ## 2. Two ways to hide
 #
 # A model learns by predicting what it cannot see, so something must be hidden. GPT-2 **blocks attention**: no row reads a
 # later column ([lesson 06](06_masking.ipynb)). BERT (2018) **changes the word**: the id becomes that of `[MASK]`, and
-# every row reads every column. Which rows are asked a question here, and how many words does each read to answer it?
+# every row reads every column. (It is an **encoder**, GPT-2 a **decoder**.) Which rows are asked a question here, and how
+# many words does each read to answer it?
 
 # %%
 words = ["robot", "must", "obey", "orders"]
@@ -128,7 +129,8 @@ fate = torch.tensor([[0.55, 0.31, 0.02, 0.86, 0.95]])  # another draw for each t
 anything = torch.tensor([[0, 5, 7, 8, 1]])  # a random id for each token
 read_by_hand = torch.tensor([[3, 9, 4, 8, 6]])
 targets_by_hand = torch.tensor([[-100, 1, -100, 2, 6]])
-matrices([("was there", idx), ("is read", read_by_hand), ("is asked", targets_by_hand)])
+shown = [("was there", idx), ("is read", read_by_hand), ("is asked", targets_by_hand)]
+matrices(shown, scale=(0, 0))  # without colours: ids are names
 
 # %% [markdown]
 # Five tokens, three chosen: one masked (0.31 is below 0.8), one random (0.86 is below 0.9), one as it was. −100 says
@@ -148,16 +150,15 @@ assert torch.equal(read, read_by_hand) and torch.equal(targets, targets_by_hand)
 # %% [markdown]
 # ## Exercise: `hide_tokens` ●●●○○ · 12 minutes
 #
-# Choose each token with probability `share`, by itself. Of the chosen 80 % become `mask_id`, 10 % any id below
-# `vocab_size` (all equally likely, the right one and mask_id among them), 10 % stay; that too is drawn for each
+# Choose each token with probability `share`, by itself. Of the chosen 80 % become `mask_id`, 10 % any id from 0 to
+# `vocab_size` − 1 (all equally likely, even one that was there or is mask_id), 10 % stay; that too is drawn for each
 # token by itself. Return what is read and the targets: int64, the shape of idx, −100 where nothing is asked. All
 # draws come from `generator`; idx stays as it is.
 #
-# The trap: two separate draws, one for 80 % and one for 10 %, overlap. One number that is divided does not.
-#
 # <details><summary>Hint 1</summary>
 # <code>torch.rand(idx.shape, generator=generator) &lt; share</code> is True with probability share, for each token by
-# itself. A second draw of that shape is each token's fate.
+# itself. A second draw of that shape is each token's fate. (Two further draws, one for 80 % and one for 10 %, would overlap;
+# one number that is divided does not.)
 # </details>
 # <details><summary>Hint 2</summary>
 # <code>torch.randint(vocab_size, idx.shape, generator=generator)</code> has a random id for every place; take it only
@@ -201,7 +202,7 @@ for _ in range(3):
     print("    asked:", [tokenizer.decode([i]) for i in targets[0].tolist() if i != -100])
 
 # %% [markdown]
-# Sometimes no token at all is asked for. That matters for the loss.
+# Of fourteen tokens none is asked in one text of ten, 0.85¹⁴. That matters for the loss.
 #
 # ## 3. The loss of the hidden words
 #
@@ -264,8 +265,10 @@ matrices([("weights without a mask", everything)], rows, columns, scale=(0.0, 1.
 # %% [markdown]
 # `keep` says which tokens are real. What must be hidden: the last *row*, the last *column*, or both?
 #
+# <details><summary>Answer</summary>
 # The column: a key that nobody may read. The padding's own row reads as it likes; its result is never used. (Hide the row as
 # well, and the softmax of nothing but −∞ is nan.)
+# </details>
 
 # %%
 hidden = scores.clone()
@@ -292,7 +295,8 @@ matrices([("text 0 may read", both[0, 0]), ("text 1 may read", both[1, 0])], wor
 #
 # `CausalSelfAttention` of [lesson 07](07_multi_head.ipynb) with two more things: `causal` says whether the triangle is
 # there, and `forward(x, keep=None)` hides padding. `c_attn` and `c_proj` keep their names, so that either module can take the
-# other's weights. A token with keep False is read by none; what comes out *at* it only has to be finite.
+# other's weights. A token with keep False is read by none; what comes out *at* it only has to be finite. (A causal text never
+# begins with padding.)
 #
 # 1. In `__init__`: the two layers, and what `forward` needs to know.
 # 2. Queries, keys, values; heads; scores, as in lesson 07.
@@ -352,15 +356,15 @@ assert apart < 1e-5, f"your SelfAttention is {apart} away from torch's"
 print("the same as torch.nn.MultiheadAttention, to five digits")
 
 # %% [markdown]
-# How much padding is there? BERT's inputs were filled up to 512 tokens. Six sentences of our stories in such a batch:
+# How much padding is there? Six sentences of our stories, filled up to BERT's 512 tokens:
 
 # %%
 lengths = [len(ids) for ids in ids_of(*sentences_of(heldout_documents()[0]))][:6]
 padded(lengths, 512, unit=1.2)
 
 # %% [markdown]
-# Every dashed place is computed like a word. So BERT's pre-training joined sentences until 512 were full, and today's
-# programs fill up to the longest text of a batch only.
+# Every dashed place is computed like a word. So BERT joined sentences until its inputs were full (128 tokens in nine tenths
+# of the steps, then 512), and today's programs fill up to the longest text of a batch only.
 #
 # ## 5. An encoder from GPT's parts
 #
@@ -404,7 +408,8 @@ class Encoder(nn.Module):
 
 # %% [markdown]
 # Only the block's: even the names are the same. So it can begin with the weights of the course model, plus two new rows
-# for [MASK] and padding. (BERT began with random weights and took four days on 64 TPU chips; you have half a minute.)
+# for [MASK] and padding. (BERT began with random weights; the large one took four days on 64 TPU chips. You have twenty
+# seconds.)
 
 # %%
 torch.manual_seed(0)
@@ -416,8 +421,7 @@ n_parameters = sum(p.numel() for p in bert.parameters())
 print(f"{n_parameters:,} parameters; the course model has {count_parameters(COURSE):,}")
 
 # %% [markdown]
-# How many gaps does it fill? The gap is one [MASK]; of all words of its kind the one with the highest score is the
-# answer. A hundred texts are one batch, so `keep` is needed.
+# How many gaps does it fill? Of all words of its kind the one with the highest score at the [MASK] is the answer.
 
 # %%
 def gap_batch(kind: str, hole: list[int]) -> tuple[Tensor, list[int]]:
@@ -449,8 +453,8 @@ for name, model, hole in (("GPT, left side", gpt, []), ("mask off, untrained", b
 print(f"{'guessing':20}", {kind: f"{1 / len(CHOICES[kind]):.0%}" for kind in asked})
 
 # %% [markdown]
-# Taking the mask off does not make an encoder. These weights predict the *next* word and have never seen [MASK]. Only a name
-# may be right now and then: the course model has learned to repeat names.
+# Taking the mask off does not make an encoder. These weights predict the *next* word and have never seen [MASK]. Only names
+# are sometimes right: the course model has learned to repeat them.
 #
 # ### Training
 #
@@ -477,11 +481,11 @@ print(f"a batch {tuple(read.shape)}: {1 - keep.float().mean():.0%} padding, "
       f"{(targets != -100).sum() / keep.sum():.0%} of the tokens asked")
 
 # %% [markdown]
-# GPT asks at every token, BERT at one in seven. So BERT needs more steps for the same text. One step, as in
+# GPT asks at every token, BERT at one in seven, so it learns less from each text. One step, as in
 # [lesson 13](13_training.ipynb):
 
 # %%
-STEPS, MAX_LR = 300, 2e-3
+STEPS, MAX_LR = 220, 2e-3
 optimizer = torch.optim.AdamW(bert.parameters(), MAX_LR, betas=(0.9, 0.99), weight_decay=0.01)
 
 
@@ -497,29 +501,29 @@ def train_step(step: int, dice: torch.Generator) -> float:
     return loss.item()
 
 # %% [markdown]
-# Three hundred of them:
+# All of them:
 
 # %%
 dice, log = torch.Generator().manual_seed(0), {"loss": [], "it": [(0, 0.0)]}
-for step in tqdm(range(1, STEPS + 1), unit="step"):
-    log["loss"].append((step, train_step(step - 1, dice)))
-    if step % 25 == 0:
-        log["it"].append((step, filled_by(bert, "it", [MASK])))
+with threads_for(bert.config):  # one thread: two would wait for each other
+    for step in tqdm(range(1, STEPS + 1), unit="step"):
+        log["loss"].append((step, train_step(step - 1, dice)))
+        if step % 20 == 0:
+            log["it"].append((step, filled_by(bert, "it", [MASK])))
 bert.eval().requires_grad_(False);
 
 # %% [markdown]
 # Does the loss show when it has understood *it*?
 
 # %%
-ends = range(25, STEPS + 1, 25)
-smooth = [(end, sum(nats for _, nats in log["loss"][end - 25 : end]) / 25) for end in ends]
+ends = range(20, STEPS + 1, 20)
+smooth = [(end, sum(nats for _, nats in log["loss"][end - 20 : end]) / 20) for end in ends]
 title = f"{log['it'][-1][1]:.0%} of the gaps of “it” are filled, and {smooth[-1][1]:.1f} nats are left"
-curves({"loss, mean of 25 steps": smooth, "gaps of “it” filled": log["it"]},
-       title, "nats per asked token; share", y_range=(0, 4))
+trained({"loss in nats, mean of 20 steps": smooth, "share of the gaps of “it” filled": log["it"]}, title)
 
 # %% [markdown]
-# What is left are words that nothing in the text can tell: a name, a place, what someone did. As in
-# [lesson 13](13_training.ipynb): measure what you care about.
+# No: by step 60 most of its fall is over, and most gaps are still wrong. What is left of it are words that nothing in the
+# text can tell: a name, a place, what someone did. As in [lesson 13](13_training.ipynb): measure what you care about.
 #
 # ## 6. Both sides against one
 #
@@ -532,18 +536,17 @@ assert found["it"][0] >= 0.85 and found["names"][0] >= 0.5, f"not enough trainin
 filled(found, chances, "Where the clue stands to the right, the left side only guesses")
 
 # %% [markdown]
-# *it* and *names* are learned. *count*, which takes a sum, has only begun. *days* stays near guessing: it takes one of three
-# steps through the week, and half a minute was too short for that. (The left side does a little better than guessing on
-# *names* because some are commoner than others.)
+# *it* and *names* are learned. *count*, which takes a sum, has at most begun. *days* stays near guessing: it takes one of
+# three steps through the week, and that needs longer training.
 #
 # **Play with it.** Press a word to hide it; both models say what they would put there.
 #
-# 1. Hide *because* in the first sentence. Which model is surer?
+# 1. Hide *among* in the first sentence. Which model is surer, and why?
 # 2. Hide the verb after *it*. Who needs the right side now?
 # 3. Find a word that both fill wrongly, and say why.
 #
 # <details><summary>What to see</summary>
-# 1. BERT: it sees that <i>it</i> and a verb follow.<br>
+# 1. BERT: GPT-2 expects <i>because</i>, and BERT sees that one farther right.<br>
 # 2. Nobody: the clue, the thing, stands on the left. Both name verbs of that thing.<br>
 # 3. The name at the beginning, for example: nothing tells it.
 # </details>
@@ -582,7 +585,7 @@ assert tried >= 43
 #
 # ### BERT writes
 #
-# A beginning, a [MASK] behind it, take the most likely token, next [MASK]. And the same by GPT. What will go wrong?
+# A beginning, a [MASK] behind it, take the most likely token, next [MASK]. What will go wrong?
 
 # %%
 @torch.no_grad()
@@ -600,9 +603,8 @@ for start in ("Mina watched the robot because", "Tom and Ada met", "Rosa left on
     print("GPT: ", written(gpt, start, []), end="\n\n")
 
 # %% [markdown]
-# BERT soon falls apart. In training every text was whole: where the input ended stood a full stop, and nothing was missing
-# behind it. A beginning with one [MASK] behind it is a text that it has never seen. And every new token changes what all
-# earlier rows read, so there is no cache ([lesson 12](12_kv_cache.ipynb)).
+# BERT soon falls apart. In training every text was whole; a beginning with a [MASK] behind it is one that it has never
+# seen. And every new token changes what all earlier rows read, so there is no cache ([lesson 12](12_kv_cache.ipynb)).
 #
 # ### Hiding by blocking
 #
@@ -620,9 +622,9 @@ matrices([("largest change of a score in each row", change[:, :10])], [""], toke
 # %% [markdown]
 # Only its own row, the one that has to answer. A model trained like this would learn to copy.
 #
-# ## 8. The trade, and two ways out
+# ## 8. Two gaps at once
 #
-# BERT has one more weakness. Hide the thing *and* its verb: *the [MASK] because it [MASK].* BERT fills both in one run.
+# Hide the thing *and* its verb: *the [MASK] because it [MASK].* BERT fills both in one run.
 # Draw each from its distribution. How often will they belong together?
 
 # %%
@@ -660,9 +662,15 @@ assert fits_in[1] + 30 <= fits_in[2]
 # %% [markdown]
 # In one run, neither knows what the other will be. One after the other, **in either order**, the second is told by the
 # first.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: two ways out
 #
-# **XLNet** (2019) makes that its training. Every text is predicted token by token, as GPT does, but in an order drawn anew for
-# each text. Only the mask changes: a row reads what comes earlier *in the order*.
+# GPT has one order for every text, BERT fills all gaps in one run, and neither reads far back. You can skip this.
+
+# %% [markdown]
+# **XLNet** (2019) fills gaps one after the other already in training. Every text is predicted token by token, as GPT does,
+# but in an order drawn anew for each text. Only the mask changes: a row reads what comes earlier *in the order*.
 
 # %%
 def order_mask(order: list[int]) -> Bool[Tensor, "T T"]:
@@ -681,16 +689,11 @@ matrices([("robot, must, obey, orders", left_to_right), ("obey, robot, orders, m
 # the text, and over many orders each token meets both sides. The price: T! orders to learn instead of one, and rows that must
 # know which place they answer for without reading the word there (XLNet carries two streams for that).
 
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Deeper: Transformer-XL, a segment that reads the one before
-#
-# The other limit that both share: 512 or 1024 positions, and nothing before them. You can skip it.
-
 # %% [markdown]
-# **Transformer-XL** (2019) reads a long text in segments and keeps the keys and values of the segment before, as a cache
-# does. Stories in two segments of 32 tokens, and the loss of the second: alone; with the first one kept; and with the
-# first one kept while positions begin at 0 again in each segment, so that kept and new tokens share them. Predict the
-# order of the three.
+# Both have a limit: 512 or 1024 positions, and nothing before them. **Transformer-XL** (2019) reads a long text in segments
+# and keeps the keys and values of the segment before, as a cache does. Stories in two segments of 32 tokens, and the loss of
+# the second: alone; with the first one kept; and with the first one kept while positions begin at 0 again in each segment,
+# so that kept and new tokens share them. Predict the order of the three.
 
 # %%
 n = 32
@@ -722,19 +725,19 @@ assert kept < alone and kept < repeated
 # %% [markdown]
 # ## 9. The family
 #
-# - **ELMo** (February 2018): two recurrent networks, one reads from the left, one from the right; their results are joined.
+# - **ELMo** (February 2018): two recurrent networks, one reads from the left, one from the right.
 # - **GPT** (June 2018): a transformer's decoder, left to right; pre-trained, then fine-tuned.
 # - **BERT** (October 2018): a transformer's encoder; both sides in every layer.
 # - **GPT-2** (February 2019): GPT again, larger, and used without fine-tuning.
 #
-# Three of the numbers follow from the sizes. (ELMo's is that of the released model.)
+# Three of the numbers follow from the sizes; ELMo's is that of the released model.
 
 # %%
 gpt1_size = GPT2Config(n_ctx=512, vocab_size=40_478)
 large = GPT2Config(n_layer=24, n_head=16, n_embd=1024, n_ctx=512, vocab_size=30_522)
 C = large.n_embd
 gpt1 = count_parameters(gpt1_size) - 2 * gpt1_size.n_embd  # no LayerNorm at the end
-bert_large = count_parameters(large) + 2 * C + (C * C + C)  # two segments, a layer on [CLS]
+bert_large = count_parameters(large) + 2 * C + (C * C + C)  # two segments, one layer more
 family([
     Model("ELMo", 2018, 2, 93_600_000, "both sides, by two LSTMs"),
     Model("GPT", 2018, 12, gpt1, "left side"),
@@ -749,18 +752,18 @@ family([
 #
 # | said | in fact |
 # |---|---|
-# | BERT is GPT without the mask | without training on hidden words it hardly fills a gap (section 5). And BERT has **segment embeddings** (first or second sentence), **next-sentence prediction** as a second task, LayerNorm after each addition, and the exact GELU |
+# | BERT is GPT without the mask | untrained, that hardly fills a gap (section 5). And BERT has **segment embeddings** (first or second sentence), a second task (**does this sentence follow?**), LayerNorm after each addition, and the exact GELU |
 # | 15 % of the words become [MASK] | 15 % are asked, and 80 % of these become [MASK]: 12 % |
 # | both use WordPiece | BERT's 30,522 pieces are WordPiece, GPT-2's are byte-level BPE ([lesson 02](02_tokens.ipynb)) |
 # | GPT cannot use what follows | not while it writes; by scoring whole texts it can (section 7) |
 #
-# (RoBERTa, 2019, left next-sentence prediction out and was better.)
+# (RoBERTa, 2019, left the second task out and was as good or better.)
 
 # %% [markdown]
 # ## What you have
 #
 # `hide_tokens` makes questions by changing words, `hidden_token_loss` counts only those, and `SelfAttention` reads one side or
-# both, and no padding. From GPT's own parts you made an encoder that fills in what GPT cannot see. BERT-Large in numbers:
+# both, and no padding. BERT-Large in numbers:
 
 # %%
 print(f"512 positions, width {C}, {large.n_layer} layers of {large.n_head} heads")
@@ -783,7 +786,8 @@ print(f"asked in 512 tokens: {0.15 * 512:.0f}, of these [MASK] {0.12 * 512:.0f};
 # Without the triangle each row reads the next word. It would learn to copy.
 # </details>
 # <details><summary>5. You want to know how likely a sentence is. Which model do you take?</summary>
-# GPT: the product of its answers is the probability of the text. BERT's answers do not multiply to one.
+# GPT: the product of its answers is the probability of the text. BERT's answers, each made with all other words in sight, do
+# not multiply to one.
 # </details>
 #
 # From earlier lessons:
@@ -798,19 +802,18 @@ print(f"asked in 512 tokens: {0.15 * 512:.0f}, of these [MASK] {0.12 * 512:.0f};
 # %% [markdown]
 # ### Challenge: how much to hide
 #
-# BERT hides 15 %. Train with 5 %, 15 %, 40 % and 80 %, with three seeds each. Look at the gaps of all four kinds, and at what
-# happens to *days*, which stays near guessing in section 6: does it take more steps, more hidden words, or more of
-# its own sentences? (Wettig et al. 2022, *Should You Mask 15% in Masked Language Modeling?*, section 3, found 40 % better for large
-# models.)
+# Train with 5 %, 15 %, 40 % and 80 %, with three seeds each, and look at the gaps of all four kinds. What does *days* take:
+# more steps, more hidden words, or more of its own sentences? (Wettig et al. 2022, *Should You Mask 15% in Masked Language
+# Modeling?*, found 40 % better for BERT-Large.)
 
 # %% [markdown]
-# **Sources.** Devlin et al. 2019, *BERT: Pre-training of Deep Bidirectional Transformers*, sections 3.1 (80/10/10) and A.2 (512
-# tokens, four days); Peters et al. 2018, *Deep contextualized word representations*, section 3; Radford et al. 2018,
+# **Sources.** Devlin et al. 2019, *BERT: Pre-training of Deep Bidirectional Transformers*, sections 3.1 (80/10/10) and A.2 (128
+# and 512 tokens, four days); Peters et al. 2018, *Deep contextualized word representations*, section 3; Radford et al. 2018,
 # *Improving Language Understanding by Generative Pre-Training*, section 4.1; Radford et al. 2019, table 2; Yang et al. 2019,
 # *XLNet*, sections 2.2 and 2.3; Dai et al. 2019, *Transformer-XL*, sections 3.2 and 3.3; Liu et al. 2019, *RoBERTa*, section 4.2.
 #
-# **Next:** GPT can only go on writing. [Lesson 17](17_translation_and_summarization.ipynb) shows how far that goes: source,
-# separator, target, in one stream.
+# **Next:** how far a model comes that only goes on writing: source, separator, target, in one stream
+# ([lesson 17](17_translation_and_summarization.ipynb)).
 #
 # **What you have built so far:**
 

@@ -12,6 +12,7 @@ from gpt2course.lessons.bert_and_gpt.figures import (
     family,
     filled,
     padded,
+    trained,
     word_of,
 )
 from gpt2course.lessons.bert_and_gpt.widgets import LONGEST, fill_to_play, gap_picture
@@ -23,6 +24,17 @@ def rects(picture, fill):
 
 
 # Figures
+
+
+def test_what_was_measured_in_training_stands_side_by_side_each_on_its_own_scale():
+    picture = trained({"loss": [(20, 6.5), (40, 1.0)], "share": [(0, 0.0), (40, 0.97)]}, "a claim")
+    assert picture.alt == (
+        "a claim. loss: 6.50 at step 20, 1.00 at step 40; share: 0.00 at step 0, 0.97 at step 40"
+    )
+    loss, share = (one.points for one in shapes(picture, "path", **{"class": "curve"}))
+    assert loss[0][1] < loss[-1][1] and share[0][1] > share[-1][1]  # y grows downwards
+    assert max(x for x, _ in loss) < min(x for x, _ in share)
+    assert {"loss", "share", "1.00", "0.97"} <= set(plain(picture).split())
 
 
 def test_every_kind_has_a_bar_from_both_sides_and_one_from_the_left_on_one_scale():

@@ -1,17 +1,16 @@
 """What the notebook of lesson 16 shows and lets you play with."""
 
-from gpt2course.drawing.curves import curves
 from gpt2course.drawing.matrix import Panel, matrices
-from gpt2course.lessons.bert_and_gpt.figures import Model, family, filled, padded
+from gpt2course.lessons.bert_and_gpt.figures import Model, family, filled, padded, trained
 from gpt2course.lessons.bert_and_gpt.widgets import fill_to_play
 
 __all__ = [
     "Model",
     "Panel",
-    "curves",
     "family",
     "filled",
     "fill_to_play",
     "matrices",
     "padded",
+    "trained",
 ]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gpt2course.drawing.bars import Bar, bars
 from gpt2course.drawing.colours import BAR, FILLS, GREY, INK, NEW, OTHER_BAR, PAGE
+from gpt2course.drawing.curves import Axis, Curve, plot
 from gpt2course.drawing.explorer import Candidate, percent
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.svg import Drawing, row, wide
@@ -54,6 +55,20 @@ def padded(lengths: Sequence[int], width: int, unit: float) -> Picture:
     note = f"green: tokens; dashed: padding. Filled up to the longest, {most}: {1 - longest:.0%}"
     drawn.head(title, note)
     return drawn.picture(f"{title}. Tokens: {', '.join(map(str, lengths))}. {note}.")
+
+
+def trained(series: Mapping[str, Curve], title: str) -> Picture:
+    """What was measured during training, one plot for each, side by side over the same steps."""
+    plots, told = [], []
+    for name, curve in series.items():
+        (first, before), (last, after) = curve[0], curve[-1]
+        end = {name: f"{after:.2f}"}
+        told.append(f"{name}: {before:.2f} at step {first:g}, {after:.2f} at step {last:g}")
+        plots.append(plot({name: curve}, Axis("training step"), Axis(), name, names=end,
+                          size=(250, 170)))  # fmt: skip
+    drawn = row(plots, gap=30)
+    drawn.head(title)
+    return drawn.picture(f"{title}. " + "; ".join(told))
 
 
 class Model(NamedTuple):
