@@ -297,6 +297,14 @@ _SHORT_OR_LONG = _table((0.4, 0.3, 0.3), (0.3, 0.01, 0.69), (0.9, 0.04, 0.06))
 _SHORT_WINS = _table((0.05, 0.05, 0.9), (0.35, 0.05, 0.6), (0.1, 0.4, 0.5))
 
 
+def _flat(V: int, seed: int, n_ctx: int) -> Model:
+    """Many nearly even chances, and a text that hardly ever ends: its probability soon is tiny."""
+    scores = normal(V, V, seed=seed, scale=0.45)
+    scores[:, 0] -= 6
+    chances = ((round(p, 5) for p in row) for row in scores.softmax(dim=-1).tolist())
+    return _table(*map(tuple, chances), n_ctx=n_ctx)
+
+
 def _searched(label: str, model: Model, prompt: list[int], width: int, n: int, end: int) -> Case:
     return Case(label, (model, prompt, width, n, end))
 
@@ -352,6 +360,8 @@ beam_search = Exercise(
         _searched("four beams, even chances", _random(7, seed=230, sharp=1.0), [3], 4, 4, 6),
         _searched("a vocabulary of forty, five beams", _random(40, seed=5), [7, 30, 2], 5, 6, 11),
         _searched("one beam, a vocabulary of twelve", _random(12, seed=6), [5, 5], 1, 7, 3),
+        # e^-819, which is 0 in float64; noise of 1e-3 in every score does not change the text.
+        _searched("330 new ids", _flat(24, seed=3, n_ctx=340), [1], 3, 330, 0),
     ],
     properties=[
         Property(
