@@ -113,7 +113,7 @@ def beams_drawn(steps: Sequence[Sequence[tuple[str, float, bool]]], title: str) 
         told.append(f"step {i} keeps {', '.join(kept_texts)}")
         x += width + 42
     below = 34 * max(map(len, steps)) + 14
-    drawn.text(0, below, "filled: kept and continued; dashed: dropped", size=12)
+    drawn.text(0, below, "filled: kept; dashed: dropped", size=12)
     drawn.head(title)
     return drawn.picture(f"{title}. " + "; ".join(told))
 
