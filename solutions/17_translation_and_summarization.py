@@ -506,7 +506,7 @@ rows_of, columns = [f"layer {i}" for i in range(config.n_layer)], [f"head {i}" f
 matrices([("from the German noun's place to the English noun", to_noun)], rows_of, columns, scale=(0.0, 1.0))
 
 # %% [markdown]
-# Nobody told it that *Hut* is *hat*. Now one sentence, in that head. Where lines cross, the order differs.
+# Nobody told it that *Brief* is *letter*. Now one sentence, in that head. Where lines cross, the order differs.
 
 # %%
 @torch.no_grad()
@@ -519,16 +519,15 @@ def translate_and_read(english: str) -> tuple[list[str], list[str], Tensor]:
     return words_of(english), words_of(german), head_weights(reader, idx)[layer, head, S : S + N, :S]
 
 
-sentence = translate_and_read("Yesterday the man picked up a red hat.")
+sentence = translate_and_read("Yesterday the man picked up the old letter.")
 crossing(*sentence, f"Layer {layer} head {head}: what each German word reads")
 
 # %% [markdown]
-# Move the pointer over a German word. Some have one thick line, others many thin ones, and the noun's differs from
-# sentence to sentence: the number above is a mean. **Attention shows where a head looks, not what the model knows**: for
-# that, ablate ([lesson 15](15_looking_inside.ipynb), section 5).
+# Move the pointer over a German word. The noun's line is thick; small words have many thin ones. **Attention shows where
+# a head looks, not what the model knows**: for that, ablate ([lesson 15](15_looking_inside.ipynb), section 5).
 #
 # **Play with it.** Put a sentence together and let the slider write its translation. With *throw away*, watch what the
-# last word, *weg* or *weggeworfen*, reads. Then change the order to *Max knows that …*
+# last word, *weg* or *weggeworfen*, reads. Then change the order to *Max knows that …* And what is odd about *a red hat*?
 
 # %%
 translation_to_play(translate_and_read)
@@ -536,7 +535,8 @@ translation_to_play(translate_and_read)
 # %% [markdown]
 # <details><summary>What to see</summary>
 # The verb's parts, wherever they stand, come from the same English words. In the clause with <i>dass</i> they are one
-# word at the end. The title says whether the finished sentence is right. For a sentence of your own,
+# word at the end. The title says whether the finished sentence is right. In <i>a red hat</i> the noun's line is
+# thin: <i>hat</i> is also German for "has", and in our list the two words are one token. For a sentence of your own,
 # <code>print(*words)</code> shows the words there are; any other is a <code>KeyError</code>.
 # </details>
 #
@@ -662,8 +662,8 @@ for name, width, n_right, score in table:
 assert table[1][3] >= table[0][3] - 1e-6, "four beams found less likely texts than one"
 
 # %% [markdown]
-# Beams find likelier texts. The trained model is nearly always right without them; for the uncertain one the second
-# choice counts. A case where they differ (and likelier need not be better):
+# Beams find likelier texts, above all with the uncertain model: the trained one is nearly always right without them. A
+# case where they differ (and likelier need not be better):
 
 # %%
 for pair in known + new:
