@@ -52,7 +52,7 @@ tower("17_translation_and_summarization", kept_names())
 # ## 1. A language with another order
 #
 # The course brings 24,000 English sentences with their German translations, made by a program that knows the grammar of
-# both. You need no German. Look at where the words of *picked up* go, in five ways to say the same thing.
+# both. You need no German. Look where the words of *picked up* go, in five ways to say the same thing.
 
 # %%
 anna, ben = translation.Subject("Anna", "Anna"), translation.Subject("Ben", "Ben")
@@ -272,8 +272,8 @@ assert torch.equal(pad_rows([short, long], PAD)[0], by_hand)
 # %% [markdown]
 # ## 4. The loss on the target
 #
-# [Lesson 13](13_training.ipynb) took the mean over all tokens. Now only over those that are asked for. By hand, one row
-# of three ids, the last two asked; the vocabulary has three words. **Which logits speak of the id at position 2?**
+# [Lesson 13](13_training.ipynb) took the mean over all tokens; this one, over those asked for. By hand, one row of three
+# ids, the last two asked; the vocabulary has three words. **Which logits speak of the id at position 2?**
 #
 # <details><summary>Answer</summary>
 # Those at position 1: the logits at t are the model's guess for the id at t + 1. The logits of the last position speak
@@ -391,8 +391,7 @@ with threads_for(config):  # one thread: two would wait for each other after eve
 curves({"target": losses}, "From ln V to nearly nothing", "nats per asked token", {"ln V": math.log(V)})
 
 # %% [markdown]
-# Near 0: unlike a story, a translation leaves nothing to guess. Now the test that counts: is **every word** right, at
-# temperature 0?
+# Near 0: unlike a story, a translation leaves nothing to guess. The test that counts: is **every word** right?
 
 # %%
 @torch.no_grad()
@@ -420,7 +419,7 @@ accuracy(results, "Sentences translated without a fault")
 # %% [markdown]
 # New combinations are somewhat harder than known ones, and still nearly all are right: the model did not memorise
 # sentences, it learned words and rules.
-# (The language is very regular.) Where it fails:
+# Where it fails:
 
 # %%
 for pair, got in zip(known + new, translations(translator, [pair.english for pair in known + new])):
@@ -428,12 +427,11 @@ for pair, got in zip(known + new, translations(translator, [pair.english for pai
         print(f"{pair.english}\n    said:   {got}\n    German: {pair.german}")
 
 # %% [markdown]
-# Mostly small things: an article, an adjective that slipped to the wrong noun or was dropped. Now and then a whole part
-# is missing, or is said twice.
+# An article, an adjective that slipped to the wrong noun or was dropped; now and then a part is said twice.
 #
 # ### The loss on everything
 #
-# Was it worth leaving the sources out of the loss? The same start and the same batches, but *every* real id is asked
+# Was it worth leaving the sources out of the loss? Start and batches are the same, but *every* real id is asked
 # for, the English ones too. **Predict** which translates better after a third of the steps.
 #
 # <details><summary>A. On everything: twice as many ids to learn from</summary>
@@ -780,8 +778,7 @@ assert first_four >= 0.8 and share > share_early, "train it again: summaries sho
 facts_drawn(counts, f"After all steps: {share:.0%} of the facts are right, {first_four:.0%} of the first four")
 
 # %% [markdown]
-# Looking up comes suddenly, for one fact and then for the other, and another seed may not get that far in so few steps.
-# The look of the sentences does not tell.
+# Looking up comes suddenly, one fact at a time, and another seed may not get that far in so few steps.
 
 # %% [markdown]
 # The worst three. Which kind of error is more dangerous, *mixed up* or *invented*?
@@ -901,8 +898,8 @@ print(f"all texts of 8 words: {V**8:.0e}; looked at by 4 beams: at most {4 * 8 *
 # **Sources.** Radford et al. 2018, *Improving Language Understanding by Generative Pre-Training*, sections 3.2 and
 # 3.3; Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, sections 3.6 and 3.7; Liu et al.
 # 2018 (above), section 4.2; Sutskever et al. 2014, *Sequence to
-# Sequence Learning with Neural Networks*, section 3.2 (beam search); Bahdanau et al. 2015, *Neural Machine
-# Translation by Jointly Learning to Align and Translate*, section 5.2 (attention drawn between two languages); Maynez
+# Sequence Learning with Neural Networks*, section 3.2; Bahdanau et al. 2015, *Neural Machine
+# Translation by Jointly Learning to Align and Translate*, section 5.2; Maynez
 # et al. 2020, *On Faithfulness and Factuality in Abstractive Summarization*, section 2.
 #
 # **Next:** the summarizer could already read. What is that worth, and how many examples does a new task need?
