@@ -7,7 +7,7 @@
 #
 # - **In:** texts with holes, ids (B, T), and which of them are padding, (B, T).
 # - **Out:** for every place the scores of all tokens that could stand there, (B, T, V).
-# - **Time:** about 75 minutes for the core, 95 with the deeper section and the challenge.
+# - **Time:** about 80 minutes for the core, 95 with the deeper section and the challenge.
 # - **Exercises:** `hide_tokens` ●●●○○, `hidden_token_loss` ●●○○○ and `SelfAttention` ●●●●○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the

@@ -6,8 +6,8 @@
 #
 # - **In:** a source: an English sentence, or a story.
 # - **Out:** a target: its German translation, or a summary in one sentence.
-# - **Time:** about 75 minutes for the core, 100 with the deeper sections. Four exercises: `join_pair` ●○○○○,
-#   `pad_rows` ●●○○○, `target_loss` ●●●○○ and `beam_search` ●●●●○.
+# - **Time:** about 90 minutes for the core, 115 for everything. Take a break before section 6. Four exercises:
+#   `join_pair` ●○○○○, `pad_rows` ●●○○○, `target_loss` ●●●○○ and `beam_search` ●●●●○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
 # [notation](../docs/notation.md), and [what well-known explanations get wrong](../docs/common_errors.md).
@@ -52,7 +52,7 @@ tower("17_translation_and_summarization", kept_names())
 # ## 1. A language with another order
 #
 # The course brings 24,000 English sentences with their German translations, made by a program that knows the grammar of
-# both. You need no German. Look at where the words of *picked up* go, in five ways to say the same thing.
+# both. You need no German. Look where the words of *picked up* go, in five ways to say the same thing.
 
 # %%
 anna, ben = translation.Subject("Anna", "Anna"), translation.Subject("Ben", "Ben")
@@ -79,8 +79,7 @@ for english, german in (
 # happens in them can be odd (a king draws a shirt at the station); <i>how</i> it is said is not.
 # </details>
 #
-# **A token here is a word**, a comma or a full stop. The language is small, so a few hundred ids suffice; rows stay
-# short, which makes training quick; and lines of attention lead from word to word. Bytes and merges
+# **A token here is a word**, a comma or a full stop, so that lines of attention lead from word to word. Merges of bytes
 # ([lesson 02](02_tokens.ipynb)) would do as well.
 
 # %%
@@ -103,8 +102,8 @@ ids = encode("Anna lost the hat.")
 print(f"{len(pairs):,} pairs, {V} tokens. {ids} is {decode(ids)!r}")
 
 # %% [markdown]
-# Some combinations of words are **held out**: in training nothing says *red hat*, say, although there are red lamps
-# and old hats. The sentences to be tested are all new, and 200 of the 400 hold such a combination.
+# Some combinations of words are **held out** of the training, though each word is in it. The 400 test sentences are all
+# new, and 200 of them hold such a combination.
 
 # %%
 known, new = translation.heldout_pairs(200, new=False), translation.heldout_pairs(200, new=True)
@@ -114,9 +113,8 @@ for pair in new[:3]:
 # %% [markdown]
 # ### Word for word
 #
-# The baseline: look up each word. The dictionary is made by counting. Two words belong together if they mostly occur in
-# the same pairs: twice the number of pairs with both, divided by the pairs with one plus the pairs with the other
-# (Dice's coefficient).
+# The baseline: look up each word. The dictionary is made by counting: two words belong together if they mostly occur in
+# the same pairs (twice the pairs with both, divided by those with one plus those with the other: Dice's coefficient).
 
 # %%
 both, english_of, german_of = Counter(), Counter(), Counter()
@@ -168,8 +166,8 @@ row_by_hand = source + [SEPARATOR] + target + [END]
 print(" ".join(words[i] for i in row_by_hand))
 
 # %% [markdown]
-# What should the model learn from this row? To write German after `=`, and to stop. Not to invent English sentences:
-# the source is always given. So each row needs a second list that says which ids the loss **asks for**.
+# From this row the model should learn to write German after `=`, and to stop; not to invent English sentences, since the
+# source is always given. So each row needs a second list: which ids the loss **asks for**.
 #
 # **Predict.** For `Anna lost the hat . = Anna hat den Hut verloren . <end>`, how many of the 13 ids are asked for?
 #
@@ -180,9 +178,8 @@ print(" ".join(words[i] for i in row_by_hand))
 #
 # ## Exercise: `join_pair` ●○○○○ · 6 minutes
 #
-# From two lists of ids, make the row and the list of booleans beside it: True for the ids of the target and for
-# `end`. The lists that you are given must stay as they are. Source and target may hold any ids, `separator` and `end`
-# among them.
+# From two lists of ids, make the row and the list of booleans beside it: True for the ids of the target and for `end`.
+# The given lists must stay as they are. Both may hold any ids, `separator` and `end` among them.
 #
 # <details><summary>Hint</summary>
 # <code>[*source, separator]</code> is a new list. <code>[False] * n</code> is a list of n times False.
@@ -230,8 +227,9 @@ matrices([("ids", by_hand), ("real", is_real.int())], ["short", "long"])
 # %% [markdown]
 # ## Exercise: `pad_rows` ●●○○○ · 10 minutes
 #
-# Any number of rows, as lists of ids. Out: ids `(B, T)` int64, T the length of the longest row, and a boolean tensor
-# `(B, T)`, True where a real id is. A row may hold `pad_id` as an ordinary id, and may be empty.
+# One row or more, as lists of ids. Out: ids `(B, T)` int64, T the length of the longest row, and a boolean tensor
+# `(B, T)`, True where a real id is. A row may hold `pad_id` as an ordinary id, and may be empty, but not all are.
+# The lists must stay as they are.
 #
 # <details><summary>Hint 1</summary>
 # What is real follows from the lengths, not from the ids.
@@ -254,8 +252,8 @@ def pad_rows(rows: list[list[int]], pad_id: int) -> tuple[Int[Tensor, "B T"], Bo
 pad_rows = check(pad_rows)
 
 # %% [markdown]
-# Padding is work for nothing. How much of a batch of 64 is padding, if rows are drawn at random, and if they are
-# **neighbours in length**? (The second is common in practice; it is called *bucketing*.)
+# Padding is work for nothing. How much of a batch of 64 is padding, with rows drawn at random, and with **neighbours in
+# length** (*bucketing*, common in practice)?
 
 # %%
 def batch_of(some: list, everything: bool = False) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
@@ -274,8 +272,8 @@ assert torch.equal(pad_rows([short, long], PAD)[0], by_hand)
 # %% [markdown]
 # ## 4. The loss on the target
 #
-# [Lesson 13](13_training.ipynb) took the mean over all tokens. Now only over those that are asked for. By hand, one row
-# of three ids, the last two asked; the vocabulary has three words. **Which logits speak of the id at position 2?**
+# [Lesson 13](13_training.ipynb) took the mean over all tokens; this one, over those asked for. By hand, one row of three
+# ids, the last two asked; the vocabulary has three words. **Which logits speak of the id at position 2?**
 #
 # <details><summary>Answer</summary>
 # Those at position 1: the logits at t are the model's guess for the id at t + 1. The logits of the last position speak
@@ -340,7 +338,7 @@ target_loss = check(target_loss)
 # A fresh model with two blocks. Before training, its loss on the targets should be near ln V.
 
 # %%
-config = GPT2Config(n_layer=2, n_head=4, n_embd=96, n_ctx=48, vocab_size=V)
+config = GPT2Config(n_layer=2, n_head=4, n_embd=64, n_ctx=48, vocab_size=V)
 
 
 def fresh_model(seed: int = 0) -> nn.Module:
@@ -360,8 +358,7 @@ print(f"{sum(p.numel() for p in translator.parameters()):,} parameters; "
       f"loss {target_loss(translator(idx), idx, asked).item():.2f}, ln V = {math.log(V):.2f}")
 
 # %% [markdown]
-# The loop is that of lesson 13, with your loss. It also keeps a copy of the model after a third of the steps, which
-# will be useful.
+# The loop is that of lesson 13, with your loss. It keeps a copy of the model after a third of the steps.
 
 # %%
 def train(model, rows, steps, batch_size, max_lr, everything=False, until=None, seed=0):
@@ -384,18 +381,17 @@ def train(model, rows, steps, batch_size, max_lr, everything=False, until=None, 
     return losses, early
 
 # %% [markdown]
-# About 20 seconds on a quiet laptop. Where will the loss end? Remember that the target is fully determined by the
+# About 12 seconds on a quiet laptop. Where will the loss end? Remember that the target is fully determined by the
 # source.
 
 # %%
-STEPS, BATCH, MAX_LR = 480, 64, 4e-3
+STEPS, BATCH, MAX_LR = 800, 32, 4e-3
 with threads_for(config):  # one thread: two would wait for each other after every small product
     losses, half_trained = train(translator, rows, STEPS, BATCH, MAX_LR)
 curves({"target": losses}, "From ln V to nearly nothing", "nats per asked token", {"ln V": math.log(V)})
 
 # %% [markdown]
-# Near 0: unlike a story, a translation leaves nothing to guess. Now the test that counts. A translation is right if
-# **every word** is right. Sentences of one length go through `generate` together, at temperature 0.
+# Near 0: unlike a story, a translation leaves nothing to guess. The test that counts: is **every word** right?
 
 # %%
 @torch.no_grad()
@@ -421,8 +417,9 @@ assert min(of_known, of_new) >= 0.9, "at least nine of ten sentences should be r
 accuracy(results, "Sentences translated without a fault")
 
 # %% [markdown]
-# New combinations are hardly harder than known ones: the model did not memorise sentences, it learned words and rules.
-# (The language is very regular, and 24,000 sentences are many for a few hundred words.) Where it fails:
+# New combinations are somewhat harder than known ones, and still nearly all are right: the model did not memorise
+# sentences, it learned words and rules.
+# Where it fails:
 
 # %%
 for pair, got in zip(known + new, translations(translator, [pair.english for pair in known + new])):
@@ -430,13 +427,12 @@ for pair, got in zip(known + new, translations(translator, [pair.english for pai
         print(f"{pair.english}\n    said:   {got}\n    German: {pair.german}")
 
 # %% [markdown]
-# Mostly a single word: an article, an ending, an adjective that slipped to the wrong noun or was dropped.
+# An article, an adjective that slipped to the wrong noun or was dropped; now and then a part is said twice.
 #
 # ### The loss on everything
 #
-# Was it worth leaving the sources out of the loss? The same model and the same batches; only now *every* real id is
-# asked for, the English ones too. Compare after a third of the steps, where the copy was made. **Predict** which
-# translates better.
+# Was it worth leaving the sources out of the loss? Start and batches are the same, but *every* real id is asked
+# for, the English ones too. **Predict** which translates better after a third of the steps.
 #
 # <details><summary>A. On everything: twice as many ids to learn from</summary>
 # More ids, yes. But those of the source are about what an English speaker may say next, which cannot be known and does
@@ -466,17 +462,17 @@ accuracy(rights, f"Sentences right after {STEPS // 3} steps: asked for the targe
 
 # %% [markdown]
 # The loss on everything stays high, and the sources keep it there: nobody can know which hat Anna will lose. Much of
-# each gradient comes from that part. It learns later, not never. (With few pairs and a large model, learning the
-# sources too can help, as more text of the language: Radford et al. 2018, section 3.2, keep the language-model loss
-# as an auxiliary one.)
+# each gradient comes from that part. It learns later, not never.
+#
+# <details><summary>When the sources do help</summary>
+# With few pairs and a large model: Radford et al. 2018, section 3.2, keep the language-model loss as an auxiliary one.
+# </details>
 #
 # ## 6. What does it read?
 #
-# No grammar was given, and no dictionary. If attention finds the word that is to be translated, some head should read
-# the English noun just before the German one is written. Measure it as in [lesson 15](15_looking_inside.ipynb): many
-# sentences, a baseline, fresh sentences.
-#
-# A word is written by the position *before* it: the query is one place to the left.
+# No grammar was given, and no dictionary. Does some head read the English noun as the German one is written? Measure it
+# as in [lesson 15](15_looking_inside.ipynb): many sentences, a baseline, fresh sentences. A word is written by the
+# position *before* it, so the query is one place to the left.
 
 # %%
 reader = package.GPT2(config).eval()  # the package's class, whose attention can be inspected
@@ -508,7 +504,7 @@ rows_of, columns = [f"layer {i}" for i in range(config.n_layer)], [f"head {i}" f
 matrices([("from the German noun's place to the English noun", to_noun)], rows_of, columns, scale=(0.0, 1.0))
 
 # %% [markdown]
-# Nobody told it that *Hut* is *hat*. Now one sentence, in that head. Where lines cross, the order differs.
+# Nobody told it that *Brief* is *letter*. Now one sentence, in that head. Where lines cross, the order differs.
 
 # %%
 @torch.no_grad()
@@ -521,16 +517,15 @@ def translate_and_read(english: str) -> tuple[list[str], list[str], Tensor]:
     return words_of(english), words_of(german), head_weights(reader, idx)[layer, head, S : S + N, :S]
 
 
-sentence = translate_and_read("Yesterday the man picked up a red hat.")
-crossing(*sentence, f"Layer {layer} head {head}: German words read the English ones they come from")
+sentence = translate_and_read("Yesterday the man picked up the old letter.")
+crossing(*sentence, f"Layer {layer} head {head}: what each German word reads")
 
 # %% [markdown]
-# Move the pointer over a German word. The noun's line is clear; those of small words are less so, as this head was
-# chosen for nouns, and as an article needs the noun's gender more than the word *the*. **Attention shows where a head
-# looks, not what the model knows**: for that, ablate ([lesson 15](15_looking_inside.ipynb), section 5).
+# Move the pointer over a German word. The noun's line is thick; small words have many thin ones. **Attention shows where
+# a head looks, not what the model knows**: for that, ablate ([lesson 15](15_looking_inside.ipynb), section 5).
 #
 # **Play with it.** Put a sentence together and let the slider write its translation. With *throw away*, watch what the
-# last word, *weg* or *weggeworfen*, reads. Then change the order to *Max knows that …*
+# last word, *weg* or *weggeworfen*, reads. Then change the order to *Max knows that …* And what is odd about *a red hat*?
 
 # %%
 translation_to_play(translate_and_read)
@@ -538,13 +533,15 @@ translation_to_play(translate_and_read)
 # %% [markdown]
 # <details><summary>What to see</summary>
 # The verb's parts, wherever they stand, come from the same English words. In the clause with <i>dass</i> they are one
-# word at the end. The title says whether the finished sentence is right.
+# word at the end. The title says whether the finished sentence is right. In <i>a red hat</i> the noun's line is
+# thin: <i>hat</i> is also German for "has", and in our list the two words are one token. For a sentence of your own,
+# <code>print(*words)</code> shows the words there are; any other is a <code>KeyError</code>.
 # </details>
 #
 # ## 7. Beam search
 #
 # So far each word was the likeliest one: **greedy** decoding. But the likeliest first word need not begin the likeliest
-# *sentence*. The probability of a sentence is the product of those of its words. By hand, with two steps:
+# *sentence*, whose probability is the product of those of its words. By hand, with two steps:
 
 # %%
 first_word = {"the": 0.6, "an": 0.4}
@@ -558,10 +555,10 @@ beams_drawn([[(w, p, True) for w, p in first_word.items()],
 
 # %% [markdown]
 # **Beam search** keeps the `width` likeliest texts of each step, the *beams*, and continues all of them. Greedy is
-# width 1. To try every text would take V to the power of the length; 4 beams take 4 times as long as one.
+# width 1. Every text would be V to the power of the length; 4 beams are 4 times the work of one.
 #
-# Products of many probabilities become too small for a float, so **logarithms are added**. First rung: the score of a
-# given text.
+# A product of many probabilities becomes 0: in float32 after dozens of ids. So **logarithms are added**. First
+# rung: the score of a given text.
 
 # %%
 @torch.no_grad()
@@ -586,7 +583,7 @@ def one_step(model: nn.Module, prompt: list[int], beams: list, width: int) -> li
     logits = model(torch.tensor([prompt + ids for _, ids in beams]))[:, -1]  # (B, V)
     grown = []
     for (score, ids), row in zip(beams, logits.log_softmax(dim=-1)):
-        for token_id in row.topk(width).indices.tolist():
+        for token_id in row.topk(min(width, len(row))).indices.tolist():
             grown.append((score + row[token_id].item(), ids + [token_id]))
     return sorted(grown, reverse=True)[:width]
 
@@ -615,7 +612,7 @@ for _ in range(3):
 # <code>ids[-1:] == [end]</code> is False for a beam without ids, where <code>ids[-1]</code> would fail.
 # </details>
 # <details><summary>Hint 2</summary>
-# <code>topk(min(width, V))</code>: there may be more beams than tokens.
+# As in <code>one_step</code>: <code>topk(min(width, len(row)))</code>. There may be more beams than tokens.
 # </details>
 # <details><summary>Hint 3</summary>
 # Scores only fall. So once the best beam is finished, nothing can overtake it, and you may stop.
@@ -645,8 +642,7 @@ def beam_search(model, prompt: list[int], width: int, max_new_tokens: int, end: 
 beam_search = check(beam_search)
 
 # %% [markdown]
-# Does it help? On the trained model, and on the copy from a third of the way, 40 sentences each. **Predict** for
-# which of the two it matters more.
+# Does it help? **Predict** for which it matters more: the trained model, or the copy from a third of the way.
 
 # %%
 table = []
@@ -664,8 +660,8 @@ for name, width, n_right, score in table:
 assert table[1][3] >= table[0][3] - 1e-6, "four beams found less likely texts than one"
 
 # %% [markdown]
-# Beams find likelier texts. For the trained model, greedy is nearly always right and there is next to nothing to gain; it
-# is the uncertain model for which the second choice counts. A case where they differ (and likelier need not be better):
+# Beams find likelier texts, above all with the uncertain model: the trained one is nearly always right without them. A
+# case where they differ (and likelier need not be better):
 
 # %%
 for pair in known + new:
@@ -679,8 +675,8 @@ for pair in known + new:
         break
 
 # %% [markdown]
-# Beam search suits tasks with one right answer. In open-ended text it does harm: the likeliest continuation of a story
-# repeats itself (Holtzman et al. 2019, *The Curious Case of Neural Text Degeneration*).
+# Beam search suits tasks with one right answer. In open-ended text it does harm: the likeliest story repeats itself
+# (Holtzman et al. 2019, *The Curious Case of Neural Text Degeneration*).
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: length
@@ -705,10 +701,13 @@ for german in ("Anna weiß, dass Ben den Hut im Park verloren hat.", "Anna weiß
 # %% [markdown]
 # ## 8. Summaries
 #
-# The same stream, another task. Liu et al. 2018 (*Generating Wikipedia by Summarizing Long Sequences*) taught a decoder
-# alone to write the **lead section** of an article from its sources; GPT followed. It had six blocks and read 4,000 tokens,
-# as Jay Alammar tells it in *The Illustrated GPT-2*; with compressed attention (T-DMCA, [lesson 20](20_longer_memory.ipynb))
-# the paper goes up to 11,000.
+# The same stream. Liu et al. 2018 (*Generating Wikipedia by Summarizing Long Sequences*) taught a decoder
+# alone to write the **lead section** of an article from its sources; GPT followed.
+#
+# <details><summary>How large was it?</summary>
+# It had six blocks and read 4,000 tokens (Alammar 2019, <i>The Illustrated GPT-2</i>); with compressed attention
+# (<a href="20_longer_memory.ipynb">lesson 20</a>) up to 11,000.
+# </details>
 #
 # Our sources are small stories, and the target is one sentence: who, from where, did what, with what, where, and how it
 # ended. Other people, things and places are in the way.
@@ -718,9 +717,8 @@ stories, held_out = summaries.stories(0, 4000), summaries.stories(1, 100)
 print(held_out[0].text, "\n\n→", held_out[0].facts.summary())
 
 # %% [markdown]
-# This time we start from the **course model**, which has read 16,000 stories and knows all names and places ([lesson
-# 18](18_transfer_learning.ipynb) asks what that is worth). Its tokenizer has an id for `=`, which no story uses.
-# Before any training: does it summarize?
+# We start from the **course model**, which has read 16,000 stories and knows all names and places. Its tokenizer has an
+# id for `=`, which no story uses. Before any training: does it summarize?
 
 # %%
 tokenizer = load_tokenizer("course")
@@ -738,7 +736,7 @@ def summarized(texts: list[str], model=summarizer) -> list[str]:
 print(summarized([held_out[0].text])[0])
 
 # %% [markdown]
-# It cannot know what `=` asks for. Train it on the pairs, about 20 seconds:
+# It cannot know what `=` asks for. Train it on the pairs, about 10 seconds:
 
 # %%
 texts = [(story.text, " " + story.facts.summary()) for story in stories]
@@ -746,7 +744,7 @@ story_rows = [join_pair(*map(tokenizer.encode, both), EQUALS, STOP) for both in 
 print(f"{len(story_rows):,} rows of at most {max(len(ids) for ids, _ in story_rows)} ids; "
       f"the model's window has {summarizer.config.n_ctx}")
 with threads_for(summarizer.config):
-    losses_of_stories, young = train(summarizer, story_rows, 330, 8, 3e-3)
+    losses_of_stories, young = train(summarizer, story_rows, 210, 8, 4e-3)
 curves({"summaries": losses_of_stories}, "The course model learns what = asks for", "nats per asked token")
 
 # %% [markdown]
@@ -767,11 +765,10 @@ print(said_early[0])
 facts_drawn(counts_early, f"After a third of the steps: {share_early:.0%} of the facts are right")
 
 # %% [markdown]
-# The sentences are perfect, and two of six facts are guesses. Who, home, deed and thing come early; the *place* and
-# the *mood* are any place and any mood (by chance 1 of 20 and 1 of 10 would be right). **Why these two?** To write
-# the place, the model has to find *sold the robot* in the story and copy what follows: the step of an induction head
-# (the challenge of [lesson 15](15_looking_inside.ipynb)), which the course model did not have. And now, after all
-# steps:
+# The sentences look right, and two of six facts are guesses: any *place* and any *mood* (by chance 1 of 20 and 1 of 10
+# would be right). **Why these two?** To write the place, the model has to find *found the candle* in the story and copy
+# what follows: the step of an induction head (the challenge of [lesson 15](15_looking_inside.ipynb)), which the course
+# model did not have. After all steps:
 
 # %%
 said = summarized([story.text for story in held_out])
@@ -781,11 +778,15 @@ assert first_four >= 0.8 and share > share_early, "train it again: summaries sho
 facts_drawn(counts, f"After all steps: {share:.0%} of the facts are right, {first_four:.0%} of the first four")
 
 # %% [markdown]
-# It has begun to look them up, and is not done: this is as far as half a minute goes. The look of the sentences has
-# not changed at all.
+# Looking up comes suddenly, one fact at a time, and another seed may not get that far in so few steps.
 
 # %% [markdown]
-# The worst three. Which kind of error is dangerous?
+# The worst three. Which kind of error is more dangerous, *mixed up* or *invented*?
+#
+# <details><summary>Answer</summary>
+# Mixed up: the word does stand in the source, so that a quick look for it finds it, and only reading shows that it
+# belongs to someone else.
+# </details>
 
 # %%
 def faults(i: int) -> dict[str, str]:
@@ -825,12 +826,11 @@ print(f"of {len(homes)} summaries {len(made_up)} name a home that no one mention
 assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that is made up"
 
 # %% [markdown]
-# This is what is called **hallucination**, and nothing is broken: the most likely token after *of* is some village, and
-# the loss never asked whether the story has it. A cure is in the data: pairs in which a fact is missing and the summary
-# says so (the challenge below).
+# This is called **hallucination**, and nothing is broken: the likeliest token after *of* is some village, and the loss
+# never asked whether the story has it. A cure is in the data: pairs in which a fact is missing and the summary says so.
 #
-# **Before you go:** a longer training brings your summarizer to 99 % of the facts on held-out stories. A newspaper
-# wants it. What do you tell them?
+# **Before you go:** suppose that longer training brings your summarizer to 99 % of the facts on held-out stories. A
+# newspaper wants it. What do you tell them?
 #
 # <details><summary>A. It has 99 % accuracy</summary>
 # On stories built exactly like those it learned from.
@@ -852,8 +852,7 @@ assert len(made_up) >= 0.8 * len(homes), "most summaries should name a home that
 # %% [markdown]
 # ## What you have
 #
-# A task with a source and a target is one stream with a separator, a loss on the target alone, and a way to decode. The
-# model was not touched.
+# A task with a source and a target is one stream with a separator, a loss on the target alone, and a way to decode.
 #
 # Five questions on this lesson:
 #
@@ -894,19 +893,17 @@ print(f"all texts of 8 words: {V**8:.0e}; looked at by 4 beams: at most {4 * 8 *
 
 # %% [markdown]
 # GPT-2 itself, never trained to translate, reached 5 BLEU from English to French and 11.5 from French to English
-# (Radford et al. 2019, section 3.7), against more than 30 of the systems of its time that had no translated sentences
-# either.
+# (Radford et al. 2019, section 3.7), against more than 30 of systems that had no translated sentences either.
 #
 # **Sources.** Radford et al. 2018, *Improving Language Understanding by Generative Pre-Training*, sections 3.2 and
 # 3.3; Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, sections 3.6 and 3.7; Liu et al.
-# 2018, *Generating Wikipedia by Summarizing Long Sequences*, section 4.2; Alammar
-# 2019, *The Illustrated GPT-2*; Sutskever et al. 2014, *Sequence to
-# Sequence Learning with Neural Networks*, section 3.2 (beam search); Bahdanau et al. 2015, *Neural Machine
-# Translation by Jointly Learning to Align and Translate*, section 5.2 (attention drawn between two languages); Maynez
+# 2018 (above), section 4.2; Sutskever et al. 2014, *Sequence to
+# Sequence Learning with Neural Networks*, section 3.2; Bahdanau et al. 2015, *Neural Machine
+# Translation by Jointly Learning to Align and Translate*, section 5.2; Maynez
 # et al. 2020, *On Faithfulness and Factuality in Abstractive Summarization*, section 2.
 #
-# **Next:** the summarizer learned in a minute, since it could already read. What is a trained model worth for a new
-# task, and how many examples does it need? [Lesson 18](18_transfer_learning.ipynb).
+# **Next:** the summarizer could already read. What is that worth, and how many examples does a new task need?
+# [Lesson 18](18_transfer_learning.ipynb).
 #
 # **What you have built so far:**
 

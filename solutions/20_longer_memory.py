@@ -7,7 +7,7 @@
 #
 # - **In:** queries, keys and values of a long text, (B, nh, T, hs) each.
 # - **Out:** a blend for every query, (B, nh, T, hs), from far fewer than T · T scores.
-# - **Time:** about 75 minutes for the core, 100 with the deeper sections.
+# - **Time:** about 85 minutes for the core, 100 with the deeper sections.
 # - **Exercises:** `local_attention` ●●○○○, `compress_memory` ●●●○○, `compressed_mask` ●●●○○ and
 #   `compressed_attention` ●●●●○.
 #

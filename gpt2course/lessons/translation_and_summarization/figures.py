@@ -103,15 +103,17 @@ def beams_drawn(steps: Sequence[Sequence[tuple[str, float, bool]]], title: str) 
     for i, candidates in enumerate(steps, 1):
         width = max(wide(text) for text, _, _ in candidates) + 70
         drawn.text(x, -8, f"step {i}", bold=True)
+        if i < len(steps):
+            drawn.arrow((x + wide(f"step {i}") + 16, -13), (x + width + 34, -13))
         for row, (text, probability, kept) in enumerate(candidates):
             y = row * 34
             look = {"fill": "#a5d8ff", "ink": INK} if kept else {"dash": "4 3", "edge": GREY}
             drawn.box(x, y, width, 28, f"{text}   {probability:.3f}", rx=4, **look)
-        if i < len(steps):
-            drawn.arrow((x + width + 6, 14), (x + width + 34, 14))
         kept_texts = [f"{text} {p:.3f}" for text, p, kept in candidates if kept]
         told.append(f"step {i} keeps {', '.join(kept_texts)}")
         x += width + 42
+    below = 34 * max(map(len, steps)) + 14
+    drawn.text(0, below, "filled: kept; dashed: dropped", size=12)
     drawn.head(title)
     return drawn.picture(f"{title}. " + "; ".join(told))
 
