@@ -28,7 +28,7 @@ TO_PLAY = (
     '<div style="font-size:12px">Run this cell to play with it.</div>'
 )
 # What ipywidgets has no setting for. A slider's handle gets the name of its control, which a
-# screen reader says; and a key alone, such as d or b, stays within the widget that has the focus
+# screen reader says, and so do the buttons of an animation; and a key alone, such as d or b, stays within the widget that has the focus
 # instead of deleting or inserting a cell.
 SCRIPT = """
 if (!window.gpt2course) {
@@ -37,6 +37,8 @@ if (!window.gpt2course) {
       const name = handle.closest('.jupyter-widgets')?.querySelector('.widget-label')?.textContent;
       if (name) handle.setAttribute('aria-label', name);
     }
+    for (const icon of document.querySelectorAll('.widget-play button:not([aria-label]) > i'))
+      icon.parentElement.setAttribute('aria-label', icon.className.split('fa-').pop());
   });
   window.gpt2course.observe(document.body, {childList: true, subtree: true});
   window.addEventListener('keydown', event => {
