@@ -27,9 +27,9 @@ TO_PLAY = (
     ":not(:has(.gpt2course-live)){display:none}</style>"
     '<div style="font-size:12px">Run this cell to play with it.</div>'
 )
-# What ipywidgets has no setting for. A slider's handle gets the name of its control, which a
-# screen reader says, and so do the buttons of an animation; and a key alone, such as d or b, stays within the widget that has the focus
-# instead of deleting or inserting a cell.
+# What ipywidgets has no setting for. A slider's handle gets the name of its control, and a button
+# of an animation that of its picture, which a screen reader says; and a key alone, such as d or b,
+# stays within the widget that has the focus instead of deleting or inserting a cell.
 SCRIPT = """
 if (!window.gpt2course) {
   window.gpt2course = new MutationObserver(() => {
