@@ -204,6 +204,7 @@ class Lesson:
         slider = self.page.locator(f"{controls} .noUi-handle").first
         toggle = self.page.locator(f"{controls} .widget-toggle-button").nth(1)
         select = self.page.locator(f"{controls} select").first
+        field = self.page.locator(f"{controls} input[type=text]").first
         button = self.page.locator(f"{controls} button:enabled").first
         if slider.count():
             slider.focus()
@@ -215,6 +216,11 @@ class Lesson:
         elif select.count():
             select.focus()
             self.page.keyboard.press("ArrowDown")
+        elif field.count() and not button.count():
+            field.focus()
+            self.page.keyboard.press("End")
+            self.page.keyboard.type(" Mina")
+            self.page.keyboard.press("Enter")
         else:
             button.focus()
             self.page.keyboard.press("Enter")
