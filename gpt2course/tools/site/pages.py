@@ -12,7 +12,7 @@ from typing import Any
 from gpt2course.checks.card import RECORD
 from gpt2course.checks.room import EDITS, Section, sections
 from gpt2course.drawing.picture import Picture
-from gpt2course.drawing.pipeline import pipeline
+from gpt2course.drawing.tower_map import tower
 from gpt2course.tools.site.execute import PACKAGE, ROOT, cards, executed
 
 HERE = Path(__file__).parent
@@ -222,7 +222,7 @@ def _start(folder: Path, lessons: list[str], explorer: bool) -> str:
     text = (HERE / "start.md").read_text("utf-8")
     parts = {
         "explorer": EXPLORER if explorer else "",
-        "pipeline": _raw(pipeline().html),
+        "tower": _raw(tower().html),
         "attention": _raw(_attention().html),
         "start": _readme("Start"),
         "lessons": "## The lessons\n\n" + _readme("The lessons"),
