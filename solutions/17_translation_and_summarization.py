@@ -181,7 +181,10 @@ print(" ".join(words[i] for i in row_by_hand))
 # From two lists of ids, make the row and the list of booleans beside it: True for the ids of the target and for `end`.
 # The given lists must stay as they are. Both may hold any ids, `separator` and `end` among them.
 #
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1</summary>
+# The separator belongs to what is given, <code>end</code> to what is asked.
+# </details>
+# <details><summary>Hint 2</summary>
 # <code>[*source, separator]</code> is a new list. <code>[False] * n</code> is a list of n times False.
 # </details>
 

@@ -350,7 +350,10 @@ def test_both_kinds_of_tokenizer_give_the_packages_ids(program, tmp_path):
 
 @pytest.mark.released
 def test_gpt2s_own_vocabulary(program, tmp_path):
-    ours = tokenizer.Tokenizer.gpt2()
+    try:
+        ours = tokenizer.Tokenizer.gpt2()
+    except ConnectionError:
+        pytest.skip("GPT-2's vocabulary is not on this machine")
     ours.save_pretrained(tmp_path)
     tokens = program.Tokens(tmp_path)
     text = "A robot must obey the orders given it by human beings, 1942: größer 中\n"
