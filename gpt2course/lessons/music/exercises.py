@@ -137,6 +137,8 @@ encode_notes = Exercise(
 class _Shown:
     """A Note as the checks compare it: whole, and no tuple."""
 
+    travels = ("start", "end", "pitch", "velocity")  # from a process that runs answers
+
     start: int
     end: int
     pitch: int
