@@ -18,6 +18,7 @@ from torch import Tensor
 from gpt2course import bert
 from gpt2course.bert import NOT_ASKED
 from gpt2course.checks.attempt import gradients_of
+from gpt2course.checks.draws import Seed, form, global_generator_kept
 from gpt2course.checks.exercise import Answer, Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 from gpt2course.checks.modules import (
@@ -41,54 +42,20 @@ TOO_LITTLE, TOO_MUCH = 0.5, 1.7  # of the variance of independent draws
 SIGMAS = 5.8  # standard deviations from the expected share
 
 
-@dataclass(frozen=True)
-class Seed:
-    """Stands for `generator` in a case, and says what is asked of what was drawn.
-
-    Args:
-        number: what the generator is seeded with; None for torch's global one.
-        ask: called with a function that hides tokens with a generator, the seed, and the other
-            arguments of the case.
-    """
-
-    number: int | None
-    ask: Callable[..., Any]
-
-    def __repr__(self) -> str:
-        return "None" if self.number is None else f"seeded with {self.number}"
-
-    def generator(self, further: int = 0) -> torch.Generator | None:
-        """A generator in its first state; `further` tells other seeds apart."""
-        if self.number is None:
-            torch.default_generator.manual_seed(further)
-            return None
-        return torch.Generator().manual_seed(self.number + further)
-
-
 def _with_seed(
     answer: Answer, idx: Tensor, mask_id: int, vocab_size: int, share: float, seed: Seed
 ) -> Any:
     """Put the question of the seed; torch's global generator is afterwards where it was."""
     before = idx.clone()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with global_generator_kept():
         hide = lambda generator: answer(idx, mask_id, vocab_size, share, generator)  # noqa: E731
         return seed.ask(hide, seed, before, mask_id, vocab_size, share)
 
 
-def _form(value: Any) -> str:
-    """Types and shapes, such as "(int64 (2, 3), int64 (2, 3))"."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_form, value))})"
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    return f"a {type(value).__name__}"
-
-
 def _facts(found: Any, idx: Tensor, mask_id: int, vocab_size: int) -> tuple[dict[str, Any], bool]:
     """What can be said of one result for certain, and whether all of it is as it should be."""
-    wanted = f"({_form(idx)}, {_form(idx)})"
-    said: dict[str, Any] = {"it returned": _form(found)}
+    wanted = f"({form(idx)}, {form(idx)})"
+    said: dict[str, Any] = {"it returned": form(found)}
     if said["it returned"] != wanted:
         return said, False
     read, targets = found

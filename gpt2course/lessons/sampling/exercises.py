@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gpt2course import sampling
 from gpt2course.checks.compare import distance
+from gpt2course.checks.draws import Seed, global_generator_kept
 from gpt2course.checks.exercise import Answer, Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 
@@ -284,33 +285,13 @@ class Shares:
         return "; ".join(", ".join(f"{name} {share:.0%}" for name, share in row) for row in rows)
 
 
-@dataclass(frozen=True)
-class Seed:
-    """Stands for a generator in the arguments of a case (None: torch's global one), and says what
-    is asked of the answer: `ask` is called with it and all its arguments."""
-
-    number: int | None
-    ask: Callable[..., Any]
-
-    def __repr__(self) -> str:
-        return "None" if self.number is None else f"seeded with {self.number}"
-
-    def generator(self, further: int = 0) -> torch.Generator | None:
-        """A new generator in its first state; `further` tells other seeds apart."""
-        if self.number is not None:
-            return _seeded(self.number + further)
-        torch.default_generator.manual_seed(further)
-        return None
-
-
 def _seeded(number: int) -> torch.Generator:
     return torch.Generator().manual_seed(number)
 
 
 def _call_with_seed(answer: Answer, *args: Any) -> Any:
     """Put the question of the seed; torch's global generator is afterwards where it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with global_generator_kept():
         return args[-1].ask(answer, *args)
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2course import training
+from gpt2course.checks.draws import Seed, form, global_generator_kept
 from gpt2course.checks.exercise import Answer, Case, Exercise, Property
 from gpt2course.checks.inputs import normal, strided
 
@@ -29,46 +30,12 @@ SURPRISE = 21.0
 CALLS = 40  # calls with one generator, to see how the rows of one call go together
 
 
-@dataclass(frozen=True)
-class Seed:
-    """Stands for `generator` in a case, and says what is asked of what was drawn.
-
-    Args:
-        number: what the generator is seeded with; None for torch's global one.
-        ask: called with a function that draws a batch from a generator, the seed, the ids and the
-            shape that is wanted.
-    """
-
-    number: int | None
-    ask: Callable[..., Any]
-
-    def __repr__(self) -> str:
-        return "None" if self.number is None else f"seeded with {self.number}"
-
-    def generator(self, further: int = 0) -> torch.Generator | None:
-        """A generator in its first state; `further` tells other seeds apart."""
-        if self.number is None:
-            torch.default_generator.manual_seed(further)
-            return None
-        return torch.Generator().manual_seed(self.number + further)
-
-
 def _with_seed(answer: Answer, ids: Tensor, batch_size: int, n_ctx: int, seed: Seed) -> Any:
     """Put the question of the seed; torch's global generator is afterwards where it was."""
     before = ids.clone()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with global_generator_kept():
         draw = lambda generator: answer(ids, batch_size, n_ctx, generator)  # noqa: E731
         return seed.ask(draw, seed, before, (batch_size, n_ctx))
-
-
-def _form(value: Any) -> str:
-    """Types and shapes, such as "(int64 (2, 3), int64 (2, 3))"."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_form, value))})"
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    return f"a {type(value).__name__}"
 
 
 def _wanted(shape: tuple[int, int]) -> str:
@@ -84,7 +51,7 @@ def _places(found: Tensor, ids: Tensor) -> Tensor:
 
 def _look(batch: Any, ids: Tensor, shape: tuple[int, int]) -> tuple[dict[str, Any], Tensor | None]:
     """What can be said of a batch, and the starts of its rows where all of that is right."""
-    said: dict[str, Any] = {"it returned": _form(batch)}
+    said: dict[str, Any] = {"it returned": form(batch)}
     if said["it returned"] != _wanted(shape):
         return said, None
     inputs, targets = (_places(part, ids) for part in batch)
