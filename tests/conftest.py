@@ -27,3 +27,15 @@ def no_answers_in_memory():
 def environment(workbook_folder):
     """The environment for a child process that shares this test's workbook."""
     return {**os.environ, "GPT2COURSE_WORKBOOK": str(workbook_folder)}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for the tests of a file."""
+    from browser.lab import CHROMIUM, FLAGS
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

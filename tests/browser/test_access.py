@@ -4,7 +4,7 @@ import pytest
 import torch
 from access import PAGES, outputs_page, violations
 from drawing.gallery import GALLERY, drawn
-from lab import CHROMIUM, FLAGS
+from lab import CHROMIUM
 
 from gpt2course import checks
 from gpt2course.checks.card import Card
@@ -16,13 +16,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def page():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_page(viewport={"width": 900, "height": 900})
-        browser.close()
+def page(browser):
+    return browser.new_page(viewport={"width": 900, "height": 900})
 
 
 def of_lesson(name):

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from access import PAGES, outputs_page, violations
 from her_answers import ANSWERS, WRONG, answered, exercises_of
-from lab import ACTIVE, CHROMIUM, FLAGS, ROOT, SHOWN, Lesson, Server
+from lab import ACTIVE, CHROMIUM, ROOT, SHOWN, Lesson, Server
 
 from gpt2course import mine
 from gpt2course.checks import engine
@@ -36,16 +36,6 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("jupyterlab"))
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def open_page(browser):

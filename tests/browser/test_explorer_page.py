@@ -3,14 +3,12 @@
 import json
 import random
 import shutil
-import threading
 import unicodedata
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from lab import CHROMIUM, FLAGS
+from lab import CHROMIUM, served
 from safetensors.torch import load_file, save_file
 
 from gpt2course import corpus
@@ -31,11 +29,6 @@ TEXT = "Mina watched the robot among the kettles because it"
 CLOSE = {"atol": 1e-3, "rtol": 0}
 
 
-class Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explorer")
@@ -45,20 +38,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(folder):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with served(folder) as address:
+        yield f"{address}/"
 
 
 def open_at(browser, address, **settings):

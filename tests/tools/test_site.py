@@ -1,15 +1,13 @@
 """The site: built with one lesson executed, crawled link by link, and opened in Chromium."""
 
 import functools
-import http.server
 import re
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser.lab import CHROMIUM, FLAGS
+from browser.lab import CHROMIUM, served
 
 from gpt2course import checks
 from gpt2course.checks.room import sections
@@ -213,22 +211,8 @@ def in_chromium(test):
 
 @pytest.fixture(scope="module")
 def address(site):
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
-    handler.log_message = lambda *_: None
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with served(site) as address:
+        yield address
 
 
 def opened(browser, width, scheme):
