@@ -474,8 +474,8 @@ accuracy(rights, f"Sentences right after {STEPS // 3} steps: asked for the targe
 # ## 6. What does it read?
 #
 # No grammar was given, and no dictionary. Does some head read the English noun as the German one is written? Measure it
-# as in [lesson 15](15_looking_inside.ipynb): many sentences, a baseline, fresh sentences. A word is written by the
-# position *before* it, so the query is one place to the left.
+# as in [lesson 15](15_looking_inside.ipynb), on many sentences. A word is written by the position *before* it, so the query
+# is one place to the left.
 
 # %%
 reader = package.GPT2(config).eval()  # the package's class, whose attention can be inspected
@@ -493,6 +493,12 @@ def noun_places(pair) -> tuple[Tensor, int, int] | None:
 
 
 found = [place for pair in known + new if (place := noun_places(pair))]
+print(f"{len(found)} sentences with a thing in them")
+
+# %% [markdown]
+# Half of them choose the head; the others, which are fresh, and even attention say how good it is.
+
+# %%
 maps = [head_weights(reader, idx) for idx, _, _ in found]
 queries, keys = [q for _, q, _ in found], [[k] for _, _, k in found]
 half = len(found) // 2
