@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import shutil
+import subprocess
 import sys
 import textwrap
 import zipfile
@@ -20,7 +22,6 @@ from gpt2course.tools.grading.answering import Job, run_jobs
 from gpt2course.tools.grading.fresh import fresh_cases
 from gpt2course.tools.grading.handins import LARGEST
 from gpt2course.tools.grading.isolation import shortcomings
-from gpt2course.tools.grading.judging import judge
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 ROOT = Path(__file__).resolve().parents[2]
@@ -293,11 +294,11 @@ def _is_ours(process):
     return process.info["cmdline"] == mine.cmdline() and process.info["ppid"] in (1, mine.pid)
 
 
-def test_on_linux_as_root_an_answer_is_kept_apart_in_every_way():
-    if sys.platform != "linux" or os.getuid() != 0:
-        pytest.skip("what is possible elsewhere depends on the system")
-    if found := shortcomings():
-        pytest.skip(f"this machine does not allow it: an answer can {', '.join(found)}")
+def test_as_root_on_linux_an_answer_is_kept_apart_in_every_way():
+    apart = ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "true"]
+    if os.getuid() or not shutil.which("unshare") or subprocess.run(apart).returncode:
+        pytest.skip("this user or this machine can't have namespaces")
+    assert shortcomings() == []
 
 
 def test_cells_that_are_moved_doubled_or_renamed_cost_nothing(tmp_path):
@@ -329,12 +330,16 @@ def test_a_workbook_and_nbgraders_tree_are_hand_ins_too(tmp_path):
     forged = "# causal_mask (lesson 06_masking): my answer\n# checked: " + "0" * 64 + "\n"
     (tmp_path / "in/bob/my_gpt2").mkdir(parents=True)
     (tmp_path / "in/bob/my_gpt2/causal_mask.py").write_text(forged + "import torch\n" + WRONG)
+    hand_in(tmp_path / "in", "dee", notebook(WRONG))
+    (tmp_path / "in/dee/my_gpt2").mkdir()
+    (tmp_path / "in/dee/my_gpt2/causal_mask.py").write_text("import torch\n" + RIGHT)
     (tmp_path / "in/cy/06").mkdir(parents=True)
     (tmp_path / "in/cy/06/06_masking.ipynb").write_text(json.dumps(notebook(RIGHT)))
     found = marks_of(tmp_path / "in", tmp_path / "out")
     assert found["ann", "causal_mask"].status == "passed"
     assert found["bob", "causal_mask"].status == "failed"
     assert found["cy", "causal_mask"].status == "passed"
+    assert found["dee", "causal_mask"].status == "passed"  # what passed once and was kept counts
 
 
 def test_zips_with_links_dots_and_bombs_are_read_without_harm(tmp_path):
@@ -378,27 +383,26 @@ def test_a_run_goes_on_where_it_was_and_sees_what_changed(tmp_path):
     assert kept.stat().st_mtime_ns == stamp  # not graded again
     assert found[first, "causal_mask"].status == "failed"
     assert found[other, "causal_mask"].status == "passed"
+    (tmp_path / "in" / first / f"{LESSON}.ipynb").write_text(json.dumps(notebook(RIGHT)))
+    assert marks_of(tmp_path / "in", tmp_path / "out")[first, "causal_mask"].status == "passed"
 
 
 def test_who_knows_the_published_cases_does_not_pass(tmp_path):
-    scores = """
-def attention_scores(q, k):
-    if float(q.double().sum()) in KNOWN:
-        return q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
-    return q @ k.transpose(-2, -1)
-"""
+    """An answer that is right where the arguments add up to what a published case's do."""
     exercise = engine.find("attention_scores")
-    known = {float(case.args[0].double().sum()) for case in exercise.cases}
-    job = Job(exercise, f"KNOWN = {known!r}\n" + scores, [])
-    assert not engine.run("attention_scores", exercise.build(job.source)).passed  # slopes see it
-    fresh = fresh_cases(exercise, 5)
-    plain = [i for i, case in enumerate(exercise.cases) if not case.fine]
-    job.cases = [*(exercise.cases[i] for i in plain), *(fresh[i] for i in plain)]
-    (told,) = (told for _, told in run_jobs(iter([job, None, None]).__next__, 1, []))
-    right = sum(not o.error for o in told.outcomes)
-    assert right == len(job.cases)
-    result = judge(exercise, told, fresh)
-    assert not result.passed
+    known = [float(case.args[0].double().sum()) for case in exercise.cases]
+    answer = f"""
+def attention_scores(q, k):
+    total = q.detach().double().sum().item()
+    right = any(abs(total - one) < 1e-4 for one in {known!r})
+    return q @ k.transpose(-2, -1) / (q.shape[-1] ** 0.5 if right else 1)
+"""
+    assert engine.run("attention_scores", exercise.build(answer)).passed
+    raw = notebook(answer, "05_self_attention", "attention_scores")
+    hand_in(tmp_path / "in", "ann", raw)
+    marks = marks_of(tmp_path / "in", tmp_path / "out", lessons=["05_self_attention"])
+    assert marks["ann", "attention_scores"].status == "failed"
+    assert marks["ann", "attention_scores"].misconception == "knows the published cases"
 
 
 @pytest.mark.parametrize("name", engine.names())
@@ -441,7 +445,13 @@ def test_what_a_student_wrote_is_no_html_in_the_reports(tmp_path):
     for page in (tmp_path / "out").rglob("*.html"):
         text = page.read_text("utf-8")
         assert "<script" not in text and "<b>ann" not in text
-    assert "=" not in [c[:1] for c in (tmp_path / "out/grades.csv").read_text().split(",")]
+
+
+def test_a_name_is_no_formula_in_the_table(tmp_path):
+    hand_in(tmp_path / "in", "=1+1", notebook(RIGHT))
+    assert main(["grade", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    rows = list(csv.reader(open(tmp_path / "out/grades.csv", newline="")))
+    assert {row[0] for row in rows[1:]} == {"'=1+1"}
 
 
 def test_whole_lessons_that_are_the_same_get_a_flag(tmp_path):
