@@ -1,12 +1,16 @@
 """Grading hand-ins: honest ones, broken ones, and those that try to fool it."""
 
+import contextlib
 import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
 import zipfile
 from pathlib import Path
 
@@ -21,7 +25,14 @@ from gpt2course.tools.grading import grade
 from gpt2course.tools.grading.answering import Job, run_jobs
 from gpt2course.tools.grading.fresh import fresh_cases
 from gpt2course.tools.grading.handins import LARGEST
-from gpt2course.tools.grading.isolation import shortcomings
+from gpt2course.tools.grading.isolation import (
+    HOMES,
+    LARGEST_FILE,
+    MEMORY,
+    PROCESSES,
+    shortcomings,
+    start_isolated,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,9 +87,9 @@ ANSWERS = {
         right_after(
             "import os, pathlib",
             "for place in ('HOME_HERE', '/var/tmp', '/tmp', '/dev/shm', 'HANDINS_HERE'):",
-            "    try: pathlib.Path(place, 'gpt2course-was-here').write_text('x')",
+            "    try: pathlib.Path(place, 'WAS_HERE').write_text('x')",
             "    except OSError: pass",
-            "assert not os.path.exists('HOME_HERE/gpt2course-secret')",
+            "assert not os.path.exists('SECRET_HERE')",
             "assert not os.path.exists('HANDINS_HERE/right')",
             "assert 'SECRET' not in os.environ",
         ),
@@ -137,7 +148,7 @@ def causal_mask(n_query, n_key):
 class Trap:
     def __reduce__(self):
         import os
-        return os.system, ("touch /tmp/gpt2course-was-here",)
+        return os.system, ("touch /tmp/WAS_HERE",)
 
 def causal_mask(n_query, n_key):
     return Trap()
@@ -224,16 +235,15 @@ def everybody(tmp_path_factory):
     """All hand-ins of ANSWERS, graded together, each with the honest answer to another exercise."""
     root = tmp_path_factory.mktemp("class")
     folder, home = root / "handins", Path.home()
-    import socket
-
-    secret = home / "gpt2course-secret"
-    secret.write_text("x")
+    number, secret = tempfile.mkstemp(prefix="gpt2course-secret-", dir=home)
+    os.close(number)
     before = {
         place: set(os.listdir(place)) for place in (str(home), "/tmp", "/var/tmp", "/dev/shm")
     }
     with socket.create_server(("127.0.0.1", 0)) as server:
         here = {"HOME_HERE": str(home), "HANDINS_HERE": str(folder),
-                "PORT_HERE": str(server.getsockname()[1])}  # fmt: skip
+                "PORT_HERE": str(server.getsockname()[1]), "SECRET_HERE": secret,
+                "WAS_HERE": f"gpt2course-was-here-{os.getpid()}"}  # fmt: skip
         for student, (cell, *_) in ANSWERS.items():
             for word, value in here.items():
                 cell = cell and cell.replace(word, value)
@@ -252,7 +262,7 @@ def everybody(tmp_path_factory):
             found = marks_of(folder, root / "out")
         finally:
             del os.environ["SECRET"]
-            secret.unlink()
+            os.unlink(secret)
     after = {place: set(os.listdir(place)) for place in before}
     unread = {path for path, text in texts.items() if path.read_bytes() != text}
     return found, before, after, unread, folder
@@ -279,9 +289,9 @@ def test_no_answer_costs_or_gains_another_exercise_anything(everybody, student):
 def test_nothing_is_left_behind(everybody):
     _, before, after, unread, folder = everybody
     for place, names in after.items():
-        left = ("gpt2course-answer-", "gpt2course-was-here")
+        left = (f"{HOMES}{os.getpid()}-", f"gpt2course-was-here-{os.getpid()}")
         assert not {n for n in names - before[place] if n.startswith(left)}, place
-    assert not unread and not list(folder.rglob("gpt2course-was-here"))
+    assert not unread and not list(folder.rglob("gpt2course-was-here*"))
     asleep = [p for p in psutil.process_iter(["ppid", "cmdline", "uids"]) if _is_ours(p)]
     assert asleep == []
 
@@ -299,6 +309,33 @@ def test_as_root_on_linux_an_answer_is_kept_apart_in_every_way():
     if os.getuid() or not shutil.which("unshare") or subprocess.run(apart).returncode:
         pytest.skip("this user or this machine can't have namespaces")
     assert shortcomings() == []
+
+
+def try_the_limits(write_end):
+    """What a process without rights says of its memory, its processes and its files."""
+    said = {}
+    try:
+        bytearray(MEMORY + 2**28)
+    except MemoryError:
+        said["memory"] = "refused"
+    with contextlib.suppress(OSError):
+        for said["processes"] in range(3 * PROCESSES):
+            if os.fork() == 0:
+                time.sleep(30)
+                os._exit(0)
+    try:
+        Path("large").write_bytes(b"x" * (LARGEST_FILE + 1))
+    except OSError:
+        said["file"] = "refused"
+    os.write(write_end, json.dumps(said).encode())
+
+
+def test_memory_processes_and_files_of_an_answer_have_limits():
+    process = start_isolated(try_the_limits)
+    said = json.loads(os.read(process.read_end, 1000))
+    process.end()
+    assert said["memory"] == said["file"] == "refused"
+    assert said["processes"] <= PROCESSES
 
 
 def test_cells_that_are_moved_doubled_or_renamed_cost_nothing(tmp_path):

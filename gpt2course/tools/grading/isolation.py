@@ -24,6 +24,7 @@ from pathlib import Path
 SECONDS = 30  # of computing
 MEMORY = 2 * 2**30  # bytes more than the process that it was forked from has mapped
 PROCESSES = 32
+HOMES = "gpt2course-answer-"  # folders of processes, with the id of the one that started them
 NOBODY = 400_000_000  # ids from here on belong to no user
 LARGEST_FILE = 2**20  # bytes
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run/user")
@@ -62,7 +63,7 @@ def start_isolated(work: Callable[[int], None], hidden: Sequence[Path] = ()) -> 
         work: called in that process with the end of the pipe to write to.
         hidden: folders of which it must see nothing.
     """
-    home = Path(tempfile.mkdtemp(prefix="gpt2course-answer-"))
+    home = Path(tempfile.mkdtemp(prefix=f"{HOMES}{os.getpid()}-"))
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid:
