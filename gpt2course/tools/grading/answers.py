@@ -47,6 +47,9 @@ class _Cell:
     grade_id: str = ""
 
 
+_Bound = tuple[_Cell, ast.stmt, set[str]]  # a statement, where it stands, the names that it binds
+
+
 def candidates(texts: dict[str, bytes], names: Sequence[str]) -> dict[str, list[Candidate]]:
     """For each exercise the texts that may be its answer, the likeliest first.
 
@@ -66,8 +69,13 @@ def candidates(texts: dict[str, bytes], names: Sequence[str]) -> dict[str, list[
 
 def lessons_in(texts: dict[str, bytes]) -> set[str]:
     """The lessons of which a notebook, or part of one, was handed in."""
-    names = engine.names()
-    some = {name for name, found in candidates(texts, names).items() if found}
+    names, some = engine.names(), set()
+    for path, content in texts.items():
+        if path.endswith(".ipynb"):
+            parsed = [(cell, *_parse(cell.source)) for cell in _notebook(path, content)]
+            some |= {name for name, *_ in _answers_in(parsed, names)}
+        else:
+            some |= {name for name in names if path.endswith(f"{name}.py")}
     return {engine.find(name).lesson for name in some}
 
 
@@ -95,10 +103,24 @@ def _plain(source: str) -> str:
 
 def _in_cells(cells: list[_Cell], names: Sequence[str]) -> Iterator[tuple[str, Candidate]]:
     parsed = [(cell, *_parse(cell.source)) for cell in cells]
-    statements = [(cell, node) for cell, nodes, _ in parsed for node in nodes]
+    statements: list[_Bound] = []
+    for name, cell, node, fault in _answers_in(parsed, names):
+        if node is None:
+            yield name, Candidate(cell.source, cell.place, fault)
+            continue
+        statements = statements or [
+            (cell, node, _names_bound(node)) for cell, nodes, _ in parsed for node in nodes
+        ]
+        yield name, _compose(name, node, cell, statements)
+
+
+def _answers_in(
+    parsed: list[tuple[_Cell, list[ast.stmt], str]], names: Sequence[str]
+) -> Iterator[tuple[str, _Cell, ast.FunctionDef | ast.ClassDef | None, str]]:
+    """Each exercise's answer: its cell and definition, or a cell that can't be read and why."""
     aliases = {}
-    for _, node in statements:
-        for call in ast.walk(node):
+    for cell, nodes, _ in parsed:
+        for call in (n for node in nodes for n in ast.walk(node) if "check" in cell.source):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "check":
                 match call.args:
                     case [ast.Name(id=own), ast.Constant(value=str(name))]:
@@ -108,7 +130,7 @@ def _in_cells(cells: list[_Cell], names: Sequence[str]) -> Iterator[tuple[str, C
         if fault:
             for name in names:
                 if name == asked or re.search(rf"^(def|class) {name}\b", cell.source, re.M):
-                    yield name, Candidate(cell.source, cell.place, fault)
+                    yield name, cell, None, fault
             continue
         defined = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
         for node in defined:
@@ -116,7 +138,7 @@ def _in_cells(cells: list[_Cell], names: Sequence[str]) -> Iterator[tuple[str, C
             if name not in names and asked in names and len(defined) == 1:
                 name = asked
             if name in names:
-                yield name, _compose(name, node, cell, statements)
+                yield name, cell, node, ""
 
 
 def _parse(source: str) -> tuple[list[ast.stmt], str]:
@@ -127,11 +149,8 @@ def _parse(source: str) -> tuple[list[ast.stmt], str]:
         return [], f"{type(error).__name__}: {getattr(error, 'msg', error)}{line}"
 
 
-def _compose(
-    name: str, node: ast.stmt, cell: _Cell, statements: list[tuple[_Cell, ast.stmt]]
-) -> Candidate:
+def _compose(name: str, node: ast.stmt, cell: _Cell, statements: list[_Bound]) -> Candidate:
     """The answer with all that it needs from other cells, in their order."""
-    bound = [(where, s, _names_bound(s)) for where, s in statements]
     needed, waiting, done = {id(node)}, list(_names_used(node)), {name, node.name}
     while waiting:
         used = waiting.pop()
@@ -139,12 +158,12 @@ def _compose(
             continue
         done.add(used)
         # Of the cells that define it, the answer's own, else the last.
-        own = [s for where, s, names in bound if used in names and where is cell]
-        for statement in own[-1:] or [s for _, s, names in bound if used in names][-1:]:
+        own = [s for where, s, names in statements if used in names and where is cell]
+        for statement in own[-1:] or [s for _, s, names in statements if used in names][-1:]:
             if id(statement) not in needed:
                 needed.add(id(statement))
                 waiting += _names_used(statement)
-    chosen = [s for _, s in statements if id(s) in needed]
+    chosen = [s for _, s, _ in statements if id(s) in needed]
     body = "\n\n".join(map(ast.unparse, chosen))
     alias = f"\n\n{name} = {node.name}" if node.name != name else ""
     return Candidate(body + alias + "\n", cell.place, flags=tuple(_flags(name, chosen)))
