@@ -176,8 +176,8 @@ assert from_bits == by_hand
 #
 # `assemble` collects what a GPT-2 needs, from text to text, and writes it into `gpt2.py` in your workbook. A part that you
 # have built is yours, word for word. A part that you have not built is the package's, and says so. What the parts import
-# is gathered at the top; a small program around them reads files and the command line. In a terminal the same is
-# `python -m gpt2course assemble`.
+# is gathered at the top; a small program around them reads files and the command line. In a terminal in the course's
+# folder the same is `python -m gpt2course assemble`.
 
 # %%
 assembled = assemble()

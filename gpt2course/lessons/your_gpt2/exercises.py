@@ -135,7 +135,7 @@ def _with(stages: list[Tensor], place: int, other: Tensor) -> list[Tensor]:
 _HAND = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([5.0, 6.0])]
 _FOUR = _stages((1, 3, 4), (2, 5), (3, 2, 2), (7,), seed=20)
 _LARGE = [1e6 * stage for stage in _FOUR]
-_NAN, _ONE_ROW = torch.tensor([[math.nan] * 5] * 2), _FOUR[1][:1]
+_NAN, _ONE_ROW, _ONE_COLUMN = torch.tensor([[math.nan] * 5] * 2), _FOUR[1][:1], _FOUR[1][:, :1]
 
 first_difference = Exercise(
     inspection.first_difference,
@@ -166,6 +166,8 @@ first_difference = Exercise(
              (_with(_FOUR, 1, _FOUR[1].reshape(5, 2)), _FOUR, 99.0)),
         Case("a shape that would be stretched",
              (_with(_FOUR, 1, _ONE_ROW), _with(_FOUR, 1, _ONE_ROW.expand(2, 5)), 1e-3)),
+        Case("a shape that would be stretched along the last axis",
+             (_with(_FOUR, 1, _ONE_COLUMN), _with(_FOUR, 1, _ONE_COLUMN.expand(2, 5)), 1e-3)),
         Case("another shape behind a difference",
              (_with(_moved(_FOUR, 0, 1.0), 2, torch.zeros(3)), _FOUR, 1e-3)),
         Case("a large tolerance", (_moved(_FOUR, 1, 5.0), _FOUR, 20.0)),
