@@ -297,7 +297,7 @@ def _how_drawn(module: nn.Module) -> dict[str, str]:
 
 
 def _how_large(answer: Answer, arguments: tuple[nn.Linear, int, float]) -> dict[str, str]:
-    """Of two modules, built one after the other: are they drawn each, and neither too large nor too small?"""
+    """Of two modules, built one after the other: is each drawn, and of a usual size?"""
     two = build(lambda *given: nn.ModuleList([answer(*given), answer(*given)]), arguments)
     drawn = [dict(module.named_parameters()).get("A") for module in two]
     if None in drawn:
