@@ -199,7 +199,7 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # | CoQA, questions about a text | text, questions, "A:" | 55 F1 | a trained system nears the 89 of people | 3.5 |
 # | CNN and Daily Mail, summaries | "TL;DR:" | 21.40 (mean ROUGE) | 3 random sentences: 20.98 | 3.6, table 4 |
 # | the same, without "TL;DR:" | – | 15.03 | 6.4 points less | 3.6, table 4 |
-# | WMT-14, French to English | "french = english" lines | 11.5 BLEU | best unsupervised 33.5 | 3.7 |
+# | WMT-14, French to English | pairs of sentences, "=" between | 11.5 BLEU | best unsupervised 33.5 | 3.7 |
 # | Natural Questions | example pairs in front | 4.1 % | the smallest model at most 1 % | 3.8 |
 #
 # Read the fourth column before you are impressed. Where the task *is* predicting a word, zero-shot beat all before
