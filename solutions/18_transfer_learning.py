@@ -7,7 +7,7 @@
 #
 # - **In:** a pre-trained model, and 0 to 100 examples of a task.
 # - **Out:** a model that does the task, measured on questions that it has not seen.
-# - **Time:** about 80 minutes for the core, 110 with the deeper sections. Three exercises: `option_score`, `freeze`
+# - **Time:** about 85 minutes for the core, 115 with the deeper sections. Three exercises: `option_score`, `freeze`
 #   and `LowRank`.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -41,8 +41,8 @@ from gpt2course.weights import load_tokenizer
 # only someone who knows that wolves howl can tell. Such questions are called **Winograd schemas**; GPT-2 was tested on
 # them too.
 #
-# In the course model's stories only *one* thing could ever be meant by *it*, so this is new. But it has read what
-# each thing does. Some of that knowledge should **transfer**.
+# In the course model's stories only *one* thing could be meant by *it*, so this is new. But it has read what each thing
+# does. Some of that knowledge should **transfer**.
 
 # %%
 question = corpus.questions(1, seed=18)[0]
@@ -132,7 +132,8 @@ assert math.isclose(option_score(model, prompt, option), by_loop, abs_tol=1e-4)
 # ### The wording decides
 #
 # Three ways to ask the same question. One uses words that stood in the stories (*Something howled on the roof. It was
-# the wolf.*), one changes a single word, and one ends with a sign that the model has never seen. Predict the order.
+# the wolf.*), one changes a single word, and one ends with a sign that the model has never seen. Predict the order, on fifty
+# questions of the test.
 
 # %%
 END = tokenizer.end_of_text
@@ -153,10 +154,7 @@ def chosen(q: corpus.Question, wording: str) -> str:
     scores = [option_score(model, prompt, tokenizer.encode(" " + word)) for word in q.options]
     return q.options[scores.index(max(scores))]
 
-# %% [markdown]
-# On fifty questions of the test:
 
-# %%
 zero_shot = {}
 for name, wording in WORDINGS.items():
     right = sum(chosen(q, wording) == q.answer for q in test[:50])
@@ -168,8 +166,14 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # The knowledge is there: asked in its own words the model is nearly perfect, without a single example. Asked with
 # `It =` it does little better than a coin. **A prompt does not teach. It finds what pre-training has put there, or
 # misses it.**
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: what GPT-2 could do with no examples
 #
-# GPT-2's authors used such words too. To get a summary they wrote **TL;DR:** behind an article, as people on the web
+# How its authors asked, and what they got. You can skip it.
+
+# %% [markdown]
+# GPT-2's authors, too, asked in words that pre-training had seen. To get a summary they wrote **TL;DR:** behind an article, as people on the web
 # do. Without it the result was worse by 6.4 points.
 #
 # **Predict.** You want GPT-2 to translate, without training. What would you write?
@@ -182,15 +186,9 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # That is what they did. Now the likeliest continuation of the page <i>is</i> a translation. (5 BLEU from English into
 # French, 11.5 the other way: poor, and remarkable, since nearly all French had been filtered out of its text.)
 # </details>
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Deeper: what GPT-2 could do with no examples
 #
-# The results of the paper as a table of facts. You can skip it.
-
-# %% [markdown]
-# All from Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, for the largest model (1.5
-# billion parameters). These are the paper's figures; nothing here is computed.
+# The figures of Radford et al. 2019, *Language Models are Unsupervised Multitask Learners*, for the largest model (1.5
+# billion parameters); nothing here is computed.
 #
 # | task | asked by | result | beside it | section |
 # |---|---|---|---|---|
@@ -201,11 +199,11 @@ assert zero_shot["its own words"] > 0.9 and zero_shot["a new sign"] < 0.75, f"{z
 # | CoQA, questions about a text | text, questions, "A:" | 55 F1 | a trained system nears the 89 of people | 3.5 |
 # | CNN and Daily Mail, summaries | "TL;DR:" | 21.40 (mean ROUGE) | 3 random sentences: 20.98 | 3.6, table 4 |
 # | the same, without "TL;DR:" | – | 15.03 | 6.4 points less | 3.6, table 4 |
-# | WMT-14, French to English | "french = english" lines | 11.5 BLEU | best unsupervised 33.5 | 3.7 |
+# | WMT-14, French to English | pairs of sentences, "=" between | 11.5 BLEU | best unsupervised 33.5 | 3.7 |
 # | Natural Questions | example pairs in front | 4.1 % | the smallest model at most 1 % | 3.8 |
 #
-# Read the fourth column before you are impressed. Where the task *is* predicting a word, zero-shot beat everything;
-# where it is another job, it is a beginning.
+# Read the fourth column before you are impressed. Where the task *is* predicting a word, zero-shot beat all before
+# it; where it is another job, it is a beginning.
 
 # %% [markdown]
 # ## 3. Fine-tuning
@@ -239,24 +237,21 @@ print("prompts", tuple(idx.shape), "  scores", tuple(answer_logits(model, idx, l
 # Why may the padding be any token? The causal mask: no earlier position reads it
 # ([lesson 06](06_masking.ipynb)).
 #
-# Two numbers tell how good a model is. **Options:** is the right one of the two likelier? **Free:** is it likelier
-# than all 2,048 tokens, so that the model would *say* it? What do you expect before training?
+# An answer counts as right if it is the likelier one of the two options. What do you expect before training?
 
 # %%
 @torch.no_grad()
-def accuracy(model, batch) -> tuple[float, float]:
-    """The share of right answers: between the two options, and free."""
+def accuracy(model, batch) -> float:
+    """The share of right answers, choosing between the two options."""
     idx, last, answer, options = batch
-    logits = answer_logits(model, idx, last)
-    picked = options.gather(1, logits.gather(1, options).argmax(dim=1, keepdim=True))[:, 0]
-    free = logits.argmax(dim=1)
-    return (picked == answer).float().mean().item(), (free == answer).float().mean().item()
+    likelier = answer_logits(model, idx, last).gather(1, options).argmax(dim=1, keepdim=True)
+    return (options.gather(1, likelier)[:, 0] == answer).float().mean().item()
 
 
 TEST = as_batch(test)
 before = accuracy(model, TEST)
-print(f"before: options {before[0]:.0%}, free {before[1]:.0%}")
-assert before[0] < 0.75 and before[1] < 0.1, f"the new sign is not new: {before}"
+print(f"before: {before:.0%} right")
+assert before < 0.75, f"the new sign is not new: {before:.0%}"
 
 # %% [markdown]
 # The loop is that of [lesson 13](13_training.ipynb): a batch, a loss, a step. It trains whatever takes a gradient.
@@ -285,9 +280,8 @@ hundred = as_batch(corpus.questions(100, seed=1, things=corpus.FAMILIAR))
 tuned = copy.deepcopy(model).requires_grad_(True)
 fine_tune(tuned, hundred, lr=1e-3, seed=1)
 after = accuracy(tuned, TEST)
-print(f"before: options {before[0]:.0%}, free {before[1]:.0%}")
-print(f"after:  options {after[0]:.0%}, free {after[1]:.0%}")
-assert after[0] > 0.9, f"a hundred examples were not enough: {after[0]:.0%}"
+print(f"before: {before:.0%} right, after: {after:.0%}")
+assert after > 0.9, f"a hundred examples were not enough: {after:.0%}"
 
 # %% [markdown]
 # It does. Who howls came from pre-training. The examples taught it *what is wanted here*.
@@ -351,9 +345,8 @@ for n_frozen in (0, 2, 4):
 # %% [markdown]
 # ## 5. Train far less: low-rank updates
 #
-# Another way keeps *every* matrix W and adds a correction to it. A full correction would have as many numbers as W. So
-# make it a product of two thin matrices, B times A: it has the shape of W, and few numbers. By hand, with
-# rank 1. How many numbers make these fifteen?
+# Another way keeps *every* matrix W and adds a correction to it: a product of two thin matrices, B times A, which has
+# the shape of W and is made of few numbers. By hand, with rank 1. How many numbers make these fifteen?
 
 # %%
 A = torch.tensor([[1.0, 0.0, -1.0]])  # (rank, in) = (1, 3)
@@ -383,7 +376,9 @@ two_thin_matrices(n_out=384, n_in=128, rank=4)
 # It would train, but the model begins a little damaged, in every layer.
 # </details>
 #
-# In one layer, first by hand and without a class. Does it begin at the layer's own output, and what has a gradient?
+# In one layer, first by hand and without a class: does it begin at the layer's own output, and what has a gradient?
+# Once trained, the correction can be added into the matrix for good, W + scale · B A, and the layer costs what it
+# always did.
 
 # %%
 torch.manual_seed(0)
@@ -395,22 +390,17 @@ y.square().sum().backward()
 print("gradient of B:", bool(B.grad.any()), "  of A:", bool(A.grad.any()),
       "  of the layer:", linear.weight.grad)
 
-# %% [markdown]
-# Once trained, the correction can be added into the matrix for good: W + scale · B A. Then the layer costs what it
-# always did. Rung two: the merged matrix gives the same.
-
-# %%
 with torch.no_grad():
     B.normal_()
     merged = linear.weight + 0.5 * B @ A
     apart = (F.linear(x, merged, linear.bias) - (linear(x) + 0.5 * B @ (A @ x))).abs().max()
 assert apart < 1e-4, f"the merged layer is off by {apart}"
-print(f"largest difference: {'rounding' if apart < 1e-4 else apart}")
+print("merged into the matrix: the same output, up to rounding")
 
 # %% [markdown]
 # ## Exercise: `LowRank` ●●●○○ · 20 minutes
 #
-# The class of these rungs (LoRA, Hu et al. 2021).
+# The same as a class (LoRA, Hu et al. 2021).
 #
 # - `__init__`: keeps the layer (no copy) and freezes it; makes the parameters `A`, (rank, in), and `B`, (out, rank), of
 #   its dtype, on its device. B is zeros. A is drawn around 0 with a standard deviation of about 1/√in, so that
@@ -483,7 +473,8 @@ print(f"{trainable(small):,} numbers, {trainable(small) / every:.1%}; at first t
 # ## 6. The picture
 #
 # Now the comparison. Four ways to make a model, 3 to 100 examples, three seeds each: other examples, other batches.
-# That is 48 trainings, here and now. From scratch means random weights and as many steps.
+# From scratch means random weights and as many steps. Each way has a learning rate that suits it. The 48
+# trainings take a minute or two.
 #
 # Predict two things: how many examples are enough, and which way will still be guessing at 100?
 
@@ -514,7 +505,7 @@ with tqdm(total=len(WAYS) * len(SIZES) * len(SEEDS), unit="training") as bar:
                 torch.manual_seed(seed)
                 learner = make(seed)
                 fine_tune(learner, examples, lr, seed)
-                found[way][n].append(accuracy(learner, TEST)[0])
+                found[way][n].append(accuracy(learner, TEST))
                 if seed == 0:
                     kept[way, n] = learner
                 bar.update()
@@ -535,28 +526,10 @@ learning_curves(found, 0.5, "A hundred examples are enough, but only with pre-tr
 #   from the pre-trained model answer nearly everything. It is an easy task.
 # - From scratch it is a coin, with a hundred examples as with three. Nothing in them says that wolves howl.
 #
-# But is it fair? Give it seven times as many steps and 1,000 examples, and test it also on the things of its examples:
-
-# %%
-familiar_test = as_batch(corpus.questions(120, seed=0, things=corpus.FAMILIAR))
-thousand = as_batch(corpus.questions(1000, 100, corpus.FAMILIAR))
-patient = fresh(0)
-with tqdm(total=1, unit="training") as bar:
-    fine_tune(patient, thousand, lr=1e-3, seed=0, steps=140)
-    bar.update()
-on_familiar, on_new = accuracy(patient, familiar_test)[0], accuracy(patient, TEST)[0]
-print(f"from scratch, 140 steps: things of the examples {on_familiar:.0%}, other things {on_new:.0%}")
-assert on_new < 0.7, f"it should not know the other things: {on_new:.0%}"
-assert on_familiar > on_new + 0.1, f"it learned nothing at all: {on_familiar:.0%}"
-
-# %% [markdown]
-# So it learns about the things of its examples, and nothing about the rest. More steps do not help: what is missing is
-# not in its examples.
-#
 # ### What each way costs
 #
-# Training holds four numbers for each weight that moves: the weight, its gradient, and Adam's m and v
-# ([lesson 13](13_training.ipynb)). In float32 each takes four bytes.
+# Training holds four numbers of four bytes for each weight that moves: the weight, its gradient, and Adam's m and v
+# ([lesson 13](13_training.ipynb)).
 
 # %%
 trained = {way: trainable(kept[way, 10]) for way in WAYS}
@@ -564,13 +537,12 @@ assert trained["low rank"] == 32_768 and trained["all weights"] == every
 what_is_trained(trained, "The same accuracy, from 3% of the numbers")
 
 # %% [markdown]
-# The forward pass costs about the same for all. But a checkpoint of A and B is 131 kB beside 4.3 MB: keep one for each
-# of many tasks, and one copy of the model.
+# A checkpoint of A and B is 131 kB beside 4.3 MB: keep one for each of many tasks, and one copy of the model.
 #
 # ## 7. What it forgets
 #
-# What has become of the old job? The loss on held-out stories, before and after 100 examples. Training was short:
-# twenty steps of ten answers. Predict: does the model still tell stories?
+# What has become of the old job? The loss on held-out stories, before and after the twenty steps, and after sixty more
+# with all weights, although the answers were all right already. Predict: does the model still tell stories?
 
 # %%
 stories = [[END, *tokenizer.encode(text)][:128] for text in corpus.heldout_documents()[:60]]
@@ -588,25 +560,73 @@ def story_loss(model) -> float:
 
 old = story_loss(model)
 losses = {way: story_loss(kept[way, 100]) for way in WAYS if way != "from scratch"}
+longer = copy.deepcopy(kept["all weights", 100])
+fine_tune(longer, hundred, lr=1e-3, seed=1, steps=60)
+losses["60 steps more"] = story_loss(longer)
+assert losses["60 steps more"] > losses["all weights"] > old + 0.02, f"nothing forgotten: {losses}"
 forgetting(losses, old, "Fine-tuning for the new task costs something of the old one")
 
 # %% [markdown]
-# It does, a little less well. The answers were all right already. What do sixty steps more of the same do?
+# It does, a little less well; after sixty more steps, clearly worse. Nothing in the new loss asks the model to keep the
+# old skill. Where little of it is left, one speaks of **catastrophic forgetting**. Fewer trained numbers do not by
+# themselves mean less of it: a low-rank update reaches every block.
+#
+# ## 8. Ask it
+#
+# Write into the field; on the left the model before fine-tuning, then after ten and 100 examples, and from scratch.
+#
+# 1. Three things: *Mina saw a lion, a goat and a kite. It roared. It =*. Was that in any example?
+# 2. A verb that neither thing has: *… a wolf and a bell. It beeped. It =*. Does it say that it does not know?
+# 3. A question or a story of your own.
+#
+# <details><summary>What to see</summary>
+# Before you change anything: after ten examples it says <i>cow</i>, which is not even in the text; after 100,
+# <i>wolf</i>.<br>
+# 1. The lion, after ten examples too, although three things were in no example.<br>
+# 2. It says <i>robot</i>: the thing that beeps, which is not in the text at all. So it does not choose between the
+# two. It answers what it knows from the stories: who beeps. The test cannot tell these apart, since its right answer is
+# always in the text.
+# </details>
 
 # %%
-longer = copy.deepcopy(kept["all weights", 100])
-fine_tune(longer, hundred, lr=1e-3, seed=1, steps=60)
-after_longer = story_loss(longer)
-for way, loss in {**losses, "60 steps more": after_longer}.items():
-    print(f"{way:16} {old:.2f} → {loss:.2f} nats, perplexity {math.exp(old):.1f} → {math.exp(loss):.1f}")
-assert after_longer > losses["all weights"] > old + 0.02, f"nothing was forgotten: {losses}"
+asked = "Mina saw a wolf and a bell at the mill. It howled. It ="
+ask_to_play(
+    {"before": model, "10 examples": kept["all weights", 10],
+     "100 examples": kept["all weights", 100], "from scratch": kept["from scratch", 100]},
+    tokenizer, asked,
+)
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: was the comparison fair?
+#
+# More steps and more examples for the model without pre-training. You can skip it.
 
 # %% [markdown]
-# Nothing in the new loss asks the model to keep the old skill, so every step may cost some of it. Where little is
-# left, one speaks of **catastrophic forgetting**. Fewer trained numbers do not by themselves mean less of it: a low-rank
-# update reaches every block.
+# Twenty steps are few for random weights. Give the model from scratch seven times as many and 1,000 examples, and test
+# it also on the things of its examples:
+
+# %%
+familiar_test = as_batch(corpus.questions(120, seed=0, things=corpus.FAMILIAR))
+thousand = as_batch(corpus.questions(1000, 100, corpus.FAMILIAR))
+patient = fresh(0)
+with tqdm(total=1, unit="training") as bar:
+    fine_tune(patient, thousand, lr=1e-3, seed=0, steps=140)
+    bar.update()
+on_familiar, on_new = accuracy(patient, familiar_test), accuracy(patient, TEST)
+print(f"from scratch, 140 steps: things of the examples {on_familiar:.0%}, other things {on_new:.0%}")
+assert on_new < 0.7, f"it should not know the other things: {on_new:.0%}"
+assert on_familiar > on_new + 0.1, f"it learned nothing at all: {on_familiar:.0%}"
+
+# %% [markdown]
+# It learns about the things of its examples, and nothing about the rest: what is missing is not in its examples.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: taking the update away, or merging it
 #
-# But the low-rank update has one advantage. Its W is untouched. Take the update away, and what is the loss?
+# What low-rank updates leave of the old model. You can skip it.
+
+# %% [markdown]
+# A low-rank update leaves W untouched. Take the update away, and what is the loss?
 
 # %%
 switched_off = copy.deepcopy(kept["low rank", 100])
@@ -632,35 +652,6 @@ print(f"modules: {sum(isinstance(m, LowRank) for m in plain.modules())} of LowRa
       f"{accuracy(plain, TEST) == accuracy(kept['low rank', 100], TEST)}")
 assert apart < 1e-2, f"the merged model's logits are off by {apart}"
 
-# %% [markdown]
-# ## 8. Ask it
-#
-# Write into the field; on the left the model before fine-tuning, then after ten and 100 examples, and from scratch.
-#
-# 1. Three things: *Mina saw a lion, a goat and a kite. It roared. It =*. Was that in any example?
-# 2. A verb that neither thing has: *… a wolf and a bell. It beeped. It =*. Does it say that it does not know?
-# 3. The stories' words: *… Something howled. It was the*. Has fine-tuning changed the answer?
-# 4. A story to continue: *Tilda sold a wolf*.
-#
-# <details><summary>What to see</summary>
-# Before you change anything: after ten examples it says <i>cow</i>, which is not even in the text; after 100,
-# <i>wolf</i>.<br>
-# 1. The lion, after ten examples too, although three things were in no example.<br>
-# 2. It says <i>robot</i>: the thing that beeps, which is not in the text at all. So it does not choose between the
-# two. It answers what it knows from the stories: who beeps. The test cannot tell these apart, since its right answer is
-# always in the text.<br>
-# 3. No: it is as sure of the wolf as before. That wording has not suffered.<br>
-# 4. The story continues as a story, with other words than before: a little was lost, as section 7 measured.
-# </details>
-
-# %%
-asked = "Mina saw a wolf and a bell at the mill. It howled. It ="
-ask_to_play(
-    {"before": model, "10 examples": kept["all weights", 10],
-     "100 examples": kept["all weights", 100], "from scratch": kept["from scratch", 100]},
-    tokenizer, asked,
-)
-
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: another answer, the same knowledge
 #
@@ -681,14 +672,14 @@ def with_places(n: int, seed: int, things) -> tuple[Tensor, Tensor, Tensor, Tens
 
 places = copy.deepcopy(model).requires_grad_(True)
 fine_tune(places, with_places(100, 1, corpus.FAMILIAR), lr=1e-3, seed=1)
-by_place = accuracy(places, with_places(120, 0, corpus.NEW))[0]
-print(f"which thing: {after[0]:.0%}    former or latter: {by_place:.0%}")
+by_place = accuracy(places, with_places(120, 0, corpus.NEW))
+print(f"which thing: {after:.0%}    former or latter: {by_place:.0%}")
 assert by_place < 0.75, f"it has learned the places: {by_place:.0%}"
 
 # %% [markdown]
 # A coin again. For *It =* the model only had to say who howls, which it knew. For *former* it has to compare that with
-# the first thing and turn a place into a word, and the stories never asked for it in this direction. **Transfer
-# is as wide as what pre-training made, and no wider.**
+# the first thing and turn a place into a word, and the stories never asked for it in this direction. **In twenty
+# steps, transfer reached only what the stories had prepared.**
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: options of different lengths
@@ -727,7 +718,7 @@ for text in (" hooted.", " hooted all night.", " hooted all night without a paus
 # ## What you have
 #
 # `option_score` lets a model choose, `freeze` keeps a part of it, and `LowRank` trains a correction of a few numbers.
-# Pre-trained weights needed thirty to a hundred examples; from scratch a thousand were not enough, since what was needed
+# Pre-trained weights needed thirty to a hundred examples; from scratch a hundred taught nothing, since what was needed
 # was not in them.
 #
 # For GPT-2, the numbers of low-rank updates of all four matrices in each block, with rank 4:
@@ -745,28 +736,22 @@ for name, layers, C in (("gpt2", 12, 768), ("gpt2-xl", 48, 1600)):
 # the question?</summary>
 # The question. The same weights answered both.
 # </details>
-# <details><summary>2. The first token of the option: at which row of the logits is it predicted?</summary>
-# At <code>len(prompt) - 1</code>, the last token of the prompt.
-# </details>
-# <details><summary>3. Someone writes <code>block.requires_grad = False</code> and sees no error. What
+# <details><summary>2. Someone writes <code>block.requires_grad = False</code> and sees no error. What
 # happens in training?</summary>
 # The block is trained. A module's attribute of that name is read by nobody; it takes <code>requires_grad_(False)</code>.
 # </details>
-# <details><summary>4. Why must not both A and B begin at 0, and why may one of them?</summary>
+# <details><summary>3. Why must not both A and B begin at 0, and why may one of them?</summary>
 # The gradient of each is made with the other. With both at 0 nothing ever moves; with one, the output is
 # unchanged and it still learns.
 # </details>
-# <details><summary>5. "Fine-tuning taught the model who howls." What is wrong with that?</summary>
+# <details><summary>4. "Fine-tuning taught the model who howls." What is wrong with that?</summary>
 # No example was about a wolf. The examples taught the form of the question; the rest came from the stories.
 # </details>
 #
 # From earlier lessons:
 #
-# <details><summary>6. Why does freezing <code>wte</code> also freeze the output matrix?</summary>
+# <details><summary>5. Why does freezing <code>wte</code> also freeze the output matrix?</summary>
 # They are one matrix: GPT-2's are tied (lesson 10).
-# </details>
-# <details><summary>7. How many numbers does AdamW keep beside each weight and its gradient?</summary>
-# Two, the running means m and v (lesson 13). A frozen weight needs neither.
 # </details>
 
 # %% [markdown]

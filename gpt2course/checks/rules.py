@@ -159,7 +159,7 @@ def _returns_none(seen: Seen) -> Named | None:
     if got is None and expected is not None:
         return Named(
             "returns None",
-            "A function gives back what stands behind `return`. Without that line, or with "
+            "A function gives back what stands behind `return`. Where it reaches no such line, or "
             "`return` alone, it gives back None.",
         )
     if any(have is None and want is not None for want, have in _leaves(expected, got)):

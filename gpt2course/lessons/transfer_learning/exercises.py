@@ -124,8 +124,6 @@ def _frozen(answer: Answer, model: Start, n_frozen: int) -> Any:
     before = dict(gpt2.named_parameters())
     values = {name: p.detach().clone() for name, p in before.items()}
     returned = answer(gpt2, n_frozen)
-    if returned is None:
-        return None
     found, after = {}, dict(gpt2.named_parameters())
     for part in ("wte", "wpe", *(f"h.{i}" for i in range(model.n_layer)), "ln_f"):
         learns = {name: p.requires_grad for name, p in after.items() if name.startswith(f"{part}.")}
@@ -142,6 +140,8 @@ def _frozen(answer: Answer, model: Start, n_frozen: int) -> Any:
 
 
 def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
     return "another model" if isinstance(value, nn.Module) else f"a {type(value).__name__}"
 
 
@@ -297,15 +297,16 @@ def _how_drawn(module: nn.Module) -> dict[str, str]:
 
 
 def _how_large(answer: Answer, arguments: tuple[nn.Linear, int, float]) -> dict[str, str]:
-    """Of two modules, built one after the other: are they drawn each, and not too large?"""
+    """Of two modules, built one after the other: is each drawn, and of a usual size?"""
     two = build(lambda *given: nn.ModuleList([answer(*given), answer(*given)]), arguments)
     drawn = [dict(module.named_parameters()).get("A") for module in two]
     if None in drawn:
         return {"A": "missing"}
     one, other = (A.detach() for A in drawn)
-    large = one.std().item() * arguments[0].in_features ** 0.5 > 3  # 1 is usual
+    size = one.std().item() * arguments[0].in_features ** 0.5  # 1 is usual
+    far = "far larger" if size > 3 else "far smaller" if size < 0.1 else ""
     return {
-        "the spread of A": "far larger" if large else "of the order of 1 / √in",
+        "the spread of A": far or "of the order of 1 / √in",
         "the A of a second module": "the same numbers" if torch.equal(one, other) else "others",
     }
 
