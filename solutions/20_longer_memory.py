@@ -7,7 +7,7 @@
 #
 # - **In:** queries, keys and values of a long text, (B, nh, T, hs) each.
 # - **Out:** a blend for every query, (B, nh, T, hs), from far fewer than T · T scores.
-# - **Time:** about 85 minutes for the core, 100 with the deeper sections.
+# - **Time:** about 85 minutes for the core, 110 with the deeper sections.
 # - **Exercises:** `local_attention` ●●○○○, `compress_memory` ●●●○○, `compressed_mask` ●●●○○ and
 #   `compressed_attention` ●●●●○.
 #
@@ -23,7 +23,6 @@ import random
 import statistics
 import textwrap
 import time
-from collections import defaultdict
 from functools import partial
 
 import torch
@@ -34,7 +33,7 @@ from tqdm.auto import tqdm
 
 from gpt2course import attention, check, kept_names, memory, my_progress
 from gpt2course.config import GPT2Config
-from gpt2course.corpus.far_facts import QUESTIONS, WORDS, far_facts
+from gpt2course.corpus.far_facts import QUESTIONS, WORDS, batch_of, far_facts, right_by_distance
 from gpt2course.lessons.longer_memory import (
     costs, field_to_play, four_masks, matrices, reach, shares, tower,
 )
@@ -54,8 +53,8 @@ tower("20_longer_memory", kept_names())
 # ## 1. A fact from far back
 #
 # A program writes our stories. Each begins with four facts. Then come sentences that say nothing of them, and questions
-# such as *key?* break in anywhere. No answer is in the text: a question is a place where the reader has to know. What
-# should it say at the first?
+# such as *key?* break in anywhere. No answer follows in the text: a question is a place where the reader has to know. What
+# is the answer to the first question?
 
 # %%
 story = far_facts(300, random.Random(20))
@@ -431,20 +430,17 @@ four_masks(size=4)
 # %% [markdown]
 # ## 7. How far does a query see?
 #
-# Move the sliders. The top row is the query, the bottom row the tokens. A lit cell is a position about which the query
-# can know something. Below is what it costs.
+# Move the sliders. The top row is the query, the bottom row the tokens. A blue cell is a position about which the query
+# (yellow) can know something. Below is what it costs.
 #
-# 1. *local*: which slider makes the query see further?
-# 2. *recurrent*: at which number of layers does query 43 see the first token, with size 12?
-# 3. *compressed*: move the query. Which positions are dark, although they lie before it?
-# 4. *local, compressed, …* with size 8 and two layers costs how much of full attention?
+# 1. *recurrent*: at which number of layers does query 43 see the first token, with size 12?
+# 2. *compressed*: move the query. Which positions stay white, although they lie before it?
+# 3. *local, compressed, …* with size 8 and two layers costs how much of full attention?
 #
 # <details><summary>What to see</summary>
-# 1. Size alone. Layers change nothing: blocks are walls.<br>
-# 2. Position 43 is in segment 3, so it takes three layers. With size 8 it is in segment 5, and would take five.<br>
-# 3. Those of its own, unfinished group. The query knows itself only through the residual connection.<br>
-# 4. The bar says it: the local layer is almost free, and the compressed one costs one eighth. Together about 6 %, half of
-# what two compressed layers cost.
+# 1. Position 43 is in segment 3, so it takes three layers. With size 8 it is in segment 5, and would take five.<br>
+# 2. Those of its own, unfinished group. The query knows itself only through the residual connection.<br>
+# 3. About 6 %: the local layer is almost free, and the compressed one costs one eighth.
 # </details>
 
 # %%
@@ -457,29 +453,14 @@ field_to_play()
 # alternates, as T-DMCA does.
 #
 # In half of the stories the facts are told in sentences; in the others as a **telegram**, four words side by side. Every
-# second word behind the facts is a question. Targets are -100 where nothing is asked, as in
-# [lesson 16](16_bert_and_gpt.ipynb).
+# second word behind the facts is a question. `batch_of` turns stories into ids and targets. Targets are -100 where
+# nothing is asked, as in [lesson 16](16_bert_and_gpt.ipynb).
 
 # %%
 BLOCK, STRIDE, LENGTH = 64, 4, 192
-ids = {word: i for i, word in enumerate(WORDS)}
-
-
-def batch_of(stories):
-    """Ids, targets and distances to the facts, (B, T) each; -100 where nothing is asked."""
-    idx = torch.tensor([[ids[word] for word in story.words] for story in stories])
-    targets, distance = torch.full_like(idx, -100), torch.zeros_like(idx)
-    for b, story in enumerate(stories):
-        for t, word in enumerate(story.words):
-            if word in QUESTIONS:
-                targets[b, t] = ids[story.answer(word)]
-                distance[b, t] = t - story.facts[word]
-    return idx, targets, distance
-
-# %%
 dice = random.Random(0)
 stories = [far_facts(LENGTH, dice, telegram=i % 2 == 1, ask_every=2) for i in range(1000)]
-idx, targets, _ = batch_of(stories)
+idx, targets, _ = batch_of(stories)  # (B, T) each; the third holds the distances to the facts
 print(f"{len(WORDS)} words; stories {tuple(idx.shape)}, {(targets >= 0).sum():,} questions in them")
 
 # %% [markdown]
@@ -525,17 +506,20 @@ def reader(kind: str, seed: int) -> nn.Module:
 # </details>
 #
 # The training loop of [lesson 13](13_training.ipynb), for three seeds of each kind, half a minute in all. Every second
-# step reads only the first block of each story, which every reader can answer. Compression takes more steps to learn.
+# step reads only the first block of each story, which every reader can answer; so answering is learned first, and then
+# reading far. Compression takes more steps to learn.
 
 # %%
 BATCH, LR = 8, 1e-2
 STEPS = {"full": 80, "local": 100, "compressed": 160, "recurrent": 90}
 
 
-def train(model: nn.Module, seed: int, steps: int, bar) -> None:
+def train(kind: str, seed: int) -> nn.Module:
+    """A trained reader."""
+    model, steps = reader(kind, seed), STEPS[kind]
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=LR)
-    for step in range(steps):
+    for step in tqdm(range(steps), desc=f"{kind}, seed {seed}", leave=False):
         for group in optimizer.param_groups:
             group["lr"] = LR * min(1, (step + 1) / 10) * (1 - step / steps)
         rows = torch.randint(len(idx), (BATCH,), generator=generator)
@@ -545,90 +529,77 @@ def train(model: nn.Module, seed: int, steps: int, bar) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        bar.update()
+    return model
 
 # %%
-def teach(*kinds: str) -> None:
-    """Train the readers of these kinds, three seeds each."""
-    with tqdm(total=3 * sum(STEPS[kind] for kind in kinds), unit="step") as bar:
-        for kind in kinds:
-            bar.set_description(kind)
-            for seed, model in enumerate(readers[kind]):
-                train(model, seed, STEPS[kind], bar)
-
-
 torch.set_num_threads(1)  # matrices as small as these gain little from more
-readers = {kind: [reader(kind, seed) for seed in range(3)] for kind in LAYERS}
-teach("full", "local")
-
-# %% [markdown]
-# The other two. Which of them has to learn to pass a fact on?
+readers = {kind: [train(kind, seed) for seed in range(3)] for kind in ("full", "local")}
 
 # %%
-teach("compressed", "recurrent")
+for kind in ("compressed", "recurrent"):
+    readers[kind] = [train(kind, seed) for seed in range(3)]
 
 # %% [markdown]
 # Now new stories: short ones for the near distances, and five of 4,096 words, over twenty times as long as any in
-# training, for the far ones.
+# training, for the far ones. `right_by_distance` gives the share of right answers between any two `EDGES`.
 
 # %%
 EDGES = [8, 24, 40, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096]
-
-
-@torch.no_grad()
-def right_by_distance(model: nn.Module, texts: list) -> list[tuple[float, float]]:
-    """(middle of the distances, share of right answers) between any two EDGES."""
-    counts = defaultdict(list)
-    for idx, targets, distance in texts:
-        right = model(idx).argmax(dim=-1) == targets
-        for low, high in zip(EDGES, EDGES[1:]):
-            here = (targets >= 0) & (distance >= low) & (distance < high)
-            counts[math.sqrt(low * high)] += right[here].tolist()
-    return [(middle, statistics.mean(found)) for middle, found in counts.items()]
-
-
 dice = random.Random(1)
 short, long = ([far_facts(n, dice) for _ in range(size)] for n, size in ((256, 64), (4096, 5)))
 texts = [batch_of(short), *(batch_of([story]) for story in long)]
 found = {
-    kind: [right_by_distance(model, texts) for model in models] for kind, models in readers.items()
+    kind: [right_by_distance(model, texts, EDGES) for model in models]
+    for kind, models in readers.items()
 }
 
 # %% [markdown]
-# Lines are means of three seeds, dots the single ones. For each line say where it falls, and why there.
+# Lines are means of three seeds, dots the single ones. For each line say where it falls, and why there. Which reader
+# has to pass facts on?
 
 # %%
+def mean_at(kind: str, i: int) -> float:
+    """The share of right answers between EDGES[i] and the next, over all seeds."""
+    return statistics.mean(curve[i][1] for curve in found[kind])
+
+
+assert mean_at("full", -1) > 0.7 and mean_at("compressed", -1) > 0.6
+assert mean_at("local", 0) > 0.6 > 0.38 > max(mean_at("local", 4), mean_at("local", -1))
+assert mean_at("recurrent", 4) > 0.6 and mean_at("recurrent", -1) < 0.5
 reach(found, {BLOCK: "one block", 3 * BLOCK: "three blocks"}, chance=1 / 4)
 
 # %% [markdown]
-# The local reader falls to guessing at the end of its block. (From 40 words on, ever more questions stand in the next one.)
-# Segments carry the facts for three segments, in the third second-hand and with more mistakes.
-# Full and compressed attention still answer at 4,000 words. Not every seed is perfect after half a minute of training.
-
-# %%
-def mean_between(kind: str, low: float, high: float) -> float:
-    """The share of right answers between two distances, over all seeds."""
-    curves = (point for curve in found[kind] for point in curve)
-    return statistics.mean(share for distance, share in curves if low < distance < high)
-
-
-print("words back    8–40   64–128  128–192  512–4096")
-for kind in readers:
-    parts = [mean_between(kind, *ends) for ends in ((8, 40), (64, 128), (128, 192), (512, 4096))]
-    print(f"{kind:10}", *(f"{share:8.0%}" for share in parts))
-assert mean_between("full", 64, 4096) > 0.7 and mean_between("compressed", 64, 4096) > 0.6
-assert mean_between("local", 8, 40) > 0.6 > 0.38 > mean_between("local", 64, 4096)
-assert mean_between("recurrent", 64, 128) > 0.6 and mean_between("recurrent", 192, 4096) < 0.5
+# The local reader falls to guessing at the end of its block. It falls before 64 words already, since a fact at word 20
+# shares its block with the next 43 words only. The recurrent reader passes facts on: it knows them for three segments, in
+# the third second-hand and with more mistakes. Full and compressed attention still answer at 4,000 words. Not every seed
+# is perfect after half a minute of training.
 
 # %% [markdown]
 # ## 9. What each costs
 #
-# Three measures over the length: the scores of one head, the memory that training keeps for the way back (torch's hook on
-# saved tensors tells), and the time, all with the package's functions. What will twice the length cost?
+# Twice the length: how many times the scores, for each kind?
 
 # %%
 LENGTHS = [256, 512, 1024, 2048, 4096]
 SIZES = {"full": 1, "local": BLOCK, "compressed": STRIDE, "recurrent": BLOCK}
+counted = {kind: [n_scores(kind, T, SIZES[kind]) for T in LENGTHS] for kind in SIZES}
+for kind, (*_, half, whole) in counted.items():
+    print(f"{kind:10} {whole:11,} scores for 4,096 positions, {whole / half:.1f} times those for 2,048")
+
+# %% [markdown]
+# Four times as many in full attention, and in compressed attention too: T · T / r is smaller, and still a square. Local
+# attention and segments grow in proportion.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: memory and time, measured
+#
+# Do they follow the count? You can skip it.
+
+# %% [markdown]
+# The memory that training keeps for the way back (torch's hook on saved tensors tells), and the time, for the package's
+# functions:
+
+# %%
 ATTEND = {
     "full": attention.masked_attention,
     "local": partial(memory.local_attention, block=BLOCK),
@@ -654,7 +625,6 @@ def saved_bytes(kind: str, T: int) -> int:
 
 # %%
 saved = {kind: [saved_bytes(kind, T) for T in LENGTHS] for kind in ATTEND}
-counted = {kind: [n_scores(kind, T, SIZES[kind]) for T in LENGTHS] for kind in ATTEND}
 for kind in ATTEND:
     print(f"{kind:10} {counted[kind][-1]:11,} scores at {LENGTHS[-1]:,} positions, "
           f"{saved[kind][-1] / counted[kind][-1]:4.1f} bytes kept for each")
@@ -679,16 +649,9 @@ for kind, times in (("full", 4), ("local", 2), ("recurrent", 2)):
 costs(LENGTHS, ("million scores", millions), ("MB kept", megabytes), ("milliseconds", timed))
 
 # %% [markdown]
-# Twice the length costs four times as much in full attention, and in compressed attention too, at a fraction of the
-# height: T · T / r is still a square. Local and segments grow in proportion. The clock follows the count only for long
-# texts, as in [lesson 12](12_kv_cache.ipynb).
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Deeper: "attention needs memory for T² weights"
+# Memory follows the count, and the clock does so only for long texts, as in [lesson 12](12_kv_cache.ipynb).
 #
-# It is often said, and it depends on how attention is computed. You can skip it.
-
-# %% [markdown]
+# "Attention needs memory for T² weights" is often said, and it depends on how attention is computed.
 # **FlashAttention** (Dao et al., 2022) works through the keys in tiles, keeps for each query the largest score and the sum
 # so far, and throws the weights away. The way back computes them again. torch's `scaled_dot_product_attention` does
 # the same. The time is still T², the memory is not:
@@ -707,8 +670,7 @@ assert saved_bytes("fused", 4096) < saved_bytes("full", 4096) / 20
 # %% [markdown]
 # ## 10. What compression loses
 #
-# First the plain sum, with which the convolutions began. Exchange *robot* and *must*: what changes in the compressed
-# keys?
+# Each convolution began as a plain sum. Exchange *robot* and *must*: what changes in the compressed keys?
 
 # %%
 add_up = torch.eye(2)[..., None].repeat(1, 1, 2)  # (out, in, place): the sum of two keys
@@ -719,10 +681,19 @@ panels = [("robot must obey orders", sums[0]), ("must robot obey orders", sums[1
 matrices(panels, ["group 0", "group 1"])
 
 # %% [markdown]
-# Nothing: a sum has no order. A convolution with a matrix for each place can keep some. How much? Give each of 64 words a
-# random vector of 32 numbers, and join r of them. Of these r · 32 numbers keep 32, one along each of 32 directions: the
-# *singular value decomposition* finds those that allow the best rebuilding (least squared error). Rebuild, and look for the
-# nearest word in every place. Predict the share of words found for r = 2.
+# Nothing: a sum has no order. Training gives each place a matrix of its own, and so some order. But r · hs numbers go in
+# and hs come out, so something has to be lost. Which keys are blurred together is learned.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: how much is lost
+#
+# How many words can be told apart again, and whether the readers lose facts. You can skip it.
+
+# %% [markdown]
+# Give each of 64 words a random vector of 32 numbers, and join r of them. Of these r · 32 numbers keep 32, one along each
+# of 32 directions. The *singular value decomposition* of a matrix lists directions by how much of its rows lies along
+# them, so the first 32 allow the best rebuilding (least squared error). Rebuild, and look for the nearest word in every
+# place. Predict the share of words found for r = 2.
 
 # %%
 torch.manual_seed(1)
@@ -744,8 +715,8 @@ assert again[1] == 1 and again[2] > again[4] > again[8]
 # **Predict.** The full and the compressed reader answer questions from both. Where will the compressed one do worse?
 #
 # <details><summary>A. In the telegrams: the four facts of a group are blurred</summary>
-# They could be. But to tell 64 words apart takes 6 bits, and above two words (12 bits) came back from 32 numbers. Four facts
-# with four options each are 8 bits, and a group has 4 heads of 12 numbers for them.
+# They could be. But each fact has four options only, so a group is one of 4 · 4 · 4 · 4 = 256 cases, and there are 4 heads
+# of 12 numbers to tell them apart. Above, 64 · 64 pairs of words came back from 32 numbers.
 # </details>
 # <details><summary>B. In the sentences: a fact is mixed with filler</summary>
 # It is, and in another place of its group each time. To learn to ignore the filler, the compressed reader got twice as many
@@ -756,34 +727,22 @@ assert again[1] == 1 and again[2] > again[4] > again[8]
 # </details>
 
 # %%
-def right_at_all(model: nn.Module, stories: list) -> float:
-    """The share of right answers more than a block behind the facts."""
-    idx, targets, distance = batch_of(stories)
-    with torch.no_grad():
-        right = model(idx).argmax(dim=-1) == targets
-    return right[(targets >= 0) & (distance >= BLOCK)].float().mean().item()
-
-
 results = {}
 for kind in ("full", "compressed"):
     for name, telegram in (("sentences", False), ("telegrams", True)):
-        tests = [far_facts(512, random.Random(seed), telegram) for seed in range(40)]
-        results[f"{kind}, {name}"] = [right_at_all(model, tests) for model in readers[kind]]
+        tests = [batch_of([far_facts(512, random.Random(seed), telegram) for seed in range(40)])]
+        curves = [right_by_distance(model, tests, [BLOCK, 512]) for model in readers[kind]]
+        results[f"{kind}, {name}"] = [share for ((_, share),) in curves]
 
 # %%
 told_apart = statistics.mean(results["compressed, telegrams"])
 assert told_apart > 0.55, f"{told_apart:.0%} is hardly better than guessing"
 shares(results, "Four facts in one key are still told apart: there is room enough", 1 / 4)
 
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Deeper: what no convolution can keep
-#
-# Directions in which keys may change without a trace. You can skip it.
-
 # %% [markdown]
-# r · hs numbers go in and hs come out, so (r - 1) · hs directions are lost, whatever the weights are. The singular value
-# decomposition finds them. Below, the first two keys are changed a lot, and the convolution of section 4 with its random
-# weights does not notice.
+# r · hs numbers go in and hs come out, so in (r - 1) · hs directions keys may change without a trace, whatever the weights
+# are. The singular value decomposition finds them, too. Below, the first two keys are changed a lot, and the convolution
+# of section 4 with its random weights does not notice.
 
 # %%
 matrix = weight.permute(0, 2, 1).flatten(1)  # (out, place and in) = (2, 4)
@@ -875,12 +834,12 @@ print(f"three local alone:       {3 * local:13,} scores, {3 * local / full:.1%}"
 #
 # Full detail near, coarse detail far: read your own block word by word, the 256 words before it in groups of 4, and
 # everything before those in groups of 16, in *one* layer with one softmax, much as Rae et al. (2019) do. Count its scores, train
-# it as a fifth reader, and look at its curve and its telegrams.
+# it as a fifth reader, and look at its curve and (as in *Deeper: how much is lost*) its telegrams.
 #
 # <details><summary>What to expect</summary>
 # Its scores grow with T / 16 for each query, so it is still a square, only a flat one. A group must belong to one zone for each
 # query: decide by the group's last key. One softmax over all three compares sums of 16 keys with single ones, so without
-# learned convolutions the far groups shout. Telegrams get worse where a group of 16 has to hold them.
+# learned convolutions the far groups get most of the weight. Telegrams get worse where a group of 16 has to hold them.
 # </details>
 
 # %% [markdown]

@@ -3,8 +3,18 @@
 import random
 
 import pytest
+import torch
+from torch.nn import functional as F
 
-from gpt2course.corpus.far_facts import OPTIONS, QUESTIONS, WORDS, far_facts
+from gpt2course.corpus.far_facts import (
+    OPTIONS,
+    QUESTIONS,
+    WORDS,
+    FarFacts,
+    batch_of,
+    far_facts,
+    right_by_distance,
+)
 
 STORIES = [far_facts(96, random.Random(seed), telegram=seed % 2 == 1) for seed in range(40)]
 
@@ -54,3 +64,32 @@ def test_one_word_in_four_is_a_question():
 def test_a_story_too_short_for_its_facts_is_refused():
     with pytest.raises(ValueError, match=r"length must be at least \d+, .* got 10; telegram"):
         far_facts(10, random.Random(0))
+
+
+# Batches, and the share of right answers in them
+
+
+def test_a_batch_holds_ids_answers_and_distances():
+    stories = [
+        FarFacts(["the", "cellar", "key?", "."], {"key?": 1}),
+        FarFacts(["red", ".", "again", "door?"], {"door?": 0}),
+    ]
+    idx, targets, distance = batch_of(stories)
+    assert [[WORDS[i] for i in row] for row in idx] == [story.words for story in stories]
+    asked = WORDS.index("cellar"), WORDS.index("red")
+    assert targets.tolist() == [[-100, -100, asked[0], -100], [-100, -100, -100, asked[1]]]
+    assert distance.tolist() == [[0, 0, 1, 0], [0, 0, 0, 3]]
+
+
+def test_answers_are_counted_by_the_distance_of_their_fact():
+    def always_red(idx):
+        return F.one_hot(torch.full_like(idx, WORDS.index("red")), len(WORDS)).float()
+
+    near = FarFacts(["red", "door?", "."], {"door?": 0})
+    at_the_edge = FarFacts(["blue", ".", "door?"], {"door?": 0})
+    far = FarFacts(["red", ".", ".", ".", "door?"], {"door?": 0})
+    batches = [batch_of([near, at_the_edge]), batch_of([far])]
+    assert right_by_distance(always_red, batches, [1, 2, 4, 8]) == [
+        (2**0.5, 1.0), (8**0.5, 0.0), (32**0.5, 1.0),
+    ]  # fmt: skip
+    assert right_by_distance(always_red, batches, [1, 4, 5, 9]) == [(2.0, 0.5), (20**0.5, 1.0)]
