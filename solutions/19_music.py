@@ -263,8 +263,7 @@ for before, after in zip(motif, decode_events(motif_ids), strict=True):
 #
 # ### A MIDI file, out and in
 #
-# **MIDI** files hold the same: keys down, keys up, times between them. Save a piano piece of yours as the file that the
-# cell names, and run it again.
+# **MIDI** files hold the same. Save a piano piece of yours as the file that the cell names, and run it again.
 
 # %%
 folder = workbook.folder()
@@ -332,8 +331,8 @@ assert not any(motif in seen for piece in unheard for motif in piece.motifs)
 print(f"{len(ids):,} events to learn from, {len(heldout):,} held out; {len(ids.unique())} of 388 kinds occur")
 
 # %% [markdown]
-# A return is a matter of **distance**: this note is the note one bar ago, moved. *Where in the text* that happens is of no
-# importance. What does GPT-2 know of distances?
+# When a motif comes back, each note is the note of one bar ago, moved: what counts is the **distance**, and not *where in
+# the text* that happens. What does GPT-2 know of distances?
 #
 # ## 4. Distance
 #
@@ -359,20 +358,10 @@ assert torch.equal(by_loop, by_hand)
 matrices([("q_i · table[T - 1 - (i - j)]", by_hand)], ["query 0", "query 1", "query 2"], ["key 0", "key 1", "key 2"])
 
 # %% [markdown]
-# Without a loop: gather the table's row for each pair, `(T, T, hs)`. For the Music Transformer's 2,048 events and heads of
-# 64 numbers, how many bytes is that?
-
-# %%
-i, j = torch.arange(T)[:, None], torch.arange(T)
-pairs = table[(T - 1 - (i - j)).clamp(max=T - 1)]  # (T, T, hs)
-by_pairs = torch.einsum("ic,ijc->ij", q[0, 0], pairs).tril()
-assert torch.equal(by_pairs, by_hand)
-print(f"(T, T, hs): {2048 * 2048 * 64 * 4 / 1e9:.1f} GB; the table alone: {2048 * 64 * 4 / 1e6:.2f} MB")
-
-# %% [markdown]
 # ### Skewing
 #
-# There are only T distances, and `q @ table.T` has all the products. What has to happen to each row?
+# A loop over all pairs is slow. There are only T distances, and `q @ table.T` has all the products. What has to happen to
+# each row?
 
 # %%
 by_distance = (q @ table.T)[0, 0]
@@ -381,7 +370,9 @@ matrices(panels, ["query 0", "query 1", "query 2"])
 
 # %% [markdown]
 # Row i moves to the left by T - 1 - i places, and what falls off is never needed. A trick needs no loop: put a column of
-# zeros in front, and cut the same numbers into rows that are *one shorter*. The first row is thrown away.
+# zeros in front, and cut the same numbers into rows that are *one shorter*. Each old row is one number too long for a new
+# one, so the next begins one place further to the right. Without the first row, the last is where it was, and each row
+# above it is one place further to the left.
 
 # %%
 padded = F.pad(by_distance, (1, 0))  # (T, T + 1)
@@ -531,7 +522,7 @@ def train(model: nn.Module, steps: int, seed: int, bar: tqdm, max_lr: float = 1.
         bar.update()
 
 # %% [markdown]
-# Six short runs, both kinds from three seeds. Which kind will end lower? By more than two seeds differ?
+# Six short runs, both kinds from three seeds. Which kind will end lower, and by more than the seeds differ?
 
 # %%
 KINDS, SEEDS, SHORT, LONG = ("absolute", "relative"), (0, 1, 2), 120, 260
@@ -618,41 +609,23 @@ def write(prompt: list[int], temperature: float, seed: int, n: int = 150) -> lis
 
 
 written = decode_events(write(prompt, 0.8, seed=1))
+write_midi(folder / "written.mid", written)  # for any music program
 piano_roll(written, "One bar of yours, and what the model makes of it", given=144)
 
 # %%
 Audio(synthesise(written), rate=8_000)
 
 # %% [markdown]
-# Does the rhythm of a bar come back? The model gets the first bars of twenty unheard pieces and writes the next, at
-# temperature 0. How often will you hear the same rhythm?
-
-# %%
-def rhythm(notes: list[Note], n: int) -> list[int]:
-    """How long the melody's next n notes last; the bass lies an octave below them and more."""
-    return [note.end - note.start for note in notes if note.pitch >= 53][:n]
-
-
-def first_bar(piece) -> list[Note]:
-    return [Note(*tone) for tone in piece.tones[: piece.bars[1]]]
-
-
-returned = 0
-for bar in map(first_bar, unheard[:20]):
-    n = len(bar) - 1
-    both = rhythm(decode_events(write(encode_notes(bar), 0, 0, n=5 * n)), 2 * n)
-    returned += both[:n] == both[n:]
-print(f"the rhythm of bar 1 returned in bar 2: {returned} of 20 times")
-write_midi(folder / "written.mid", written)  # for any music program
-
-# %% [markdown]
-# A piece of the course would have 20, and chance about 2, for there are nine rhythms. The ear finds no return yet where the
-# loss does: each event surprises a little less, but hardly a bar is without a slip. What the model has learned is how this
-# music sounds: which keys it uses, its tempos, basses and peaks.
+# What the model has learned is how this music sounds: which keys it uses, its tempos, basses and peaks. The motif hardly
+# comes back.
 #
 # **Play with it.** Find a setting that repeats itself, one that loses the thread, and one worth showing to somebody.
 
 # %%
+def first_bar(piece) -> list[Note]:
+    return [Note(*tone) for tone in piece.tones[: piece.bars[1]]]
+
+
 motifs = {"yours": prompt} | {f"unheard {n}": encode_notes(first_bar(unheard[n])) for n in (1, 3, 8)}
 if own.exists():
     motifs[own.name] = encode_notes(piece_of_yours[:12])
@@ -663,9 +636,39 @@ melody_to_play(write, motifs)
 # At 0 each motif has one continuation, whatever the take. The hotter, the more slips: durations of another tempo, notes
 # that end at once, and notes that never end.
 # </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: does the rhythm come back?
 #
-# ## 7. What do the peaks read?
+# What the loss of section 5 promises, counted in what the model writes. You can skip it.
+
+# %% [markdown]
+# The model gets the first bars of twenty unheard pieces and writes the next, at temperature 0. How often will you hear
+# the same rhythm?
+
+# %%
+def rhythm(notes: list[Note], n: int) -> list[int]:
+    """How long the melody's next n notes last; the bass lies an octave below them and more."""
+    return [note.end - note.start for note in notes if note.pitch >= 53][:n]
+
+
+returned = 0
+for bar in map(first_bar, unheard[:20]):
+    n = len(bar) - 1
+    both = rhythm(decode_events(write(encode_notes(bar), 0, 0, n=5 * n)), 2 * n)
+    returned += both[:n] == both[n:]
+print(f"the rhythm of bar 1 returned in bar 2: {returned} of 20 times")
+
+# %% [markdown]
+# A piece of the course would have 20, and chance about 2, for there are nine rhythms. The ear finds no return yet where the
+# loss does: each event surprises a little less, but hardly a bar is without a slip.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: what the peaks read
 #
+# One head's attention, from a late peak to the earlier ones, in numbers and in a picture. You can skip it.
+
+# %% [markdown]
 # A picture from the Music Transformer, also in *The Illustrated GPT-2*, has a melody whose peaks read the earlier
 # peaks. One picture proves nothing ([lesson 15](15_looking_inside.ipynb)), so first a number. A peak is two events: a loud
 # velocity, then its on. The question is asked at the velocity, where the model must choose the pitch that comes next: how
@@ -728,11 +731,12 @@ attention_over_notes(example, over_notes, query, peaks, f"What a late peak reads
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: the memory that skewing saves
 #
-# The gathered table against the trick, in numbers of this model and of the Music Transformer. You can skip it.
+# A row of the table for each pair, against the trick, in this model and in the Music Transformer. You can skip it.
 
 # %% [markdown]
-# Gathering makes a `(T, T, hs)` tensor, and every layer keeps one until the backward pass has used it. Skewing makes a few of
-# `(B, nh, T, T)`, which attention makes anyway. What matters most, T or the width?
+# Without a loop, the table's row can also be gathered for each pair of positions: a `(T, T, hs)` tensor, and every layer
+# keeps one until the backward pass has used it. Skewing makes a few of `(B, nh, T, T)`, which attention makes anyway.
+# What matters most, T or the width?
 
 # %%
 for whose, T_, nh, hs in (("this model", 192, 4, 16), ("Music Transformer", 2048, 8, 64)):
