@@ -207,7 +207,7 @@ def _remembers(seen: Seen) -> Named | None:
         "remembers earlier calls",
         "The same call gives another result the next time: something outlives the call, such as a "
         "list or dict outside the function, or a default argument like `counts={}`. Make it new "
-        "inside the function.",
+        "inside the function. Or a tensor of `torch.empty` was not filled: it holds any numbers.",
     )
 
 

@@ -122,9 +122,9 @@ PAST = _phrases(
     "on Monday / am Montag"
 )
 FUTURE = _phrases("tomorrow / morgen, next week / nächste Woche")
-MODALS = _phrases("must / muss, can / kann, should / soll, wants to / will, will / wird")
+MODALS = _phrases("must / muss, can / kann, should / sollte, wants to / will, will / wird")
 HOPED = _phrases("can / kann, will / wird")
-UNWANTED = ("lose", "forget")  # nobody wants to, or should
+ONLY_WILL = ("lose", "forget", "arrive")  # no other modal verb suits these
 MOODS = _phrases("is sad / ist traurig, is happy / ist froh, is angry / ist wütend, laughs / lacht")
 CLAIMS = _phrases("knows / weiß, says / sagt, hopes / hofft, thinks / glaubt")
 
@@ -202,7 +202,7 @@ INTRANSITIVE = (
         swim swims swimming swam / schwimmen schwimmt geschwommen
         set_off sets_off setting_off set_off / aufbrechen bricht aufgebrochen auf
         arrive arrives arriving arrived / ankommen kommt angekommen an
-        leave leaves leaving left / abreisen reist abgereist ab
+        leave leaves leaving left / weggehen geht weggegangen weg
         come_back comes_back coming_back came_back / zurückkommen kommt zurückgekommen zurück
         """,
         auxiliary="ist",
@@ -247,6 +247,8 @@ def _person(rng: random.Random) -> Subject:
     if noun in ANYONE:
         definite = rng.random() < 0.7
     adjective = pick(rng, OF_PEOPLE) if rng.random() < 0.25 else None
+    if adjective and noun.german.lower().startswith(adjective[1]):
+        adjective = None  # nobody says "die große Großmutter"
     phrase = noun_phrase(noun, adjective, definite, accusative=False)
     return Subject(*phrase, {"m": ("he", "er"), "f": ("she", "sie"), "n": None}[noun.gender])
 
@@ -376,7 +378,7 @@ def _clause(rng: random.Random, subject: Subject, modals: tuple[Phrase, ...] = M
     else:
         tense, times = "habit", HABIT
     time = pick(rng, times) if often else NOTHING
-    modal = pick(rng, MODALS[-1:] if verb.base in UNWANTED else modals)
+    modal = pick(rng, MODALS[-1:] if verb.base in ONLY_WILL else modals)
     place = pick(rng, verb.places) if verb.places and rng.random() < 0.4 else NOTHING
     if verb in INTRANSITIVE:
         return clause(subject, verb, tense, time, place, modal=modal)

@@ -309,6 +309,18 @@ def _flat(V: int, seed: int, n_ctx: int) -> Model:
     return _table(*map(tuple, chances), n_ctx=n_ctx)
 
 
+def _even(V: int, n_ctx: int) -> Model:
+    """Chances of little more than 1 in V, of which the likeliest lead through all ids but `end`."""
+    small = 0.97 / V
+    return _table(
+        *(
+            tuple(1 - small * (V - 1) if i == last % (V - 1) + 1 else small for i in range(V))
+            for last in range(V)
+        ),
+        n_ctx=n_ctx,
+    )
+
+
 def _searched(label: str, model: Model, prompt: list[int], width: int, n: int, end: int) -> Case:
     return Case(label, (model, prompt, width, n, end))
 
@@ -366,6 +378,8 @@ beam_search = Exercise(
         _searched("one beam, a vocabulary of twelve", _random(12, seed=6), [5, 5], 1, 7, 3),
         # Its probability, e^-124, is 0 in float32. Noise of 1e-3 in each score changes nothing.
         _searched("fifty new ids", _flat(24, seed=3, n_ctx=60), [1], 3, 50, 0),
+        # Its probability is 0 in float64 too.
+        _searched("320 new ids", _even(24, n_ctx=330), [1], 1, 320, 0),
     ],
     properties=[
         Property(
