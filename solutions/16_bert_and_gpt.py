@@ -7,7 +7,7 @@
 #
 # - **In:** texts with holes, ids (B, T), and which of them are padding, (B, T).
 # - **Out:** for every place the scores of all tokens that could stand there, (B, T, V).
-# - **Time:** about 80 minutes for the core, 95 with the deeper section and the challenge.
+# - **Time:** about 80 minutes for the core, 110 with the deeper sections and the challenge.
 # - **Exercises:** `hide_tokens` ●●●○○, `hidden_token_loss` ●●○○○ and `SelfAttention` ●●●●○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -105,7 +105,7 @@ matrices([
 # or more to read for each:** that is the trade of this lesson. (BERT's paper calls this a *masked language model*. "Mask" now
 # has two meanings: a hidden word, and a blocked place in attention.)
 #
-# **Predict.** Could an encoder hide *must* by blocking, so that no other word reads column 2?
+# **Predict.** Could an encoder hide *must* by blocking, so that no other word reads its column?
 #
 # <details><summary>A. Yes, blocked is blocked</summary>
 # The others no longer read it. But the row that has to answer is the row of <i>must</i> itself, and its vector begins as
@@ -113,7 +113,7 @@ matrices([
 # </details>
 # <details><summary>B. No: the row that answers is made of the word itself</summary>
 # Yes. GPT-2 escapes by asking each row for the <i>next</i> word. BERT asks for the word in its own place, so it must not
-# be there at all. Section 7 shows it.
+# be there at all. <i>Deeper: hiding by blocking</i> shows it.
 # </details>
 #
 # ### Which words, and how
@@ -217,8 +217,8 @@ print(f"{by_hand:.3f} nats; torch: {F.cross_entropy(logits[0], targets[0]):.3f}"
 print("none asked, torch:", F.cross_entropy(logits[0], torch.tensor([-100, -100, -100])).item())
 
 # %% [markdown]
-# torch leaves out −100 by itself, but where nothing is asked it divides 0 by 0. One such batch, and every weight of the
-# model is nan.
+# torch leaves out −100 by itself, but where nothing is asked it divides 0 by 0: the loss is nan. If you divide yourself, so
+# is the gradient, and after one step every weight.
 #
 # ## Exercise: `hidden_token_loss` ●●○○○ · 8 minutes
 #
@@ -294,12 +294,13 @@ matrices([("text 0 may read", both[0, 0]), ("text 1 may read", both[1, 0])], wor
 # ## Exercise: `SelfAttention` ●●●●○ · 15 minutes
 #
 # `CausalSelfAttention` of [lesson 07](07_multi_head.ipynb) with two more things: `causal` says whether the triangle is
-# there, and `forward(x, keep=None)` hides padding. `c_attn` and `c_proj` keep their names, so that either module can take the
+# there, and `forward(x, keep=None)` hides padding. The layers are those of lesson 07, so that either module can take the
 # other's weights. A token with keep False is read by none; what comes out *at* it only has to be finite. (A causal text never
 # begins with padding.)
 #
-# 1. In `__init__`: the two layers, and what `forward` needs to know.
-# 2. Queries, keys, values; heads; scores, as in lesson 07.
+# 1. In `__init__`: `c_attn`, an `nn.Linear` from C to 3C columns (queries, keys, values, in this order), `c_proj`, one from C
+#    to C, and what `forward` needs to know.
+# 2. Queries, keys, values, each cut by `split_heads(…, n_head)`; scores.
 # 3. If causal, hide what is later. If there is a `keep`, hide the columns of the padding. Both may be so.
 # 4. Softmax, blend, merge, `c_proj`.
 #
@@ -355,8 +356,10 @@ apart = (ours(x, keeps) - theirs)[keeps].abs().max().item()
 assert apart < 1e-5, f"your SelfAttention is {apart} away from torch's"
 print("the same as torch.nn.MultiheadAttention, to five digits")
 
-# %% [markdown]
-# How much padding is there? Six sentences of our stories, filled up to BERT's 512 tokens:
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: how much padding is there?
+#
+# Six sentences of our stories, filled up to BERT's 512 tokens:
 
 # %%
 lengths = [len(ids) for ids in ids_of(*sentences_of(heldout_documents()[0]))][:6]
@@ -365,7 +368,8 @@ padded(lengths, 512, unit=1.2)
 # %% [markdown]
 # Every dashed place is computed like a word. So BERT joined sentences until its inputs were full (128 tokens in nine tenths
 # of the steps, then 512), and today's programs fill up to the longest text of a batch only.
-#
+
+# %% [markdown]
 # ## 5. An encoder from GPT's parts
 #
 # GPT-2's block with other attention. (`nn.LayerNorm` is `layer_norm` of [lesson 09](09_block.ipynb) with its weights.)
@@ -424,25 +428,16 @@ print(f"{n_parameters:,} parameters; the course model has {count_parameters(COUR
 # How many gaps does it fill? Of all words of its kind the one with the highest score at the [MASK] is the answer.
 
 # %%
-def gap_batch(kind: str, hole: list[int]) -> tuple[Tensor, list[int]]:
-    """The texts with `hole` in place of the word, or ending before it; and where it is."""
-    sides = [ids_of(gap.before, gap.after) for gap in asked[kind]]
-    texts = [[*left, *hole, *right] if hole else [END, *left] for left, right in sides]
-    filler = PAD if hole else END  # GPT reads no padding on the right, whatever it is
-    rows = [torch.tensor(text) for text in texts]
-    idx = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=filler)
-    return idx, [len(left) for left, _ in sides]
-
-# %%
 @torch.no_grad()
 def filled_by(model, kind: str, hole: list[int]) -> float:
-    """The share of gaps that a model fills rightly."""
-    idx, places = gap_batch(kind, hole)
-    logits = model(idx, idx != PAD) if hole else model(idx)
-    options = [id_of(word) for word in CHOICES[kind]]
-    best = logits[torch.arange(len(idx)), places][:, options].argmax(dim=-1)
-    words = [CHOICES[kind][i] for i in best.tolist()]
-    return sum(word == gap.word for word, gap in zip(words, asked[kind])) / len(words)
+    """The share of gaps that a model fills rightly: `hole` in the word's place, or nothing yet."""
+    options, right = [id_of(word) for word in CHOICES[kind]], 0
+    for gap in asked[kind]:
+        left, after = ids_of(gap.before, gap.after)
+        ids = [*left, *hole, *after] if hole else [END, *left]
+        scores = model(torch.tensor([ids]))[0, len(left), options]
+        right += CHOICES[kind][int(scores.argmax())] == gap.word
+    return right / len(asked[kind])
 
 # %% [markdown]
 # Predict: GPT's weights with the mask off, how many of 100 are right?
@@ -605,8 +600,9 @@ for start in ("Mina watched the robot because", "Tom and Ada met", "Rosa left on
 # %% [markdown]
 # BERT soon falls apart. In training every text was whole; a beginning with a [MASK] behind it is one that it has never
 # seen. And every new token changes what all earlier rows read, so there is no cache ([lesson 12](12_kv_cache.ipynb)).
-#
-# ### Hiding by blocking
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: hiding by blocking
 #
 # Section 2 claimed that an encoder cannot hide a word by blocking its column. Block the column of the gap's word, then put
 # another word there. Which rows notice?
@@ -621,8 +617,9 @@ matrices([("largest change of a score in each row", change[:, :10])], [""], toke
 
 # %% [markdown]
 # Only its own row, the one that has to answer. A model trained like this would learn to copy.
-#
-# ## 8. Two gaps at once
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: two gaps at once
 #
 # Hide the thing *and* its verb: *the [MASK] because it [MASK].* BERT fills both in one run.
 # Draw each from its distribution. How often will they belong together?
@@ -723,7 +720,7 @@ assert kept < alone and kept < repeated
 # segment. XLNet is built on it; [lesson 20](20_longer_memory.ipynb) builds such memories.
 
 # %% [markdown]
-# ## 9. The family
+# ## 8. The family
 #
 # - **ELMo** (February 2018): two recurrent networks, one reads from the left, one from the right.
 # - **GPT** (June 2018): a transformer's decoder, left to right; pre-trained, then fine-tuned.
