@@ -198,7 +198,7 @@ class Drawing(Exercise):
 
 
 _FEW = torch.tensor([[7, 3, 5]])
-_TWOS, _ZERO = torch.full((100, 200), 2), torch.zeros(100, 200, dtype=torch.int64)
+_TWOS, _ZERO = torch.full((100, 200), 2), torch.zeros(50, 100, dtype=torch.int64)
 
 
 def _drawn(label: str, idx: Tensor, mask_id: int, V: int, share: float, ask: Callable, seed):
@@ -229,11 +229,9 @@ hide_tokens = Drawing(
         _drawn("ids above vocab_size", 30 + _ids(4, 60, 12, 7), 12, 12, 0.5, _one, 7),
         _drawn("60,000 tokens, a share of 0.15", _ids(200, 300, 1000, 8), 1000, 1000, 0.15,
                _shares, 8),
-        _drawn("20,000 tokens, a share of 0.6", _ids(100, 200, 1000, 9), 1000, 1000, 0.6,
-               _shares, 9),
-        _drawn("24,000 tokens in one text", _ids(1, 24_000, 1000, 10), 1000, 1000, 0.4,
+        _drawn("15,000 tokens in one text", _ids(1, 15_000, 1000, 10), 1000, 1000, 0.6,
                _shares, 10),
-        _drawn("24,000 texts of one token", _ids(24_000, 1, 1000, 11), 1000, 1000, 0.4,
+        _drawn("15,000 texts of one token", _ids(15_000, 1, 1000, 11), 1000, 1000, 0.6,
                _shares, 11),
         _drawn("all tokens are id 2, all chosen, five ids and mask_id", _TWOS, 5, 5, 1.0,
                _each_id, 12),
