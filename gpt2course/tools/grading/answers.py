@@ -64,13 +64,6 @@ def candidates(texts: dict[str, bytes], names: Sequence[str]) -> dict[str, list[
     return {name: list(dict.fromkeys(some)) for name, some in found.items()}
 
 
-def lessons_in(texts: dict[str, bytes]) -> set[str]:
-    """The lessons of which a notebook, or part of one, was handed in."""
-    names = engine.names()
-    some = {name for name, found in candidates(texts, names).items() if found}
-    return {engine.find(name).lesson for name in some}
-
-
 def _notebook(path: str, content: bytes) -> list[_Cell]:
     """The code cells of a notebook; none where it is damaged."""
     try:
