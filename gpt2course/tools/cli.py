@@ -625,7 +625,6 @@ GRADE_EXAMPLES = """\
 examples:
   %(prog)s handins --out grades
   %(prog)s handins --lessons 05_self_attention 06_masking
-  %(prog)s handins --lessons 5 6
 """
 ASSEMBLE = """\
 Write the parts that you built in the lessons into one file, my_gpt2/gpt2.py,
@@ -743,7 +742,7 @@ def _add_grade_options(parser: _Parser) -> None:
     parser.add_argument("handins", type=Path, metavar="HANDINS", help="the folder of hand-ins")
     about = "the folder for the tables, class.html and feedback/ (grades)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=about, default=Path("grades"))
-    about = "only these, such as 06_masking or 6 (all in which anyone wrote an answer)"
+    about = "only these, such as 06_masking (all in which anyone wrote an answer)"
     parser.add_argument("--lessons", nargs="+", metavar="LESSON", help=about)
     about = "how many answers run at once (one a core)"
     parser.option("--jobs", _JOBS, "N", about)

@@ -68,7 +68,7 @@ def grade(
     Args:
         folder: one folder, zip or notebook a student.
         out: the folder for everything that is written.
-        lessons: such as ["06_masking"] or ["6"]; None for all in which anyone wrote an answer.
+        lessons: such as ["06_masking"]; None for all in which anyone wrote an answer.
         at_once: processes; None for one a core.
         seed: of the fresh cases; None for one that nobody can know before.
 
@@ -101,8 +101,9 @@ def grade(
 def _names(lessons: Sequence[str] | None, found: Sequence[HandIn]) -> list[str]:
     if lessons is None:
         lessons = _written(found)
-    else:
-        lessons = list(dict.fromkeys(map(lesson_called, lessons)))
+    for lesson in lessons:
+        if lesson != (meant := lesson_called(lesson)):
+            raise ValueError(f"no lesson {lesson!r} with exercises; did you mean {meant}?")
     return [name for lesson in lessons for name in engine.names(lesson)]
 
 

@@ -43,7 +43,7 @@ def grade_folder(
                 marks += own
     except KeyboardInterrupt:
         done = len({mark.student for mark in marks})
-        print(f"Stopped, with {done} hand-ins graded; the same command goes on from there.")
+        print(f"Stopped. Hand-ins graded: {done}; the same command goes on from there.")
         raise
     marks.sort(key=lambda mark: mark.student.casefold())
     flag_alike(marks)
