@@ -76,6 +76,14 @@ def test_a_zip_needs_no_ending_and_a_lesson_that_nobody_began_is_not_graded(fold
     assert {mark.lesson for mark in untouched["no.ending"]} == {"06_masking", "08_mlp"}
 
 
+def test_no_lesson_as_it_was_published_holds_an_answer(tmp_path):
+    (tmp_path / "in/ann").mkdir(parents=True)
+    for path in (ROOT / "lessons").glob("*.ipynb"):
+        (tmp_path / "in/ann" / path.name).write_bytes(path.read_bytes())
+    ((_, marks, _),) = grade(tmp_path / "in", tmp_path / "out", seed=3)
+    assert {m.exercise: m.status for m in marks} == dict.fromkeys(engine.names(), "not_started")
+
+
 def test_the_same_texts_with_another_fault_are_another_hand_in():
     one, other = handins.HandIn("ada"), handins.HandIn("ada", notes=["ada.zip: broken"])
     assert one.digest != other.digest

@@ -89,13 +89,7 @@ def _plain(source: str) -> str:
 def _in_cells(cells: list[_Cell], names: Sequence[str]) -> Iterator[tuple[str, Candidate]]:
     parsed = [(cell, *_parse(cell.source)) for cell in cells]
     statements = [(cell, node) for cell, nodes, _ in parsed for node in nodes]
-    aliases = {}
-    for _, node in statements:
-        for call in ast.walk(node):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "check":
-                match call.args:
-                    case [ast.Name(id=own), ast.Constant(value=str(name))]:
-                        aliases[own] = name
+    aliases = _aliases([node for _, node in statements])
     for cell, nodes, fault in parsed:
         asked = cell.grade_id.removeprefix("exercise-")
         if fault:
@@ -110,6 +104,24 @@ def _in_cells(cells: list[_Cell], names: Sequence[str]) -> Iterator[tuple[str, C
                 name = asked
             if name in names:
                 yield name, _compose(name, node, cell, statements)
+
+
+def _aliases(statements: list[ast.stmt]) -> dict[str, str]:
+    """The exercise of each function that is checked under another name: my_mask of causal_mask.
+
+    What `check` returns is then bound to one of the two names, or to none. A third name, as in
+    lesson 00, shows what a check does, and is no answer.
+    """
+    found = {}
+    for node in statements:
+        bound = {target.id for target in getattr(node, "targets", []) if _stores(target)}
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "check":
+                match call.args:
+                    case [ast.Name(id=own), ast.Constant(value=str(name))]:
+                        if bound <= {own, name}:
+                            found[own] = name
+    return found
 
 
 def _parse(source: str) -> tuple[list[ast.stmt], str]:
