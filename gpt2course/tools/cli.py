@@ -857,7 +857,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return INTERRUPTED
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError) and "pip install 'gpt2course[" not in str(error):
+            raise
         _drop_output()
         print(f"gpt2course: {printable(_message(error))}", file=sys.stderr)
         return FAILED

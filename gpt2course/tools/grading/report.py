@@ -34,7 +34,7 @@ th[scope=row] {{ text-align: left; font-weight: normal; white-space: nowrap }}
 td.mark {{ border: 1px solid #8884; font-weight: 700; color: #000; min-width: 1.4em }}
 .wide {{ overflow-x: auto }} .bar {{ display: inline-block; height: .8em; background: #e69f00 }}
 pre {{ white-space: pre-wrap }} small {{ opacity: .8 }}
-.flag {{ outline: 3px solid #000; outline-offset: -3px }}
+.flag {{ box-shadow: inset 0 0 0 2px #000, inset 0 0 0 4px #fff }}
 </style></head><body>
 {body}
 </body></html>
@@ -119,7 +119,7 @@ def _class(marks: Sequence[Mark], about: str) -> str:
     body = [
         f"<p>{escape(about)}</p>",
         f"<h1>{len(students)} hand-ins, {len(exercises)} exercises</h1>",
-        f"<p>{key} a black frame: look at what is said below.</p>",
+        f"<p>{key} a frame in black and white: look at what is said below.</p>",
         f'<div class="wide"><table><thead><tr><th></th>{head}<th></th></tr>'
         f'<tr><th scope="col">student</th>{names}<th scope="col">passed</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>",
@@ -127,7 +127,7 @@ def _class(marks: Sequence[Mark], about: str) -> str:
         *(_mistakes(marks, exercise) for _, exercise in exercises),
     ]
     if said:
-        body.append("<h2>To be looked at</h2><p>None of this is wrong by itself.</p><ul>")
+        body.append("<h2>To be looked at</h2><p>This is for you to judge.</p><ul>")
         body += [
             f"<li>{escape(student)}, {escape(', '.join(names))}: {escape(about_it)}</li>"
             for (student, about_it), names in said.items()
