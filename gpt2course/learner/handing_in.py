@@ -25,14 +25,19 @@ def hand_in(path: Path | None = None) -> tuple[Path, Progress]:
     The manifest says what this learner's own checks said; a grader runs the answers again.
 
     Args:
-        path: of the zip; None for a dated name beside the folder of answers.
+        path: of the zip, where .zip may be left out; None for a dated name beside the folder of
+            answers.
 
     Raises:
         FileExistsError: there is such a file.
-        FileNotFoundError: there is nothing to hand in.
+        FileNotFoundError: there is nothing to hand in, or no such folder.
     """
-    if path is not None and path.exists():
-        raise FileExistsError(f"{path} exists, and nothing is overwritten; give another name")
+    if path is not None:
+        path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
+        if path.exists():
+            raise FileExistsError(f"{path} exists, and nothing is overwritten; give another name")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"no folder {path.parent}; make it first, or name another one")
     state = my_progress()
     lessons = {engine.find(name).lesson: None for name in engine.names()}
     files = {f"lessons/{lesson}.ipynb": workbook.notebooks() / f"{lesson}.ipynb"
@@ -59,21 +64,26 @@ def hand_in(path: Path | None = None) -> tuple[Path, Progress]:
 def reset(what: str) -> list[str]:
     """Set aside the kept answer of an exercise, or all of a lesson's and its notebook.
 
+    Args:
+        what: an exercise, or a lesson as `lesson_called` takes it.
+
     Returns:
         a sentence for each file, with the name under which it lies now.
 
     Raises:
         ValueError: there is no such exercise or lesson, or nothing of it to set aside.
     """
-    lessons = list(dict.fromkeys(engine.find(name).lesson for name in engine.names()))
-    if what not in lessons + engine.names():
-        near = difflib.get_close_matches(what, lessons + engine.names(), n=1) or lessons[-1:]
-        raise ValueError(f"there is no exercise or lesson {what!r}; did you mean {near[0]}?")
-    names = engine.names(what) if what in lessons else [what]
+    if what in engine.names():
+        lesson, names = None, [what]
+    else:
+        lesson = what = lesson_called(what)
+        names = engine.names(lesson)
     said = [_away(workbook.path_of(n)) for n in names if workbook.path_of(n).exists()]
+    if said and lesson is None:
+        said.append("The cell in your notebook is as you left it; checked again, it is kept again.")
     copy = workbook.notebooks() / f"{what}.ipynb"
     published = copy.parent / BASES / copy.name
-    if what in lessons and copy.exists() and published.exists():
+    if lesson and copy.exists() and published.exists():
         fresh = published.read_bytes()
         if copy.read_bytes() != fresh:
             aside = dated(copy)
@@ -83,6 +93,22 @@ def reset(what: str) -> list[str]:
     if not said:
         raise ValueError(f"nothing of {what} is kept, so there is nothing to set aside")
     return said
+
+
+def lesson_called(text: str) -> str:
+    """The lesson that somebody means: 06_masking by its name, its number or its subject.
+
+    Raises:
+        ValueError: there is no such lesson with exercises.
+    """
+    lessons = list(dict.fromkeys(engine.find(name).lesson for name in engine.names()))
+    for lesson in lessons:
+        number, _, subject = lesson.partition("_")
+        if text in (lesson, subject) or (text.isdecimal() and int(text) == int(number)):
+            return lesson
+    near = difflib.get_close_matches(text, lessons + engine.names(), n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"they go from {lessons[0]} to {lessons[-1]}"
+    raise ValueError(f"there is no exercise or lesson {text!r}; {remedy}")
 
 
 def dated(path: Path) -> Path:
@@ -96,4 +122,4 @@ def dated(path: Path) -> Path:
 def _away(path: Path) -> str:
     aside = dated(path)
     os.rename(path, aside)
-    return f"{path} is set aside as {aside.name}"
+    return f"{path} is set aside as {aside.name}; to have it again, give it its old name"

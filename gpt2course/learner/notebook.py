@@ -19,6 +19,7 @@ from gpt2course.learner import workbook
 
 _last: dict[str, Result] = {}
 _refused: Counter[str] = Counter()  # how often an exercise was not right, since it last was
+_no_python_yet: set[str] = set()  # of which the last cell that ran could not be read
 REFUSALS = 2  # before the card offers the first hint; each further one brings the next
 
 
@@ -41,14 +42,13 @@ def check(answer: Callable[..., Any], name: str | None = None) -> Callable[..., 
     exercise = engine.find(name or _name_of(answer))
     strict = os.environ.get("GPT2COURSE_STRICT") == "1"
     if answer is exercise.reference:
-        said = (
-            f"{exercise.name} is the package's own here. To check yours, run the cell that "
-            "defines it first, then this one."
+        first = "mend" if exercise.name in _no_python_yet else "run"
+        return _packages_own(
+            exercise.name,
+            f"{exercise.name} is the package's own here. To check yours, {first} the cell that "
+            f"defines it{', run it' * (first == 'mend')}, then run this one.",
         )
-        if strict:
-            raise AssertionError(said)
-        print(said)
-        return answer
+    _no_python_yet.discard(exercise.name)
     result = _last[exercise.name] = engine.run(exercise.name, answer)
     _show(Card(result, _what_travels(result, answer), _hint(result)))
     if strict and not result.passed:
@@ -116,11 +116,23 @@ def _shell() -> Any:
     return ipython.get_ipython() if ipython else None
 
 
-# --- a cell that is no Python ---
+def _packages_own(name: str, said: str) -> Any:
+    """Say why, and go on with the package's component in place of the learner's."""
+    if os.environ.get("GPT2COURSE_STRICT") == "1":
+        raise AssertionError(said)
+    print(said)
+    return engine.find(name).reference
+
+
+# --- a cell that is no Python, and a check of what was not defined ---
+
+CHECK = re.compile(r"^(\w+) = check\(\1\)$", re.M)
 
 
 def watch_syntax(shell: Any) -> None:
     """Let an exercise that is no Python give the package's component, so that the notebook runs on.
+
+    The same where a check names a function that no cell has defined.
 
     Args:
         shell: IPython's.
@@ -130,8 +142,12 @@ def watch_syntax(shell: Any) -> None:
 
 
 def _mend(lines: list[str]) -> list[str]:
-    """The lines of a cell; in place of an exercise that is no Python, what says so."""
-    text = "".join(lines)
+    """The lines of a cell; in place of an exercise that is no Python, what says so.
+
+    A check of a name that nothing defines says that too.
+    """
+    text = CHECK.sub(_defined_or_not, "".join(lines))
+    lines = text.splitlines(keepends=True)
     try:
         compile(text, "your cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError as error:
@@ -145,11 +161,25 @@ def _mend(lines: list[str]) -> list[str]:
 
 def no_python(name: str, said: str) -> Any:
     """Show a syntax error, and return the package's component in place of the learner's."""
+    _no_python_yet.add(name)
     said = f"{said}\n\nThis cell is no Python yet, so {name} is the package's own for now."
-    if os.environ.get("GPT2COURSE_STRICT") == "1":
-        raise AssertionError(said)
-    print(said)
-    return engine.find(name).reference
+    return _packages_own(name, said)
+
+
+def _defined_or_not(check_line: re.Match[str]) -> str:
+    name, shell = check_line[1], _shell()
+    if shell is None or name in shell.user_ns or name not in engine.names():
+        return check_line[0]
+    return f"from {__name__} import not_defined as _not_defined; {name} = _not_defined({name!r})"
+
+
+def not_defined(name: str) -> Any:
+    """Say that no cell has defined a function to check; return the package's component."""
+    return _packages_own(
+        name,
+        f"No cell that ran has defined {name}, so it is the package's own for now. Run the cell "
+        f"of the exercise first; the name in it has to stay {name}.",
+    )
 
 
 if shell := _shell():

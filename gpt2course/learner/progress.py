@@ -55,8 +55,9 @@ class Progress:
         return found
 
     def __repr__(self) -> str:
+        wide = max(map(len, self.lessons()), default=0) + 2
         lines = [
-            f"{lesson:<22}" + "  ".join(f"{SIGNS[self.statuses[n]][0]} {n}" for n in names)
+            f"{lesson:<{wide}}" + "  ".join(f"{SIGNS[self.statuses[n]][0]} {n}" for n in names)
             for lesson, names in self.lessons().items()
         ]
         key = "   ".join(f"{sign} {words}" for sign, _, words in SIGNS.values())

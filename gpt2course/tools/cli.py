@@ -352,7 +352,8 @@ def handin(options: argparse.Namespace) -> int:
     from gpt2course.learner.handing_in import hand_in
 
     path, state = hand_in(options.file)
-    print("\n".join([*state.reports, f"{path}: {state.heading}"]))
+    saved = "Notebooks are in it as they were last saved."
+    print("\n".join([*state.reports, f"{path}: {state.heading}. {saved}"]))
     return 0
 
 
@@ -588,16 +589,18 @@ example:
 RESET = """\
 Start an exercise or a lesson over. The kept answer of an exercise is set aside
 under a dated name; of a lesson all of its answers, and your copy of the
-notebook. Nothing is deleted.
+notebook. Nothing is deleted: give a file its old name, and it counts again.
 """
 RESET_EXAMPLES = """\
 examples:
   %(prog)s causal_mask
   %(prog)s 06_masking
+  %(prog)s 6
 """
 HANDIN = """\
 Write one zip with your notebooks, your kept answers, and a list of what passed,
-to give to a teacher.
+to give to a teacher. Save your notebooks first, and give the zip your name: it
+is how a teacher tells hand-ins apart.
 """
 HANDIN_EXAMPLES = """\
 examples:
@@ -609,9 +612,12 @@ Grade a folder of hand-ins: a folder, a zip or a notebook for each student, as a
 learning platform or nbgrader gives them. Answers are found by the name of their
 exercise; each runs in a process of its own, without a network and without
 rights where the system allows, on the published cases and on fresh ones.
-Nothing is written to the hand-ins. An interrupted run goes on where it was.
+Nothing is written to the hand-ins. The name of a folder, zip or notebook is the
+student's. An interrupted run goes on where it was; a hand-in that has changed
+is graded anew.
 
   grades.csv              a line for each student and exercise
+  students.csv            a line for each student: how many passed
   class.html              the class at a glance, and which mistakes were made
   feedback/STUDENT.html   the cards of one student
 """
@@ -692,7 +698,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train_options(add(train, "train a model", TRAIN, TRAIN_EXAMPLES))
     add(progress, "show which parts are yours", PROGRESS, PROGRESS_EXAMPLES)
     added = add(reset, "start an exercise or a lesson over", RESET, RESET_EXAMPLES)
-    about = "an exercise, such as causal_mask, or a lesson, such as 06_masking"
+    about = "an exercise, such as causal_mask, or a lesson, such as 06_masking or 6"
     added.add_argument("what", nargs="+", metavar="NAME", help=about)
     added = add(handin, "write the zip to hand in", HANDIN, HANDIN_EXAMPLES)
     about = "the file to write (handin with today's date)"
@@ -734,9 +740,9 @@ def _add_generate_options(parser: _Parser) -> None:
 
 def _add_grade_options(parser: _Parser) -> None:
     parser.add_argument("handins", type=Path, metavar="HANDINS", help="the folder of hand-ins")
-    about = "the folder for grades.csv, class.html and feedback/ (grades)"
+    about = "the folder for the tables, class.html and feedback/ (grades)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=about, default=Path("grades"))
-    about = "only these, such as 06_masking (all of which anything was handed in)"
+    about = "only these, such as 06_masking (all in which anyone wrote an answer)"
     parser.add_argument("--lessons", nargs="+", metavar="LESSON", help=about)
     about = "how many answers run at once (one a core)"
     parser.option("--jobs", _JOBS, "N", about)
@@ -851,7 +857,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return INTERRUPTED
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError) and "pip install 'gpt2course[" not in str(error):
+            raise
         _drop_output()
         print(f"gpt2course: {printable(_message(error))}", file=sys.stderr)
         return FAILED

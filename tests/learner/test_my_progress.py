@@ -13,7 +13,8 @@ from her_answers import ANSWERS, bring_parts
 from gpt2course import mine
 from gpt2course.checks import engine
 from gpt2course.learner import workbook
-from gpt2course.learner.progress import my_progress
+from gpt2course.learner.handing_in import lesson_called
+from gpt2course.learner.progress import Progress, my_progress
 from gpt2course.tools.cli import main
 from gpt2course.tools.grading import grade
 
@@ -104,11 +105,46 @@ def test_reset_of_a_lesson_sets_its_answers_and_its_copy_aside(own, capsys):
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [("causal_mask", "nothing of causal_mask is kept"), ("06_maskin", "did you mean 06_masking")],
+    [
+        ("causal_mask", "nothing of causal_mask is kept"),
+        ("06_maskin", "did you mean 06_masking"),
+        ("casual_mask", "did you mean causal_mask"),
+        ("99", "they go from 00_welcome to "),
+    ],
 )
 def test_reset_of_what_is_not_there_is_an_error_that_says_so(own, capsys, what, said):
     assert main(["reset", what]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["05", "5", "self_attention", "05_self_attention"])
+def test_a_lesson_has_its_number_and_its_subject_for_a_name(said):
+    assert lesson_called(said) == "05_self_attention"
+
+
+def test_reset_of_an_exercise_says_what_becomes_of_the_cell_and_how_to_have_it_again(own, capsys):
+    assert main(["reset", "embed"]) == 0
+    said = capsys.readouterr().out
+    assert "give it its old name" in said and "The cell in your notebook is as you left it" in said
+    workbook.path_of("embed").with_name(f"embed.{TODAY}.py").rename(workbook.path_of("embed"))
+    assert my_progress().statuses["embed"] == "yours"
+
+
+def test_the_names_of_lessons_are_a_column_of_their_own():
+    said = repr(Progress(dict.fromkeys(engine.names(), "the package's")))
+    rows = [line for line in said.splitlines() if re.match(r"\d\d_", line)]
+    assert len({row.index("○") for row in rows}) == 1
+    assert all(row.partition("○")[0].endswith("  ") for row in rows)
+
+
+def test_a_hand_in_is_a_zip_by_its_name_too_and_says_that_it_has_what_was_saved(own, capsys):
+    assert main(["handin", str(own / "ada")]) == 0
+    assert zipfile.is_zipfile(own / "ada.zip") and not (own / "ada").exists()
+    assert "as they were last saved" in capsys.readouterr().out
+    assert main(["handin", str(own / "ada")]) == 1
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert main(["handin", str(own / "no/such/ada.zip")]) == 1
+    assert "no folder" in capsys.readouterr().err and not (own / "no").exists()
 
 
 def test_a_hand_in_holds_notebooks_answers_and_what_passed_and_grade_reads_it(own, capsys):

@@ -385,3 +385,33 @@ def test_an_exercise_that_is_no_python_gives_the_packages_and_the_notebook_runs_
     assert not shell.run_cell("def something_else(:").success  # no exercise: Python's own error
     assert shell.run_cell("def causal_mask(n):\n    return n").success
     assert shell.user_ns["causal_mask"](3) == 3
+
+
+def test_a_check_of_an_exercise_that_is_no_python_asks_to_mend_it_first(capsys):
+    shell = InteractiveShell()
+    notebook.watch_syntax(shell)
+    shell.user_ns["check"] = notebook.check
+    cells = "def causal_mask(n_query, n_key:\n    return 1", "causal_mask = check(causal_mask)"
+    assert all(shell.run_cell(cell).success for cell in cells)
+    assert "mend the cell that defines it, run it, then run this one" in capsys.readouterr().out
+    notebook.check(lambda n, m: None, "causal_mask")  # what could be read
+    capsys.readouterr()
+    assert shell.run_cell(cells[1]).success
+    assert "run the cell that defines it, then run this one" in capsys.readouterr().out
+
+
+def test_a_check_of_what_no_cell_defined_says_so_and_the_notebook_runs_on(monkeypatch, capsys):
+    shell = InteractiveShell()
+    monkeypatch.setattr(notebook, "_shell", lambda: shell)
+    notebook.watch_syntax(shell)
+    shell.user_ns["check"] = notebook.check
+    assert shell.run_cell("def causal_masc(n, m):\n    return 1").success  # a slip of the pen
+    cell = "causal_mask = check(causal_mask)"
+    assert shell.run_cell(cell).success
+    assert shell.user_ns["causal_mask"] is engine.find("causal_mask").reference
+    assert "No cell that ran has defined causal_mask" in capsys.readouterr().out
+    assert not shell.run_cell("nothing = check(nothing)").success  # no exercise: Python's own error
+    capsys.readouterr()
+    shell.user_ns.pop("causal_mask")
+    monkeypatch.setenv("GPT2COURSE_STRICT", "1")
+    assert isinstance(shell.run_cell(cell).error_in_exec, AssertionError)

@@ -128,6 +128,23 @@ def test_a_new_lesson_has_a_room_a_source_and_a_place(course):
     assert new("lesson", "dog_walks") == 0
     assert_builds_and_checks()
     assert (ROOMS / "__init__.py").read_text().endswith('    "masking",\n    "dog_walks",\n)\n')
+    assert_ends_with_progress(Path("solutions/01_dog_walks.py"))
+
+
+def assert_ends_with_progress(source: Path) -> None:
+    cells = source.read_text().split("\n# %%")
+    assert cells[-1] == "\nmy_progress()\n" and cells[-2].endswith("built so far:**\n")
+    assert "import check, my_progress\n" in source.read_text()
+
+
+def test_a_new_exercise_stands_before_the_progress_of_a_lesson(course):
+    source = Path("solutions/01_dog_walks.py")
+    assert new("lesson", "dog_walks") == 0
+    assert new("exercise", "dog_walks", "add_one") == 0
+    assert_builds_and_checks()
+    assert_ends_with_progress(source)
+    said = source.read_text()
+    assert said.index("check(first_dog_walks)") < said.index("check(add_one)")
     made = {str(p) for p in Path().rglob("*dog_walks*")}
     assert made == {
         str(Path(name))

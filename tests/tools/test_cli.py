@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -473,6 +474,9 @@ def test_a_file_that_may_not_be_read_is_named(run, tmp_path):
     fails(run("perplexity", file), f"{file}: Permission denied")
 
 
+EXTRA = "pip install 'gpt2course[course]'"
+
+
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
@@ -481,6 +485,7 @@ def test_a_file_that_may_not_be_read_is_named(run, tmp_path):
         (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
         (OSError(28, "the disk must have room"), "the disk must have room"),
         (ValueError("damaged; copy it again"), "damaged; copy it again"),
+        (ModuleNotFoundError(f"no x; {EXTRA}"), f"no x; {EXTRA}"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(run, monkeypatch, raised, said):
@@ -495,6 +500,9 @@ def test_what_a_user_can_mend_is_one_line(run, monkeypatch, raised, said):
 def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(weights, "load_tokenizer", lambda name: {}["no such key"])
     with pytest.raises(KeyError, match="no such key"):
+        cli.main(["generate", "a"])
+    monkeypatch.setattr(weights, "load_tokenizer", lambda name: import_module("no_such_module"))
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         cli.main(["generate", "a"])
 
 

@@ -1,5 +1,6 @@
 """docs/teaching.md and the places to run: commands are right usage, settings do what they say."""
 
+import ast
 import json
 import os
 import re
@@ -71,4 +72,20 @@ def test_places_to_run_have_the_oldest_python_that_the_course_takes():
 
 def test_what_a_learner_made_goes_into_no_image():
     ignored = (ROOT / ".dockerignore").read_text().split()
-    assert {".venv", "my_lessons", "my_gpt2"} <= set(ignored)
+    assert {".venv", "my_lessons", "my_gpt2", "handin*.zip"} <= set(ignored)
+
+
+def test_git_sees_no_hand_in():
+    assert "handin*.zip" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_the_page_has_the_minutes_and_the_hours_of_lesson_00():
+    welcome = (ROOT / "solutions/00_welcome.py").read_text("utf-8")
+    minutes = ast.literal_eval(re.search(r"^minutes = (\{.*?^\})", welcome, re.M | re.S)[1])
+    cell = r" (\d\d) \| (\d+|–) \| (\d+) \| (\d+) \|"
+    found = {n: (int(a.replace("–", "0")), int(c), int(e)) for n, a, c, e in re.findall(cell, PAGE)}
+    assert found == minutes
+    hours = re.search(r"about (\d+), (\d+) and (\d+) hours", PAGE).groups()
+    assert [*map(int, hours)] == [
+        round(sum(times) / 60) for times in zip(*minutes.values(), strict=True)
+    ]

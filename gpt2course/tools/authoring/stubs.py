@@ -35,11 +35,12 @@ def new_lesson(stem: str) -> dict[Path, str]:
     codes = [
         Cell("code", code, {}) for code in (templates.TOOLS.format(**about), templates.PICTURE)
     ]
+    closing = [Cell("markdown", templates.CLOSING, {}), Cell("code", templates.PROGRESS, {})]
     files = {
         ORDER: _listed(read_text(ORDER), "LESSONS", f'\n    "{stem}"'),
         ROOMS / stem / "__init__.py": templates.ROOM.format(**about),
         ROOMS / stem / "exercises.py": templates.ROOM_EXERCISES.format(**about),
-        _source(number, stem): write_text([opening, *codes]),
+        _source(number, stem): write_text([opening, *codes, *closing]),
     }
     return _with_exercise(files, number, stem, f"first_{stem}", None)
 
@@ -108,8 +109,17 @@ def _with_exercise(
     files[room] = _importing(f"{head}{exercise}\n\n{last}{tail}", imports)
     for path, section in zip(lists, sections, strict=True):
         files[path] = f"{before[path].rstrip()}\n\n# {name}\n\n{section}".lstrip()
-    files[source] = write_text([*read_cells(before[source]), *_cells(name, lines, needed)])
+    cells = read_cells(before[source])
+    place = _end(cells)
+    files[source] = write_text([*cells[:place], *_cells(name, lines, needed), *cells[place:]])
     return files
+
+
+def _end(cells: list[Cell]) -> int:
+    """Where what a lesson teaches ends: before the cell `my_progress()` and the text above it."""
+    if not cells or cells[-1].source != templates.PROGRESS:
+        return len(cells)
+    return len(cells) - 1 - (len(cells) > 1 and cells[-2].source.endswith(templates.CLOSING))
 
 
 def _require_name(name: str) -> None:

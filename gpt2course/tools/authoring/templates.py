@@ -20,8 +20,10 @@ The question of this lesson.
 TOOLS = """\
 import torch
 
-from gpt2course import check
+from gpt2course import check, my_progress
 from gpt2course.lessons.{stem} import matrices"""
+CLOSING = "**What you have built so far:**"
+PROGRESS = "my_progress()"
 PICTURE = 'matrices([("a picture", torch.eye(3))])'
 
 # An exercise whose reference is not in the library brings an example of its own.

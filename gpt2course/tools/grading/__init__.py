@@ -20,6 +20,7 @@ from gpt2course.checks import engine
 from gpt2course.checks.card import Card
 from gpt2course.checks.result import Result
 from gpt2course.files import write_whole
+from gpt2course.learner.handing_in import lesson_called
 from gpt2course.tools.grading import answers, handins
 from gpt2course.tools.grading.answering import Job, Told, run_jobs
 from gpt2course.tools.grading.answers import Candidate
@@ -36,7 +37,8 @@ RANK = {"passed": 0, "failed": 1, "error": 2, "timeout": 3, "not_started": 4, "m
 class Mark:
     """What one student's answer to one exercise is worth.
 
-    status is one of RANK; place says where the answer stands in the hand-in.
+    status is one of RANK; place says where the answer stands in the hand-in. Where the answer is
+    missing, notes say what of the hand-in could not be read.
     """
 
     student: str
@@ -46,6 +48,7 @@ class Mark:
     misconception: str = ""
     why: str = ""
     flags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     place: str = ""
     card: str = ""  # HTML, with everything that the student wrote escaped
     source: str = ""
@@ -65,7 +68,7 @@ def grade(
     Args:
         folder: one folder, zip or notebook a student.
         out: the folder for everything that is written.
-        lessons: such as ["06_masking"]; None for all of which anything was handed in.
+        lessons: such as ["06_masking"]; None for all in which anyone wrote an answer.
         at_once: processes; None for one a core.
         seed: of the fresh cases; None for one that nobody can know before.
 
@@ -96,17 +99,25 @@ def grade(
 
 
 def _names(lessons: Sequence[str] | None, found: Sequence[HandIn]) -> list[str]:
-    known = {engine.find(name).lesson for name in engine.names()}
     if lessons is None:
-        lessons = sorted(set().union(*(answers.lessons_in(handin.texts) for handin in found)))
-        if not lessons:
-            raise ValueError("no answer to any exercise was found in the hand-ins")
+        lessons = _written(found)
     for lesson in lessons:
-        if lesson not in known:
-            raise ValueError(
-                f"no lesson {lesson!r} with exercises; one of {', '.join(sorted(known))}"
-            )
+        if lesson != (meant := lesson_called(lesson)):
+            raise ValueError(f"no lesson {lesson!r} with exercises; did you mean {meant}?")
     return [name for lesson in lessons for name in engine.names(lesson)]
+
+
+def _written(found: Sequence[HandIn]) -> list[str]:
+    """The lessons in which anyone wrote an answer; where nobody did, those handed in untouched."""
+    written, untouched = set(), set()
+    for handin in found:
+        for name, some in answers.candidates(handin.texts, engine.names()).items():
+            stubs = [_is_stub(candidate) for candidate in some]
+            lessons = untouched if all(stubs) else written
+            lessons |= {engine.find(name).lesson} if some else set()
+    if not written | untouched:
+        raise ValueError("no answer to any exercise was found in the hand-ins")
+    return sorted(written or untouched)
 
 
 def _seed(results: Path, seed: int | None) -> int:
@@ -240,6 +251,8 @@ def _mark(
 ) -> Mark:
     lesson = engine.find(name).lesson
     mark = Mark(handin.student, lesson, name, status)
+    if status == "missing":
+        mark.notes = list(handin.notes)
     if result and candidate:
         mark.misconception, mark.why = result.misconception or "", result.why
         mark.flags, mark.place, mark.source = (

@@ -67,18 +67,6 @@ def candidates(texts: dict[str, bytes], names: Sequence[str]) -> dict[str, list[
     return {name: list(dict.fromkeys(some)) for name, some in found.items()}
 
 
-def lessons_in(texts: dict[str, bytes]) -> set[str]:
-    """The lessons of which a notebook, or part of one, was handed in."""
-    names, some = engine.names(), set()
-    for path, content in texts.items():
-        if path.endswith(".ipynb"):
-            parsed = [(cell, *_parse(cell.source)) for cell in _notebook(path, content)]
-            some |= {name for name, *_ in _answers_in(parsed, names)}
-        else:
-            some |= {name for name in names if path.endswith(f"{name}.py")}
-    return {engine.find(name).lesson for name in some}
-
-
 def _notebook(path: str, content: bytes) -> list[_Cell]:
     """The code cells of a notebook; none where it is damaged."""
     try:
@@ -118,13 +106,7 @@ def _answers_in(
     parsed: list[tuple[_Cell, list[ast.stmt], str]], names: Sequence[str]
 ) -> Iterator[tuple[str, _Cell, ast.FunctionDef | ast.ClassDef | None, str]]:
     """Each exercise's answer: its cell and definition, or a cell that can't be read and why."""
-    aliases = {}
-    for cell, nodes, _ in parsed:
-        for call in (n for node in nodes for n in ast.walk(node) if "check" in cell.source):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "check":
-                match call.args:
-                    case [ast.Name(id=own), ast.Constant(value=str(name))]:
-                        aliases[own] = name
+    aliases = _aliases([n for cell, nodes, _ in parsed if "check" in cell.source for n in nodes])
     for cell, nodes, fault in parsed:
         asked = cell.grade_id.removeprefix("exercise-")
         if fault:
@@ -139,6 +121,24 @@ def _answers_in(
                 name = asked
             if name in names:
                 yield name, cell, node, ""
+
+
+def _aliases(statements: list[ast.stmt]) -> dict[str, str]:
+    """The exercise of each function that is checked under another name: my_mask of causal_mask.
+
+    What `check` returns is then bound to one of the two names, or to none. A third name, as in
+    lesson 00, shows what a check does, and is no answer.
+    """
+    found = {}
+    for node in statements:
+        bound = {target.id for target in getattr(node, "targets", []) if _stores(target)}
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "check":
+                match call.args:
+                    case [ast.Name(id=own), ast.Constant(value=str(name))]:
+                        if bound <= {own, name}:
+                            found[own] = name
+    return found
 
 
 def _parse(source: str) -> tuple[list[ast.stmt], str]:

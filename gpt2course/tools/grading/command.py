@@ -11,13 +11,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gpt2course.tools.grading import Mark, flag_alike, grade
+from gpt2course.files import printable
+from gpt2course.tools.grading import Mark, flag_alike, grade, handins
 from gpt2course.tools.grading.isolation import shortcomings
 from gpt2course.tools.grading.report import write_reports
 
 
 def grade_folder(
-    handins: Path,
+    folder: Path,
     out: Path,
     lessons: Sequence[str] | None = None,
     jobs: int | None = None,
@@ -25,7 +26,7 @@ def grade_folder(
 ) -> int:
     """Grade a folder and write the reports; 0, whatever the marks are."""
     if container:
-        return _in_container(handins, out, lessons, jobs, container)
+        return _in_container(folder, out, lessons, jobs, container)
     if sys.platform == "win32":
         raise ValueError(
             "answers can't be kept apart from Windows; grade under WSL, or with --container IMAGE"
@@ -33,15 +34,25 @@ def grade_folder(
     about = _about()
     print(about)
     marks: list[Mark] = []
-    with tqdm(unit="hand-in", disable=not sys.stderr.isatty()) as bar:
-        for student, own, whole in grade(handins, out, lessons, jobs):
-            bar.total = whole
-            bar.set_postfix_str(student[:30])
-            bar.update()
-            marks += own
+    try:
+        with tqdm(unit="hand-in", disable=not sys.stderr.isatty()) as bar:
+            for student, own, whole in grade(folder, out, lessons, jobs):
+                bar.total = whole
+                bar.set_postfix_str(student[:30])
+                bar.update()
+                marks += own
+    except KeyboardInterrupt:
+        done = len({mark.student for mark in marks})
+        print(f"Stopped. Hand-ins graded: {done}; the same command goes on from there.")
+        raise
     marks.sort(key=lambda mark: mark.student.casefold())
     flag_alike(marks)
     write_reports(marks, out, about)
+    for student, note in dict.fromkeys((m.student, n) for m in marks for n in m.notes):
+        print(printable(f"{student}: {note}"))
+    if others := handins.left_out(folder):
+        said = ", ".join(others)
+        print(printable(f"Not graded, since no folder, zip or notebook: {said}"))
     found = Counter(mark.status for mark in marks)
     said = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in found.most_common())
     print(f"{len({mark.student for mark in marks})} hand-ins: {said}. See {out / 'class.html'}")
@@ -59,7 +70,7 @@ def _about() -> str:
 
 
 def _in_container(
-    handins: Path, out: Path, lessons: Sequence[str] | None, jobs: int | None, image: str
+    folder: Path, out: Path, lessons: Sequence[str] | None, jobs: int | None, image: str
 ) -> int:
     program = shutil.which("docker") or shutil.which("podman")
     if program is None:
@@ -67,7 +78,7 @@ def _in_container(
     out.mkdir(parents=True, exist_ok=True)
     command = [
         program, "run", "--rm", "--user", "root", "--network", "none", "--pids-limit", "512",
-        "--volume", f"{handins.resolve()}:/handins:ro", "--volume", f"{out.resolve()}:/grades",
+        "--volume", f"{folder.resolve()}:/handins:ro", "--volume", f"{out.resolve()}:/grades",
         image, "python", "-m", "gpt2course", "grade", "/handins", "--out", "/grades",
         *(["--jobs", str(jobs)] if jobs else []), *(["--lessons", *lessons] if lessons else []),
     ]  # fmt: skip

@@ -7,15 +7,17 @@ Nothing is written and nothing is run. A zip is read entry by entry, so that a n
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 LARGEST = 50_000_000  # bytes of one file, and of all of a hand-in's texts, without outputs
 MOST_FILES = 2_000  # looked at in one hand-in
 KINDS = (".ipynb", ".py")
+Reader = Callable[[Path, list[str]], Iterator[tuple[str, bytes]]]
 
 
 @dataclass
@@ -34,10 +36,11 @@ class HandIn:
 
     @property
     def digest(self) -> str:
-        """The same for the same texts, whatever their order."""
+        """The same for the same texts and notes, whatever the order of the texts."""
         found = hashlib.sha256()
         for name in sorted(self.texts):
             found.update(name.encode() + b"\0" + hashlib.sha256(self.texts[name]).digest())
+        found.update("\0".join(self.notes).encode())
         return found.hexdigest()
 
 
@@ -48,6 +51,8 @@ class _TooMuch(Exception):
 def find(folder: Path) -> list[HandIn]:
     """The hand-ins of a folder: one for each folder, zip or notebook in it, by student.
 
+    A zip is known by its content too, since not every upload keeps its ending.
+
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: there is nothing to grade in it.
@@ -56,17 +61,13 @@ def find(folder: Path) -> list[HandIn]:
         raise FileNotFoundError(f"no folder {folder}; give the folder with the hand-ins")
     found: dict[str, HandIn] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "__")):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            student, texts = path.name, _in_folder
-        elif path.suffix == ".zip":
-            student, texts = path.stem, _in_zip
-        elif path.suffix in KINDS and path.is_file():
-            student, texts = path.stem, _alone
-        else:
-            continue
-        _collect(found.setdefault(student, HandIn(student)), texts, path)
+        if (texts := _reader(path)) is not None:
+            ends = path.suffix.lower() in (".zip", *KINDS) and texts is not _in_folder
+            student = path.stem if ends else path.name
+            _collect(found.setdefault(student, HandIn(student)), texts, path)
+    for handin in found.values():
+        if not handin.texts and not handin.notes:
+            handin.notes.append("there is no notebook and no Python file in it")
     if not found:
         raise ValueError(
             f"nothing to grade in {folder}: expected a folder, a zip or a notebook a student"
@@ -74,7 +75,28 @@ def find(folder: Path) -> list[HandIn]:
     return list(found.values())
 
 
-def _collect(handin: HandIn, texts, path: Path) -> None:
+def left_out(folder: Path) -> list[str]:
+    """The names of the files in the folder that are no hand-in, hidden ones aside."""
+    return [p.name for p in sorted(folder.iterdir()) if not _is_hidden(p) and _reader(p) is None]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith((".", "__"))
+
+
+def _reader(path: Path) -> Reader | None:
+    """What reads the texts of one student's hand-in; None where it is none."""
+    if _is_hidden(path):
+        return None
+    if path.is_dir() and not path.is_symlink():
+        return _in_folder
+    if path.suffix in KINDS:
+        return _alone if path.is_file() else None
+    is_zip = path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path))
+    return _in_zip if is_zip else None
+
+
+def _collect(handin: HandIn, texts: Reader, path: Path) -> None:
     size = sum(map(len, handin.texts.values()))
     try:
         for name, content in texts(path, handin.notes):
@@ -82,12 +104,21 @@ def _collect(handin: HandIn, texts, path: Path) -> None:
             if size > LARGEST:
                 raise _TooMuch
             handin.texts[name] = content
+            if name.endswith(".ipynb") and not _is_notebook(content):
+                handin.notes.append(f"{name}: damaged, not a notebook that can be read")
     except _TooMuch:
         handin.notes.append(
             f"{path.name}: more than {LARGEST:,} bytes of notebooks; the rest was not read"
         )
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         handin.notes.append(f"{path.name}: could not be read ({error})")
+
+
+def _is_notebook(content: bytes) -> bool:
+    try:
+        return isinstance(json.loads(content)["cells"], list)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _alone(path: Path, notes: list[str]) -> Iterator[tuple[str, bytes]]:

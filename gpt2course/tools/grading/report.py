@@ -1,9 +1,10 @@
-"""What an instructor gets: grades.csv, class.html, and a page of feedback for each student."""
+"""What an instructor gets: two tables, class.html, and a page of feedback for each student."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -32,7 +33,8 @@ thead th.exercise {{ writing-mode: vertical-rl; transform: rotate(180deg); text-
 th[scope=row] {{ text-align: left; font-weight: normal; white-space: nowrap }}
 td.mark {{ border: 1px solid #8884; font-weight: 700; color: #000; min-width: 1.4em }}
 .wide {{ overflow-x: auto }} .bar {{ display: inline-block; height: .8em; background: #e69f00 }}
-pre {{ white-space: pre-wrap }} .flag {{ outline: 3px solid #d55e00 }} small {{ opacity: .8 }}
+pre {{ white-space: pre-wrap }} small {{ opacity: .8 }}
+.flag {{ box-shadow: inset 0 0 0 2px #000, inset 0 0 0 4px #fff }}
 </style></head><body>
 {body}
 </body></html>
@@ -45,7 +47,11 @@ def write_reports(marks: Sequence[Mark], out: Path, about: str) -> list[Path]:
     Args:
         about: one sentence on what is not isolated, the first line of each report.
     """
-    files = {out / "grades.csv": _csv(marks), out / "class.html": _class(marks, about)}
+    files = {
+        out / "grades.csv": _csv(marks),
+        out / "students.csv": _students(marks),
+        out / "class.html": _class(marks, about),
+    }
     students = list(dict.fromkeys(mark.student for mark in marks))
     for student in students:
         own = [mark for mark in marks if mark.student == student]
@@ -61,8 +67,23 @@ def _csv(marks: Sequence[Mark]) -> str:
     rows = csv.writer(text)
     rows.writerow(["student", "lesson", "exercise", "status", "misconception", "flags"])
     for m in marks:
-        row = [m.student, m.lesson, m.exercise, m.status, m.misconception, "; ".join(m.flags)]
+        flags = "; ".join(m.flags + m.notes)
+        row = [m.student, m.lesson, m.exercise, m.status, m.misconception, flags]
         rows.writerow([_no_formula(cell) for cell in row])
+    return text.getvalue()
+
+
+def _students(marks: Sequence[Mark]) -> str:
+    """A line for each student: how many answers passed, in each lesson and in all."""
+    lessons = list(dict.fromkeys(m.lesson for m in marks))
+    passed = Counter((m.student, m.lesson) for m in marks if m.status == "passed")
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(["student", *lessons, "passed", "of"])
+    for student in dict.fromkeys(m.student for m in marks):
+        own = [passed[student, lesson] for lesson in lessons]
+        whole = sum(m.student == student for m in marks)
+        rows.writerow([_no_formula(student), *own, sum(own), whole])
     return text.getvalue()
 
 
@@ -90,22 +111,26 @@ def _class(marks: Sequence[Mark], about: str) -> str:
         f'<span style="background:{colour};color:#000;padding:0 .4em">{letter}</span> {meaning};'
         for letter, meaning, colour in CELLS.values()
     )
-    flagged = [mark for mark in marks if mark.flags]
+    said: dict[tuple[str, str], list[str]] = {}
+    for mark in marks:
+        if mark.flags or mark.notes:
+            about_it = "; ".join(mark.flags + mark.notes)
+            said.setdefault((mark.student, about_it), []).append(mark.exercise)
     body = [
         f"<p>{escape(about)}</p>",
         f"<h1>{len(students)} hand-ins, {len(exercises)} exercises</h1>",
-        f"<p>{key} a red frame: look at the flags below.</p>",
+        f"<p>{key} a frame in black and white: look at what is said below.</p>",
         f'<div class="wide"><table><thead><tr><th></th>{head}<th></th></tr>'
         f'<tr><th scope="col">student</th>{names}<th scope="col">passed</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>",
         "<h2>Mistakes that were made</h2>",
         *(_mistakes(marks, exercise) for _, exercise in exercises),
     ]
-    if flagged:
-        body.append("<h2>To be looked at</h2><p>None of this is wrong by itself.</p><ul>")
+    if said:
+        body.append("<h2>To be looked at</h2><p>This is for you to judge.</p><ul>")
         body += [
-            f"<li>{escape(m.student)}, {escape(m.exercise)}: {escape('; '.join(m.flags))}</li>"
-            for m in flagged
+            f"<li>{escape(student)}, {escape(', '.join(names))}: {escape(about_it)}</li>"
+            for (student, about_it), names in said.items()
         ]
         body.append("</ul>")
     return PAGE.format(title="The class", body="\n".join(body))
@@ -115,8 +140,9 @@ def _cell(mark: Mark) -> str:
     letter, meaning, colour = CELLS[mark.status]
     said = f"{mark.student}, {mark.exercise}: {meaning}"
     said += f", {mark.misconception}" if mark.misconception else ""
-    said += f" ({'; '.join(mark.flags)})" if mark.flags else ""
-    flag = " flag" if mark.flags else ""
+    looked_at = mark.flags + mark.notes
+    said += f" ({'; '.join(looked_at)})" if looked_at else ""
+    flag = " flag" if looked_at else ""
     return (
         f'<td class="mark{flag}" style="background:{colour}" title="{escape(said)}">{letter}</td>'
     )
@@ -126,10 +152,14 @@ def _mistakes(marks: Sequence[Mark], exercise: str) -> str:
     found = counts(marks, exercise)
     if not found:
         return ""
+    who: dict[str, list[str]] = {name: [] for name in found}
+    for m in marks:
+        if m.exercise == exercise and m.misconception:
+            who[m.misconception].append(m.student)
     whys = {m.misconception: m.why for m in marks if m.exercise == exercise and m.misconception}
     lines = [
         f"<li><b>{escape(name)}</b>, {n} <span class='bar' style='width:{n * 1.2:.1f}em'></span>"
-        f"<br><small>{escape(whys[name])}</small></li>"
+        f"<br><small>{escape(whys[name])}<br>{escape(', '.join(who[name]))}</small></li>"
         for name, n in found.most_common()
     ]
     return f"<h3>{escape(exercise)}</h3><ul>{''.join(lines)}</ul>"
@@ -144,4 +174,6 @@ def _feedback(student: str, marks: Sequence[Mark]) -> str:
             body.append(f"<h2>{escape(lesson)}</h2>")
         meaning = CELLS[mark.status][1]
         body.append(mark.card or f"<p><code>{escape(mark.exercise)}</code>: {meaning}</p>")
+    notes = dict.fromkeys(note for mark in marks for note in mark.notes)
+    body[1:1] = [f"<p>{escape(note)}</p>" for note in notes]
     return PAGE.format(title=escape(student), body="\n".join(body))
