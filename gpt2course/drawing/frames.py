@@ -56,8 +56,8 @@ def _stops(control: ipywidgets.Widget) -> list[Stop]:
     if not isinstance(control, ipywidgets.IntSlider | ipywidgets.FloatSlider):
         return []
     last = round((control.max - control.min) / control.step)
-    n = min(last + 1, STOPS)
-    kept = {round(i * last / (n - 1)) for i in range(n)}
+    n = min(last, STOPS - 1) or 1
+    kept = {round(i * last / n) for i in range(n + 1)}
     at = round((control.value - control.min) / control.step)
     number = type(control.value)
     values = [number(control.min + i * control.step) for i in sorted({*kept, at})]

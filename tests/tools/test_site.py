@@ -237,6 +237,7 @@ def test_a_slider_with_many_stops_is_thinned_and_keeps_its_value(monkeypatch):
     assert len(drawn) == frames.STOPS + 1
     at = int(re.search(r'value="(\d+)"', html)[1])
     assert drawn[at] == pytest.approx(0.35)
+    assert played(monkeypatch, n=slider("n:", 2, 2, 2)) == "<p>n=2</p>"  # nothing to move
 
 
 def test_what_does_not_fit_keeps_its_value_and_is_named(monkeypatch):

@@ -49,5 +49,5 @@ def complete_the_navigation(app, page, template, context, doctree):
     tree = context.get("furo_navigation_tree", "")
     levelled = tree.replace('role="heading"', 'role="heading" aria-level="2"')
     explorer = context["pathto"]("explorer/index.html", 1)
-    link = f'<ul><li class="toctree-l1"><a href="{explorer}">The Explorer</a></li></ul>'
-    context["furo_navigation_tree"] = link + levelled
+    link = f'<a class="reference" href="{explorer}">The Explorer</a>'
+    context["furo_navigation_tree"] = f'<ul><li class="toctree-l1">{link}</li></ul>{levelled}'
