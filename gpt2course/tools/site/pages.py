@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,13 @@ def _api(module: str) -> str:
     )
 
 
+def _said(module: str) -> str:
+    """The first line of a module's docstring."""
+    return (import_module(f"gpt2course.{module}").__doc__ or "").strip().split("\n")[0]
+
+
 def _api_index(modules: list[str]) -> str:
-    rows = [f"- [`gpt2course.{module}`]({module}.md)" for module in modules]
+    rows = [f"- [`gpt2course.{module}`]({module}.md): {_said(module)}" for module in modules]
     about = "What `pip install .` gives you to import, from its docstrings."
     return "\n".join(["# The library", "", about, "", *rows, "", *_toctree(modules)])
 
