@@ -13,7 +13,7 @@ import ipywidgets
 from gpt2course.drawing.picture import Picture
 
 BUDGET = 600_000  # bytes of all pictures of one widget
-STOPS = 33  # of a slider; one with more values is thinned
+STOPS, FEWEST = 33, 6  # of a slider; one with more values is thinned
 
 Stop = tuple[str, Any]  # what is written, and the value
 
@@ -29,7 +29,7 @@ def with_frames(
     most, n = BUDGET // len(first.html), 1
     moved: dict[str, list[Stop]] = {}
     for name, control in controls.items():
-        stops = _stops(control)
+        stops = _stops(control, most // n)
         if 1 < len(stops) <= most // n:
             moved[name], n = stops, n * len(stops)
     if not moved:
@@ -49,14 +49,17 @@ def with_frames(
     return Picture("".join(html) + "</div>", first.alt)
 
 
-def _stops(control: ipywidgets.Widget) -> list[Stop]:
-    """What a control can be set to, its value included; nothing where that is no list."""
+def _stops(control: ipywidgets.Widget, room: int) -> list[Stop]:
+    """What a control can be set to, its value included; nothing where that is no list.
+
+    A slider is thinned to `room` stops, if that leaves it FEWEST.
+    """
     if hasattr(control, "options"):
         return [one if isinstance(one, tuple) else (str(one), one) for one in control.options]
     if not isinstance(control, ipywidgets.IntSlider | ipywidgets.FloatSlider):
         return []
     last = round((control.max - control.min) / control.step)
-    n = min(last, STOPS - 1) or 1
+    n = min(last, STOPS - 1, max(room - 2, FEWEST - 1)) or 1  # and one more stop for its value
     kept = {round(i * last / n) for i in range(n + 1)}
     at = round((control.value - control.min) / control.step)
     number = type(control.value)

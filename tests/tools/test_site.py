@@ -240,6 +240,13 @@ def test_a_slider_with_many_stops_is_thinned_and_keeps_its_value(monkeypatch):
     assert played(monkeypatch, n=slider("n:", 2, 2, 2)) == "<p>n=2</p>"  # nothing to move
 
 
+def test_a_slider_is_thinned_to_what_fits(monkeypatch):
+    monkeypatch.setattr(frames, "BUDGET", 10 * len("<p>n=50</p>"))
+    html = played(monkeypatch, n=slider("n:", 50, 1, 100))
+    drawn = [int(n) for n in re.findall("<template><p>n=(.*?)</p>", html)]
+    assert drawn[0] == 1 and drawn[-1] == 100 and 50 in drawn and 8 < len(drawn) <= 10
+
+
 def test_what_does_not_fit_keeps_its_value_and_is_named(monkeypatch):
     controls = {"n": slider("n:", 2, 1, 3), "word": menu("word:", ["cat", "dog"])}
     monkeypatch.setattr(frames, "BUDGET", 4 * len("<p>n=2 word=cat</p>"))
