@@ -1,9 +1,11 @@
 """Draw the pictures of the README: `python docs/make_pictures.py` (needs Chromium and Playwright).
 
 docs/gpt2.svg is the tower that the lessons show; docs/card.png is a photograph of the card
-that a check shows for a wrong answer, docs/explorer.png one of the Explorer on the site.
+that a check shows for a wrong answer, docs/explorer.png one of the Explorer on the site, and in
+docs/explorer.webp the Explorer writes a sentence.
 """
 
+import io
 import sys
 import tempfile
 from pathlib import Path
@@ -44,8 +46,8 @@ def card_html() -> str:
     return f"<style>{style}</style>{card._repr_html_()}"
 
 
-def explorer_png(browser) -> bytes:
-    """The Explorer as a visitor finds it."""
+def explorer_pictures(browser, tokens: int = 9) -> list[bytes]:
+    """The Explorer as a visitor finds it, and after each of some tokens that are drawn."""
     from gpt2course.tools.site import copy_explorer
 
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +55,24 @@ def explorer_png(browser) -> bytes:
         page = browser.new_page(viewport={"width": 1100, "height": 780})
         page.goto((Path(folder) / "index.html").as_uri())
         page.locator("#write:enabled").wait_for()
-        return page.screenshot()
+        pictures = [page.screenshot()]
+        for _ in range(tokens):
+            page.locator("#one").click()
+            page.wait_for_function("settled()")
+            page.wait_for_timeout(500)  # the bars have reached their lengths
+            pictures.append(page.screenshot())
+        return pictures
+
+
+def in_motion(pictures: list[bytes]) -> bytes:
+    """The pictures one after the other, three times, as an animated WebP."""
+    from PIL import Image
+
+    first, *more = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    file = io.BytesIO()
+    shown = [1500] + [700] * (len(more) - 1) + [2500]  # milliseconds
+    first.save(file, "WEBP", save_all=True, append_images=more, duration=shown, loop=3, quality=70)
+    return file.getvalue()
 
 
 def main() -> None:
@@ -66,7 +85,9 @@ def main() -> None:
         page = browser.new_page(device_scale_factor=2)
         page.set_content(card_html())
         write_whole(HERE / "card.png", page.locator(".gpt2course-card").screenshot())
-        write_whole(HERE / "explorer.png", explorer_png(browser))
+        pictures = explorer_pictures(browser)
+        write_whole(HERE / "explorer.png", pictures[0])
+        write_whole(HERE / "explorer.webp", in_motion(pictures))
         browser.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import ipywidgets
 from IPython.display import display
 
 from gpt2course.drawing.colours import STREAM
+from gpt2course.drawing.frames import with_frames
 from gpt2course.drawing.picture import Picture
 
 # Hides every static twin, and makes a pressed button look pressed; it stands inside the live
@@ -48,6 +50,7 @@ if (!window.gpt2course) {
   }, true);
 }
 """
+FRAMES = "GPT2COURSE_FRAMES"  # set where twins hold every frame, so that a page needs no kernel
 NAMES, WIDE = "100px", {"width": "480px"}  # room for the names of controls, and for a slider
 
 
@@ -92,7 +95,8 @@ def playable(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> Pla
 
     for control in controls.values():
         control.observe(redraw, names="value")
-    return Playable(ipywidgets.VBox([*controls.values(), shown]), first)
+    twin = with_frames(draw, controls, first) if os.environ.get(FRAMES) else first
+    return Playable(ipywidgets.VBox([*controls.values(), shown]), twin)
 
 
 def show(shown: ipywidgets.HTML, picture: Picture) -> None:

@@ -11,10 +11,14 @@ from browser.lab import CHROMIUM, served
 
 from gpt2course import checks
 from gpt2course.checks.room import sections
+from gpt2course.drawing import frames
+from gpt2course.drawing.picture import Picture
+from gpt2course.drawing.twin import TO_PLAY, menu, playable, slider
 from gpt2course.tools.site import build, execute, pages
 
 EXECUTED = "00_welcome"
 LESSONS = pages.all_lessons()
+JS = ("scrolling.js", "frames.js")  # what Sphinx is told to add
 pytestmark = pytest.mark.slow  # nearly all of them need a site, which takes half a minute
 
 
@@ -120,8 +124,10 @@ def test_a_lesson_shows_its_outputs_and_folds_its_answers(site, read, work):
         o for cell in execute.executed(EXECUTED, work)["cells"] for o in cell.get("outputs", [])
     ]
     shown = [o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+    shown = [html.replace(TO_PLAY, pages.NO_KERNEL) for html in shown]
     assert len(shown) > 3 and all(html.strip() in text for html in shown)
     assert "<svg" in "".join(shown) and "gpt2course-twin" in "".join(shown)
+    assert "It moves in the notebook" in text and "Run this cell to play" not in text
     assert text.count("Show an answer") == len(checks.names(EXECUTED)) == 1
     assert text.count(": passed") == 1
     for hidden in ("BEGIN SOLUTION", "HIDDEN TESTS", "widget-view", "model not found", "VBox("):
@@ -201,6 +207,64 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path, capfd):
     assert "77_none.ipynb" in capfd.readouterr().err
 
 
+def spoken(**values):
+    """A picture that says for what it was drawn."""
+    said = " ".join(f"{name}={value}" for name, value in values.items())
+    return Picture(f"<p>{said}</p>", said)
+
+
+def played(monkeypatch, **controls):
+    """The twin of a widget, as the site has it."""
+    monkeypatch.setenv("GPT2COURSE_FRAMES", "1")
+    return playable(spoken, **controls).twin.html
+
+
+def test_a_twin_holds_a_picture_for_every_setting(monkeypatch):
+    controls = {"word": menu("word:", ["cat", "dog"], "dog"), "n": slider("n:", 2, 1, 3)}
+    html = played(monkeypatch, **controls)
+    drawn = re.findall("<template><p>(.*?)</p></template>", html)
+    assert drawn == [f"word={word} n={n}" for word in ("cat", "dog") for n in (1, 2, 3)]
+    assert '<div class="shown"><p>word=dog n=2</p></div>' in html
+    assert "<option selected>dog</option>" in html and 'max="2" value="1"' in html
+    monkeypatch.delenv("GPT2COURSE_FRAMES")  # as in the notebooks
+    assert playable(spoken, **controls).twin.html == "<p>word=dog n=2</p>"
+
+
+def test_a_slider_with_many_stops_is_thinned_and_keeps_its_value(monkeypatch):
+    html = played(monkeypatch, x=slider("x", 0.35, -4.0, 4.0, 0.05))
+    drawn = [float(x) for x in re.findall("<template><p>x=(.*?)</p>", html)]
+    assert drawn == sorted(drawn) and drawn[0] == -4.0 and drawn[-1] == 4.0
+    assert len(drawn) == frames.STOPS + 1
+    at = int(re.search(r'value="(\d+)"', html)[1])
+    assert drawn[at] == pytest.approx(0.35)
+    assert played(monkeypatch, n=slider("n:", 2, 2, 2)) == "<p>n=2</p>"  # nothing to move
+
+
+def test_a_slider_is_thinned_to_what_fits(monkeypatch):
+    monkeypatch.setattr(frames, "BUDGET", 10 * len("<p>n=50</p>"))
+    html = played(monkeypatch, n=slider("n:", 50, 1, 100))
+    drawn = [int(n) for n in re.findall("<template><p>n=(.*?)</p>", html)]
+    assert drawn[0] == 1 and drawn[-1] == 100 and 50 in drawn and 8 < len(drawn) <= 10
+
+
+def test_what_does_not_fit_keeps_its_value_and_is_named(monkeypatch):
+    controls = {"n": slider("n:", 2, 1, 3), "word": menu("word:", ["cat", "dog"])}
+    monkeypatch.setattr(frames, "BUDGET", 4 * len("<p>n=2 word=cat</p>"))
+    html = played(monkeypatch, **controls)
+    assert re.findall("<template><p>(.*?)</p>", html) == [f"n={n} word=cat" for n in (1, 2, 3)]
+    assert "you can also change: word." in html
+    monkeypatch.setattr(frames, "BUDGET", 0)
+    assert played(monkeypatch, **controls) == "<p>n=2 word=cat</p>"
+
+
+def test_the_reader_learns_where_the_course_is_to_be_had(monkeypatch):
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://example.org")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "ada/gpt2course")
+    assert "(https://example.org/ada/gpt2course/archive/HEAD.zip)" in pages._folder()
+    monkeypatch.delenv("GITHUB_REPOSITORY")
+    assert "http" not in pages._folder()
+
+
 # In Chromium ------------------------------------------------------------------------------------
 
 
@@ -262,4 +326,46 @@ def test_the_search_finds_a_lesson_in_a_folder_without_a_server(browser, site):
     page.locator("#search-results a", has_text="Masking").first.wait_for()
     assert page.complaints == []
     assert all(url.startswith(("file:", "data:")) for url in page.asked)
+    page.context.close()
+
+
+@in_chromium
+def test_controls_work_in_a_page_without_a_kernel(browser, tmp_path, monkeypatch):
+    controls = {"word": menu("word:", ["cat", "dog"], "dog"), "n": slider("n:", 2, 1, 3)}
+    static = build.HERE / "static"
+    scripts = "".join(f'<script src="{static / name}"></script>' for name in JS)
+    (tmp_path / "page.html").write_text(played(monkeypatch, **controls) + scripts)
+    page = opened(browser, 900, "light")
+    page.goto((tmp_path / "page.html").as_uri())
+    shown = page.locator(".shown")
+    assert shown.inner_text() == "word=dog n=2"
+    page.get_by_label("n", exact=True).press("ArrowRight")
+    assert shown.inner_text() == "word=dog n=3"
+    assert page.get_by_label("n", exact=True).get_attribute("aria-valuetext") == "3"
+    assert page.locator("output").inner_text() == "3"
+    page.get_by_label("word").select_option("cat")
+    assert shown.inner_text() == "word=cat n=3"
+    assert page.complaints == []
+    page.context.close()
+
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator(".shown").inner_text() == "word=dog n=2"
+    assert not page.get_by_label("word").is_visible()
+    context.close()
+
+
+@in_chromium
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_explorer_and_the_course_lead_to_each_other(browser, address, width):
+    page = opened(browser, width, "light")
+    page.goto(f"{address}/lessons/06_masking.html")
+    link = page.get_by_role("link", name="The Explorer", exact=True)
+    if width == 390:
+        page.locator("label.nav-overlay-icon, .nav-overlay-icon").first.click()
+    link.click()
+    page.get_by_role("link", name="the course").click()
+    assert page.url == f"{address}/index.html"
+    assert page.complaints == []
     page.context.close()

@@ -25,7 +25,7 @@ html_theme = "furo"
 html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["style.css"]
-html_js_files = ["scrolling.js"]
+html_js_files = ["scrolling.js", "frames.js"]
 html_copy_source = False
 html_domain_indices = False
 html_show_search_summary = False  # it fetches every page it finds, which a folder does not allow
@@ -36,7 +36,7 @@ html_theme_options = {"navigation_with_keys": True}
 
 def setup(app):
     app.connect("autodoc-process-docstring", escape_bars)
-    app.connect("html-page-context", give_captions_a_level, priority=900)  # after Furo
+    app.connect("html-page-context", complete_the_navigation, priority=900)  # after Furo
 
 
 def escape_bars(app, kind, name, thing, options, lines):
@@ -44,8 +44,10 @@ def escape_bars(app, kind, name, thing, options, lines):
     lines[:] = [line if ">>>" in line else line.replace("|", r"\|") for line in lines]
 
 
-def give_captions_a_level(app, page, template, context, doctree):
-    """A heading without a level tells a screen reader nothing."""
+def complete_the_navigation(app, page, template, context, doctree):
+    """Give its captions a level, which a screen reader says; add the Explorer."""
     tree = context.get("furo_navigation_tree", "")
     levelled = tree.replace('role="heading"', 'role="heading" aria-level="2"')
-    context["furo_navigation_tree"] = levelled
+    explorer = context["pathto"]("explorer/index.html", 1)
+    link = f'<a class="reference" href="{explorer}">The Explorer</a>'
+    context["furo_navigation_tree"] = f'<ul><li class="toctree-l1">{link}</li></ul>{levelled}'

@@ -99,7 +99,7 @@ def _outputs(lesson: str) -> dict[str, Any]:
     settings = {"timeout": CELL_TIMEOUT, "store_widget_state": False, "kernel_name": "python3"}
     settings["extra_arguments"] = ["--IPKernelApp.log_level=ERROR"]
     with tempfile.TemporaryDirectory() as folder:
-        own = {**os.environ, "GPT2COURSE_WORKBOOK": f"{folder}/my_gpt2"}
+        own = {**os.environ, "GPT2COURSE_WORKBOOK": f"{folder}/my_gpt2", "GPT2COURSE_FRAMES": "1"}
         resources = {"metadata": {"path": str(ROOT / "solutions")}}
         NotebookClient(notebook, resources=resources, **settings).execute(env=own)
     return notebook

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,14 @@ from gpt2course.checks.card import RECORD
 from gpt2course.checks.room import EDITS, Section, sections
 from gpt2course.drawing.picture import Picture
 from gpt2course.drawing.tower_map import tower
+from gpt2course.drawing.twin import TO_PLAY
 from gpt2course.tools.site.execute import PACKAGE, ROOT, cards, executed
 
 HERE = Path(__file__).parent
+NO_KERNEL = (
+    '<div style="font-size:12px">It moves in the notebook: '
+    '<a href="../index.html#start">get the course</a>.</div>'
+)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LINKS = {  # what is a page elsewhere, by what README and the pages in docs/ point to
     "README.md": "index.md",
@@ -138,7 +144,13 @@ def _shown(cell: dict[str, Any]) -> dict[str, Any]:
     outputs = [output for output in cell["outputs"] if output.get("name") != "stderr"]
     outputs = [output for output in outputs if WIDGET not in output.get("data", {})]
     for output in outputs:
-        output.get("data", {}).pop(RECORD, None)
+        data = output.get("data", {})
+        data.pop(RECORD, None)
+        if "text/html" in data:
+            html = "".join(data["text/html"])
+            data["text/html"] = html.replace(
+                TO_PLAY, "" if "gpt2course-frames" in html else NO_KERNEL
+            )
     return cell | {"source": source.rstrip(), "metadata": metadata, "outputs": outputs}
 
 
@@ -209,8 +221,13 @@ def _api(module: str) -> str:
     )
 
 
+def _said(module: str) -> str:
+    """The first line of a module's docstring."""
+    return (import_module(f"gpt2course.{module}").__doc__ or "").strip().split("\n")[0]
+
+
 def _api_index(modules: list[str]) -> str:
-    rows = [f"- [`gpt2course.{module}`]({module}.md)" for module in modules]
+    rows = [f"- [`gpt2course.{module}`]({module}.md): {_said(module)}" for module in modules]
     about = "What `pip install .` gives you to import, from its docstrings."
     return "\n".join(["# The library", "", about, "", *rows, "", *_toctree(modules)])
 
@@ -221,6 +238,7 @@ def _api_index(modules: list[str]) -> str:
 def _start(folder: Path, lessons: list[str], explorer: bool) -> str:
     text = (HERE / "start.md").read_text("utf-8")
     parts = {
+        "folder": _folder(),
         "explorer": EXPLORER if explorer else "",
         "tower": _raw(tower().html),
         "attention": _raw(_attention().html),
@@ -238,6 +256,15 @@ def _start(folder: Path, lessons: list[str], explorer: bool) -> str:
     }
     hidden = [line for caption, pages in trees.items() for line in _toctree(pages, caption)]
     return text + "\n" + "\n".join(hidden)
+
+
+def _folder() -> str:
+    """Where a reader gets the course: where GitHub builds the site, from the repository."""
+    where = [os.environ.get(name) for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY")]
+    if not all(where):
+        return "the folder that this site was built from"
+    url = "/".join(where)
+    return f"the course's folder from [its repository]({url}), as a [zip]({url}/archive/HEAD.zip)"
 
 
 def _mend_links(page: Path, folder: Path) -> None:

@@ -239,7 +239,7 @@ function drawReading() {
 
 function headButtons() {
   const { n_layer, n_head } = model.config, grid = $("heads");
-  grid.style.gridTemplateColumns = `auto repeat(${n_head + 1}, minmax(${n_head > 8 ? 14 : 22}px, 64px))`;
+  grid.style.gridTemplateColumns = `max-content repeat(${n_head + 1}, minmax(${n_head > 8 ? 14 : 22}px, 64px))`;
   grid.replaceChildren(el("span", { ariaHidden: "true" }, ""));
   for (let h = 0; h < n_head; h++) grid.append(el("span", { ariaHidden: "true" }, `${h}`));
   grid.append(el("span", { ariaHidden: "true" }, MEAN));

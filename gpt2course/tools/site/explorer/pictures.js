@@ -71,7 +71,9 @@ function drawLines(svg, words, reader, weights) {
     if (weight < 0.03) break;
     const d = `M${from.x},${from.y} C${from.x},${from.y - high} ${to.x},${to.y - high} ${to.x},${to.y}`;
     if (words[s] !== reader) svg.append(part("path", { d, "stroke-width": 1 + 4 * weight, opacity: 0.25 + 0.7 * weight }));
-    if (rank < 4 && weight >= 0.05) labels.push(part("text", { x: to.x, y: to.y - 7 }, `${Math.round(100 * weight)} %`));
+    // A label that would lie on another one is left out; the line below the text has its number.
+    const free = labels.every(one => Math.hypot(one.getAttribute("x") - to.x, 2 * (one.getAttribute("y") - to.y + 7)) > 34);
+    if (rank < 4 && weight >= 0.05 && free) labels.push(part("text", { x: to.x, y: to.y - 7 }, `${Math.round(100 * weight)} %`));
   }
   svg.append(...labels);
 }
