@@ -6,7 +6,7 @@
 #
 # - **In:** a text.
 # - **Out:** for every word of a list, the probability that it comes next.
-# - **Time:** 55 minutes for the core, 85 for everything.
+# - **Time:** 50 minutes for the core, 80 for everything.
 # - **Exercises:** `count_bigrams` ●●○○○ and `perplexity` ●○○○○.
 #
 # This lesson's machine only counts. What you learn about its output and its measure holds for GPT-2, too.
@@ -45,8 +45,7 @@ tower("01_language_models", kept_names())
 # %% [markdown]
 # ## What comes next?
 #
-# You have met a language model: the row of suggestions above a phone's keyboard. A
-# **language model** is any rule that does this: given the beginning of a text, the **context**, it gives every token
+# A **language model** is any rule that does this: given the beginning of a text, the **context**, it gives every token
 # that it knows a probability of coming next. In a formula: P(w | context), "the probability of w, given the context".
 #
 # Here is a text small enough to count by hand. In this lesson every token is a whole word, and a full stop is a
@@ -392,21 +391,19 @@ def perplexity(nll: Float[Tensor, "N"]) -> float:
 perplexity = check(perplexity)
 
 # %% [markdown]
-# Our small model on four short texts. The last one has a pair that the model has never seen, *robot boil*. What will
-# its perplexity be?
+# Our small model on the sentence from above, and on one with a pair that it has never seen, *robot boil*. What will
+# the perplexity of the second be?
 
 # %%
-for sentence in ("kettle must obey orders", "robot must obey orders .", "kettle must obey .",
-                 "robot boil ."):
+for sentence in ("kettle must obey orders", "robot boil ."):
     sentence_nll = bigram_nll(probs, torch.tensor(words.encode(sentence)))
     print(f"{sentence:26} perplexity {perplexity(sentence_nll):.3f}")
 uniform_nll = bigram_nll(torch.full((V, V), 1 / V), idx)
 print(f"{'1/7 for every word':26} perplexity {perplexity(uniform_nll):.3f}")
 
 # %% [markdown]
-# The model can judge a new sentence as long as it knows each pair. But a
-# single unseen pair makes the whole text impossible: one
-# infinite surprise, an infinite mean. (A remedy, *smoothing*, is in the deeper section below.)
+# A single unseen pair makes the whole text impossible: one infinite surprise, an infinite mean. (A remedy,
+# *smoothing*, is in the deeper section below.)
 #
 # ### On a new text
 #
