@@ -272,9 +272,8 @@ for now, later in zip(inputs, targets):
 # %% [markdown]
 # ## Your first own token
 #
-# These questions are enough to generate text. Take the 4,000 stories above, find every input *it*, and count its
-# targets.
-# The most frequent one is your prediction for *Mina watched the dog because it*.
+# These questions are enough to generate text. Take the 4,000 stories of `text`, find every input *it*, and count its
+# targets. The most frequent one is your prediction for *Mina watched the dog because it*.
 #
 # **Predict.** Will *barked*, *growled* or *whined* be at the top?
 #
