@@ -181,15 +181,10 @@ for token, n in Counter(found).most_common(6):
 # Nearly always. Draw long enough, and you may find one that does not.
 # </details>
 # <details><summary>3. The temperature makes the differences between the bars larger (below 1) or smaller (above 1).
-# Set it to 0, press <i>draw 10</i>, then <i>start again</i> and <i>draw 10</i> once more. Do the same at 2. Which
-# one writes the same text every time?</summary>
-# Temperature 0: the likeliest token is chosen every time. At 2, unlikely tokens come up often, and the sentences
-# fall apart. (The slider <i>top-k</i> keeps only the k likeliest tokens. The others are marked <i>cut off</i>, with
-# the probability that they had. Both belong to lesson 11.)
-# </details>
-# <details><summary>4. Set the temperature back to 1. Empty the field and press Enter. The text is now the special token that comes before every
-# story. What does the model draw?</summary>
-# A story of its own. It begins like the stories that it has read.
+# Set it to 0, press <i>start again</i> and <i>draw 10</i>, and read the text; then press both once more. Do the same
+# at 2. Which one writes the same text every time?</summary>
+# Temperature 0: the likeliest token is chosen every time, and the others are marked <i>cut off</i>. At 2, unlikely
+# tokens come up often, and the sentences fall apart. (Temperature and <i>top-k</i> belong to lesson 11.)
 # </details>
 
 # %%
@@ -198,8 +193,9 @@ explorer(model, tokenizer, "Mina watched the dog because it")
 # %% [markdown]
 # *dog* comes two words before *it* here, and may be further away, as in *Mina led the lions past the dog in the
 # garden because it*. The token *it* has to look back and find it. This looking back is called **attention**, and it
-# is the heart of this course. The model does it in 16 places, called heads. In one of them (layer 0, head 3), how much does *it*
-# read from each token? (In the Explorer, press *attention*, then *head 3*; lessons 05 to 07 explain them.)
+# is the heart of this course. The model does it in 16 places, four in each block, called heads. In head 3 of the
+# first block, how much does *it* read from each token? (In the Explorer, press *attention*, then *head 3*; a block is
+# called a layer there, and the first is layer 0. Lessons 05 to 07 explain them.)
 
 # %%
 ids = tokenizer.encode("Mina watched the dog because it")
@@ -234,19 +230,6 @@ for_now = check(the_same_twice, "shift_targets")
 
 # %%
 for_now([5, 6, 9])
-
-# %% [markdown]
-# **Predict.** A text has n ids. How many inputs are there?
-#
-# <details><summary>A. n: every id can be an input</summary>
-# The last one cannot. The text ends there, so nobody knows what comes after it.
-# </details>
-# <details><summary>B. n - 1</summary>
-# Yes: all ids but the last. The targets are all ids but the first, since nothing comes before that one.
-# </details>
-# <details><summary>C. n / 2: one half asks, the other half answers</summary>
-# An id can do both. In 5, 6, 9 the 6 is the answer for 5, and it is an input whose answer is 9.
-# </details>
 
 # %% [markdown]
 # ## Exercise: `shift_targets` ●○○○○ · 5 minutes
@@ -289,8 +272,8 @@ for now, later in zip(inputs, targets):
 # %% [markdown]
 # ## Your first own token
 #
-# These questions are enough to generate text. Take all stories, find every input *it*, and count its targets.
-# The most frequent one is your prediction for *Mina watched the dog because it*.
+# These questions are enough to generate text. Take the 4,000 stories of `text`, find every input *it*, and count its
+# targets. The most frequent one is your prediction for *Mina watched the dog because it*.
 #
 # **Predict.** Will *barked*, *growled* or *whined* be at the top?
 #
@@ -329,11 +312,8 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 # | [11](11_sampling.ipynb), [12](12_kv_cache.ipynb) | from scores to text, and fast |
 # | [13](13_training.ipynb), [14](14_released_weights.ipynb) | training, and the released GPT-2 running on your parts |
 # | [15](15_looking_inside.ipynb) | looking inside a trained model |
-# | [16](16_bert_and_gpt.ipynb) | BERT from the same parts: reading both sides |
-# | [17](17_translation_and_summarization.ipynb) | translation and summaries by GPT-2's blocks alone |
-# | [18](18_transfer_learning.ipynb) | a trained model learns another task from few examples |
-# | [19](19_music.ipynb) | notes in place of words |
-# | [20](20_longer_memory.ipynb) | attention that reads further back for less |
+# | [16](16_bert_and_gpt.ipynb), [17](17_translation_and_summarization.ipynb), [18](18_transfer_learning.ipynb) | the same parts in BERT, in translation, and taught another task |
+# | [19](19_music.ipynb), [20](20_longer_memory.ipynb) | notes in place of words, and attention that reads further back for less |
 # | [21](21_your_gpt2.ipynb) | the exam: your parts in one file that runs alone |
 #
 # - **An afternoon:** this lesson, then parts of others: 01 as far as the keyboard, 02 to `train_merges`, 03 to
@@ -347,7 +327,7 @@ print("Mina watched the dog because it" + tokenizer.decode([first]))
 
 # %%
 minutes = {  # lesson: an afternoon, the core, everything
-    "00": (30, 30, 40), "01": (25, 55, 85), "02": (25, 75, 105), "03": (20, 55, 95),
+    "00": (30, 30, 40), "01": (25, 50, 80), "02": (25, 75, 105), "03": (20, 55, 95),
     "04": (0, 55, 95), "05": (50, 65, 80), "06": (30, 55, 70), "07": (0, 75, 110),
     "08": (0, 60, 85), "09": (30, 70, 115), "10": (40, 70, 95), "11": (30, 75, 110),
     "12": (0, 75, 110), "13": (0, 75, 130), "14": (0, 65, 95), "15": (0, 75, 110),

@@ -6,7 +6,7 @@
 #
 # - **In:** a text.
 # - **Out:** for every word of a list, the probability that it comes next.
-# - **Time:** 55 minutes for the core, 85 for everything.
+# - **Time:** 50 minutes for the core, 80 for everything.
 # - **Exercises:** `count_bigrams` ●●○○○ and `perplexity` ●○○○○.
 #
 # This lesson's machine only counts. What you learn about its output and its measure holds for GPT-2, too.
@@ -45,8 +45,7 @@ tower("01_language_models", kept_names())
 # %% [markdown]
 # ## What comes next?
 #
-# You have met a language model: the row of suggestions above a phone's keyboard. A
-# **language model** is any rule that does this: given the beginning of a text, the **context**, it gives every token
+# A **language model** is any rule that does this: given the beginning of a text, the **context**, it gives every token
 # that it knows a probability of coming next. In a formula: P(w | context), "the probability of w, given the context".
 #
 # Here is a text small enough to count by hand. In this lesson every token is a whole word, and a full stop is a
@@ -61,20 +60,16 @@ f"{len(tokens)} tokens, {len(set(tokens))} of them different"
 # %% [markdown]
 # ### One word by hand
 #
-# Look at every pair of neighbours, and keep the right one where the left one is *must*.
+# Look at every pair of neighbours, and keep the right one where the left one is *must*. What is P(obey | must)?
 
 # %%
 after_must = [following for current, following in zip(tokens, tokens[1:]) if current == "must"]
-after_must
+by_hand = {word: after_must.count(word) / len(after_must) for word in ("obey", "boil")}
+print(after_must, {word: round(p, 4) for word, p in by_hand.items()})
 
 # %% [markdown]
 # Of three words, two are *obey*. So the text suggests P(obey | must) = 2/3.
-
-# %%
-by_hand = {word: after_must.count(word) / len(after_must) for word in ("obey", "boil")}
-{word: round(p, 4) for word, p in by_hand.items()}
-
-# %% [markdown]
+#
 # ### All words in a loop
 #
 # For every token but the last, the text itself holds the right answer; `shift_targets` separates the two. A pair of
@@ -266,22 +261,13 @@ circle(first_suggestions("we"))
 # </details>
 # <details><summary>B. Yes, another first word leads elsewhere</summary>
 # For the first steps it does. But the number of words is finite, so sooner or later a word comes up a second
-# time, and from there on everything repeats. In this story all paths end in the same loop.
+# time, and from there on everything repeats.
 # </details>
 # <details><summary>C. No</summary>
 # Right. After <i>the</i> the first suggestion is always <i>captain</i>, whatever came before. When a
 # word comes up a second time, what follows is what followed the first time.
 # </details>
-
-# %%
-loops = {}
-for word in story_words.words:
-    path = first_suggestions(word)
-    loop = path[path.index(path[-1]):]  # from the word that comes up twice, to itself
-    loops.setdefault(frozenset(loop), " → ".join(loop))  # the same words are the same loop
-print(f"{story_words.vocab_size} beginnings, {len(loops)} loop:", *loops.values())
-
-# %% [markdown]
+#
 # GPT-2 sees up to 1,024 tokens, and still gets stuck when it always chooses the likeliest
 # one; its loops are longer ([lesson 11](11_sampling.ipynb)). The remedy for both: draw at random, with the
 # probabilities as they are. This is called **sampling**.
@@ -317,20 +303,17 @@ print(*write("we hear the", 40, torch.Generator().manual_seed(32)).split(" . "),
 # Take our small model and a sentence that is not in its text: *kettle must obey orders*.
 # The first word is given, and the model predicts the other three. Read their probabilities off the table
 # above before you run.
-
-# %%
-test = words.encode("kettle must obey orders")
-chances = [probs[current, following].item() for current, following in zip(test, test[1:])]
-[round(chance, 4) for chance in chances]
-
-# %% [markdown]
-# The probability of the whole sentence is the product, 1/3. A longer text usually has a
+#
+# The probability of the whole sentence is their product. A longer text usually has a
 # smaller product, so to compare texts we take the typical factor, here the cube root. By convention, we divide 1 by
 # it.
 
 # %%
+test = words.encode("kettle must obey orders")
+chances = [probs[current, following].item() for current, following in zip(test, test[1:])]
 typical = (1 / math.prod(chances)) ** (1 / 3)
-f"product {math.prod(chances):.4f}, 1 / cube root {typical:.4f}"
+print("probabilities", *[f"{chance:.4f}" for chance in chances])
+print(f"product {math.prod(chances):.4f}, 1 / cube root {typical:.4f}")
 
 # %% [markdown]
 # This number is called the **perplexity**. It means: the model was as unsure as if it had to choose, at
@@ -342,29 +325,22 @@ f"product {math.prod(chances):.4f}, 1 / cube root {typical:.4f}"
 # 0. Logarithms turn it into a sum. The **surprise** at a token is minus the natural logarithm of its
 # probability: 0 for a certainty, large for something unlikely. Its unit is the **nat**, and the usual name in code is
 # `nll`, for **negative log-likelihood**. What is the surprise at a token of probability 1/2?
-
-# %%
-total = 0.0
-for word, chance in zip(["must", "obey", "orders"], chances):
-    surprise = math.log(1 / chance)  # the same as -math.log(chance)
-    total += surprise
-    print(f"{word:8} probability {chance:.3f}   surprise {surprise:.3f} nats")
-print(f"e to the power of the mean surprise: {math.exp(total / 3):.4f}")
-
-# %% [markdown]
-# **e to the power of the mean surprise is the perplexity.** Dividing the
-# sum by 3 is the cube root, and the minus sign of each surprise is the 1 divided by it.
 #
 # For a tensor of ids, `probs[idx[:-1], idx[1:]]` selects the probability of
-# every pair at once. The package's `bigram_nll` is this one line.
+# every pair at once. The package's `bigram_nll` is the line that computes `nll`.
 
 # %%
 test_idx = torch.tensor(test)
 nll = -probs[test_idx[:-1], test_idx[1:]].log()
 assert torch.equal(nll, bigram_nll(probs, test_idx)), "nll differs from the package's bigram_nll"
-f"{nll.mean():.4f} nats per token, perplexity {nll.mean().exp():.4f}"
+for word, surprise in zip(["must", "obey", "orders"], nll.tolist()):
+    print(f"{word:8} surprise {surprise:z.3f} nats")  # z: 0.000 in place of -0.000
+print(f"mean {nll.mean():.4f} nats per token, e to the power of it {nll.mean().exp():.4f}")
 
 # %% [markdown]
+# **e to the power of the mean surprise is the perplexity.** Dividing the
+# sum by 3 is the cube root, and the minus sign of each surprise is the 1 divided by it.
+#
 # **Predict.** A model knows nothing and always gives each of 7 words the probability 1/7. What is its
 # perplexity?
 #
@@ -415,21 +391,19 @@ def perplexity(nll: Float[Tensor, "N"]) -> float:
 perplexity = check(perplexity)
 
 # %% [markdown]
-# Our small model on four short texts. The last one has a pair that the model has never seen, *robot boil*. What will
-# its perplexity be?
+# Our small model on the sentence from above, and on one with a pair that it has never seen, *robot boil*. What will
+# the perplexity of the second be?
 
 # %%
-for sentence in ("kettle must obey orders", "robot must obey orders .", "kettle must obey .",
-                 "robot boil ."):
+for sentence in ("kettle must obey orders", "robot boil ."):
     sentence_nll = bigram_nll(probs, torch.tensor(words.encode(sentence)))
     print(f"{sentence:26} perplexity {perplexity(sentence_nll):.3f}")
 uniform_nll = bigram_nll(torch.full((V, V), 1 / V), idx)
 print(f"{'1/7 for every word':26} perplexity {perplexity(uniform_nll):.3f}")
 
 # %% [markdown]
-# The model can judge a new sentence as long as it knows each pair. But a
-# single unseen pair makes the whole text impossible: one
-# infinite surprise, an infinite mean. (A remedy, *smoothing*, is in the deeper section below.)
+# A single unseen pair makes the whole text impossible: one infinite surprise, an infinite mean. (A remedy,
+# *smoothing*, is in the deeper section below.)
 #
 # ### On a new text
 #
@@ -562,9 +536,12 @@ n_gpt2 = GPT2Config().vocab_size
 print("words back     our story         GPT-2's vocabulary")
 for back in (1, 2, 3, 6):
     print(f"{back:>6}     {story_words.vocab_size ** (back + 1):>14,}         {n_gpt2 ** (back + 1):.1e}")
+n_parameters = count_parameters(GPT2Config())
+print(f"all that the smallest GPT-2 has learned: {n_parameters:,} numbers")
 
 # %% [markdown]
-# Nearly every row would be empty: most sequences of seven words have never been written by anyone.
+# Nearly every row would be empty: most sequences of seven words have never been written by anyone. And even the
+# table for one word back is 20 times as large as GPT-2.
 #
 # ## From counting to computing
 #
@@ -578,13 +555,7 @@ for back in (1, 2, 3, 6):
 # **GPT-2** (2019), **GPT-3** (2020). The **encoder** reads a finished text from both sides: **BERT** (2018).
 #
 # What you have built here stays: targets from the text itself, surprise in nats, perplexity, one token after the
-# other. How large is a bigram table for GPT-2's vocabulary, compared with the smallest GPT-2?
-
-# %%
-n_counts, n_parameters = n_gpt2**2, count_parameters(GPT2Config())
-print(f"bigram table: {n_counts:,} counts, {4 * n_counts / 1e9:.1f} GB at 4 bytes each")
-print(f"GPT-2 124M:   {n_parameters:,} parameters, {4 * n_parameters / 1e9:.1f} GB")
-print(f"the table is {n_counts / n_parameters:.0f} times as large")
+# other.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: the models and their sizes

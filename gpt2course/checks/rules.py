@@ -159,8 +159,8 @@ def _returns_none(seen: Seen) -> Named | None:
     if got is None and expected is not None:
         return Named(
             "returns None",
-            "A function gives back what stands behind `return`. Where it reaches no such line, or "
-            "`return` alone, it gives back None.",
+            "A function gives back what stands behind `return`. Where it ends without reaching "
+            "such a line, or with `return` alone, it gives back None.",
         )
     if any(have is None and want is not None for want, have in _leaves(expected, got)):
         return Named(

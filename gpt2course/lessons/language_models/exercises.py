@@ -25,7 +25,8 @@ def _ids(n: int, vocab_size: int, seed: int) -> Tensor:
 def _counted(answer, idx, vocab_size):
     """The counts as float32, where they are floats of 32 or 64 bits: either is an answer.
 
-    What `torch.empty` gives is filled with nan meanwhile, or chance would make it pass.
+    What `torch.empty` gives is filled with nan meanwhile, or chance would make it pass. The keys of
+    a dict come back as text, since a tensor as a key is equal to nothing but itself.
     """
     mode = torch.get_deterministic_debug_mode()
     torch.set_deterministic_debug_mode("warn")
@@ -33,6 +34,8 @@ def _counted(answer, idx, vocab_size):
         counts = answer(idx, vocab_size)
     finally:
         torch.set_deterministic_debug_mode(mode)
+    if isinstance(counts, dict):
+        return {str(pair): n for pair, n in counts.items()}
     is_double = isinstance(counts, Tensor) and counts.dtype == torch.float64
     return counts.float() if is_double else counts
 
