@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`: B texts in a batch, T tokens in each, C numbers for each token.
 # - **Out:** `(B, T, C)` again: for each token, what it has read from itself and from earlier tokens.
-# - **Time:** 75 minutes for the core, 110 for everything. Take a break before section 7.
+# - **Time:** 60 minutes for the core, 100 for everything.
 # - **Exercises:** `split_heads`, `merge_heads` and `CausalSelfAttention`, your first module.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -38,10 +38,14 @@ tower("07_multi_head", kept_names())
 # %% [markdown]
 # ## 1. One row, three questions
 #
-# We begin with a failure. Take nine tokens of three kinds. A model reads eight tokens drawn at random, and
-# at each it has to name three: the token **before**, the **first** of the text, and the last earlier one
-# of the **same kind** (or the token itself, where there is none). Answer for *it* in *a robot must obey
-# the orders given it*, then run the cell. (Skip the function; only its answers matter.)
+# We begin with a failure. A model reads eight tokens drawn at random from nine, and at each it has to name
+# three: the token **before**, the **first** of the text, and the last earlier one of the **same kind** (or
+# the token itself, where there is none). There are three kinds: small words (*a, the*), things (*robot, child,
+# orders, it*) and verbs (*must, obey, given*). Answer for *it* in *a robot must obey the orders given it*.
+#
+# Run the next cell without reading it; its last line shows the answers. The rest is the task, a model
+# (embeddings and positions, a single attention, a layer that makes 9 scores for each of the 3 questions), and
+# the training loop of lesson 06.
 
 # %%
 VOCABULARY = ["a", "the", "robot", "child", "orders", "it", "must", "obey", "given"]
@@ -60,19 +64,6 @@ def three_answers(idx: Tensor) -> Tensor:
     return torch.stack([before, first, idx.gather(1, place)], dim=-1)
 
 
-for kind, name in enumerate(["small words", "things", "verbs"]):
-    print(f"{name}:", ", ".join(w for w, one in zip(VOCABULARY, KIND) if one == kind))
-sentence = "a robot must obey the orders given it".split()
-ids = torch.tensor([[VOCABULARY.index(word) for word in sentence]])
-answers = [VOCABULARY[i] for i in three_answers(ids)[0, -1]]
-print(f"at “it”: before it {answers[0]}, first {answers[1]}, last earlier thing {answers[2]}")
-
-# %% [markdown]
-# The model: embeddings and positions, an attention, and a layer that makes 9 scores for each of the 3
-# questions. The attention is the package's, the one that you will build in this lesson. With one head
-# it is what you know: one query, key and value for each token.
-
-# %%
 class ThreeQuestions(nn.Module):
     """Scores (B, T, 3, 9) for ids (B, 8), from a single attention."""
 
@@ -86,10 +77,7 @@ class ThreeQuestions(nn.Module):
         x = self.wte(idx) + self.wpe.weight  # (B, T, C)
         return self.answer(self.attn(x)).unflatten(-1, (3, 9))
 
-# %% [markdown]
-# The training loop is that of lesson 06. How many of the three questions will the model get right?
 
-# %%
 def train(attention, n_head: int, steps=300):
     torch.manual_seed(2)
     model, generator = ThreeQuestions(attention, n_head), torch.Generator().manual_seed(2)
@@ -104,13 +92,19 @@ def train(attention, n_head: int, steps=300):
 
 
 torch.set_num_threads(1)  # such small matrices gain nothing from more
-one_head = train(multihead.CausalSelfAttention, n_head=1)
+sentence = "a robot must obey the orders given it".split()
+ids = torch.tensor([[VOCABULARY.index(word) for word in sentence]])
+answers = [VOCABULARY[i] for i in three_answers(ids)[0, -1]]
+print(f"at “it”: before it {answers[0]}, first {answers[1]}, last earlier thing {answers[2]}")
 
 # %% [markdown]
-# Test it on texts that it has not seen, from the third token on. The dashed bars show what is possible
-# **without looking back**, by answering with the token itself.
+# Train a model whose attention is what you know: one query, key and value for each token. (It is the
+# package's, the one that you will build in this lesson, with a single head.) Test it on texts that it has not
+# seen, from the third token on. How many of the three questions will it get right? The dashed bars show what
+# is possible **without looking back**, by answering with the token itself.
 
 # %%
+one_head = train(multihead.CausalSelfAttention, n_head=1)
 unseen = torch.randint(9, (1000, 8), generator=torch.Generator().manual_seed(3))
 right_answers = three_answers(unseen)
 
@@ -152,12 +146,12 @@ figures.head_maps(only_map[None], sentence, ["the only head (weights in %)"])
 # ## 2. Attention heads
 #
 # The way out is one row of weights for each question. Each row gives a blend of its own, and the blends
-# are put **side by side**, so that the place says which question was answered.
+# are put **side by side**.
 #
 # Each such attention, with its own queries, keys, values and weights, is called an **attention head**, or
 # **head** for short. GPT-2 has 12 in each layer. Twelve times the work? No: a layer has C = 768 numbers
 # for each token, and the heads divide them up. Each of nh heads gets hs = C / nh numbers, here 768 / 12
-# = 64. That is the price: more questions, each asked and answered with fewer numbers.
+# = 64. That is the price: the more heads, the fewer numbers has each.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: two questions by hand
@@ -260,15 +254,19 @@ print("weight:", tuple(c_attn.weight.shape), "  bias:", tuple(c_attn.bias.shape)
 # %% [markdown]
 # `chunk` cuts the result in three; it takes the **number** of pieces. (Its sister `split` takes the **size**
 # of a piece.) The order is queries, keys, values. Another order raises no error, and the result is wrong.
+# What the heads will divide among themselves is the columns of q, k and v; x is read whole by all of them.
 
 # %%
 thirds = qkv.chunk(3, dim=-1)
 assert all(torch.allclose(third, part, atol=1e-6) for third, part in zip(thirds, (q, k, v)))
 [tuple(third.shape) for third in thirds]
 
-# %% [markdown]
-# ### Does each head see a part of x?
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: does each head see a part of x?
 #
+# What happens to q when a single column of x changes. You can skip this section.
+
+# %% [markdown]
 # You will often read that each head sees its own columns of x. Test it: change only the last column of x,
 # and see which entries of q change (✓).
 
@@ -279,8 +277,7 @@ q_moved = (c_attn(x_changed) - c_attn(x))[0, :, :6].abs() > 1e-6
 matrices([("q, after a change in column 5 of x", q_moved)], words, [f"q {c}" for c in range(6)])
 
 # %% [markdown]
-# All of q changes. Every head reads **all** of x, through its own columns of `c_attn`. What is divided
-# among the heads is the columns of q, k and v.
+# All of q changes. Every head reads **all** of x, through its own columns of `c_attn`.
 
 # %% [markdown]
 # ## 4. By hand, then in a loop
@@ -297,8 +294,9 @@ matrices([("weights of head 0", weights_0), ("weights of head 1", weights_1)], w
 
 # %% [markdown]
 # No: other columns of `c_attn`, so other queries, keys and weights. Only the first row must be the same,
-# since the first token can read only itself. Now any number of heads, in a loop; the blends go side by
-# side. Which shape will `by_loop` have?
+# since the first token can read only itself. (One head with all six columns would have a single row of
+# weights for each token: it takes one softmax of the sum of both scores.) Now any number of heads, in a loop;
+# the blends go side by side. Which shape will `by_loop` have?
 
 # %%
 found = []
@@ -308,6 +306,11 @@ for h in range(2):
 by_loop = torch.cat(found, dim=-1)
 assert torch.equal(by_loop[..., :3], head_0) and torch.equal(by_loop[..., 3:], head_1)
 tuple(by_loop.shape)
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: one head, six wide
+#
+# Why one head with all the columns does not find what two heads find. You can skip this section.
 
 # %% [markdown]
 # **Predict.** Do not cut: use one head with all six columns. Is the result the same?
@@ -502,7 +505,7 @@ except RuntimeError as error:
 print("reshape:", numbered.T.reshape(24)[:8].tolist())
 
 # %% [markdown]
-# ## Exercise: `merge_heads` ●●○○○ · 10 minutes
+# ## Exercise: `merge_heads` ●●○○○ · 5 minutes
 #
 # From (B, nh, T, hs) to (B, T, C), with C = nh · hs: row t of the result holds token t as head 0 has it,
 # then as head 1 has it, and so on. So `merge_heads` undoes `split_heads`. The result has the dtype of x.
@@ -611,7 +614,7 @@ print({name: tuple(parameter.shape) for name, parameter in scaled.named_paramete
 # names, so the names are part of the contract.
 
 # %% [markdown]
-# ## Exercise: `CausalSelfAttention` ●●●○○ · 20 minutes
+# ## Exercise: `CausalSelfAttention` ●●●○○ · 15 minutes
 #
 # The whole lesson in one module, for any `n_embd` (C) and `n_head` (nh): make q, k and v with one layer, cut
 # in three, split, attend to the past, merge, mix. x and the result are (B, T, C) and of the same dtype.
@@ -691,9 +694,12 @@ for name, result in theirs.items():
     print(f"largest difference from {name}: {difference:.0e}")
     assert difference < 1e-5, f"your module and {name} should give the same numbers"
 
-# %% [markdown]
-# ### What heads cost
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: what heads cost
 #
+# Parameters, multiplications and weights, counted for 1, 3 and 12 heads. You can skip this section.
+
+# %% [markdown]
 # **Predict.** A module with 1 head, one with 3, one with 12, all with C = 12. Which has the most
 # parameters?
 #
@@ -722,7 +728,8 @@ for n_head in (1, 3, 12):
 # ## 9. Three heads, three questions
 #
 # Back to section 1, with **your** module and three heads. All else stays the same, even the number of
-# parameters. Nobody tells a head which question is its own.
+# parameters, since n_head appears in no shape of c_attn and c_proj. Nobody tells a head which question is
+# its own.
 
 # %%
 three_heads = train(CausalSelfAttention, n_head=3)
@@ -787,9 +794,12 @@ matrices([("mean attention weight on …", attention_on)], names_of_heads, quest
 # %% [markdown]
 # Each question has found a head of its own.
 
-# %% [markdown]
-# ## Play with it
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: play with it
 #
+# The same heads on other sentences. You can skip this section.
+
+# %% [markdown]
 # Choose a head, then another sentence of the same words. Which heads follow the positions, whatever
 # the words are? Which follows the words?
 
