@@ -242,24 +242,22 @@ figures.cut_in_three(qkv[0], words)
 # In torch a matrix with its bias is a **linear layer**, `nn.Linear(C, 3 * C)`. The released GPT-2 calls this
 # one `c_attn`, and so do we. nn.Linear stores its matrix **transposed**, with a row for each *output*. What
 # is the shape of `c_attn.weight`?
+#
+# `chunk` cuts the result in three; it takes the **number** of pieces. (Its sister `split` takes the **size**
+# of a piece.) The order is queries, keys, values. Another order raises no error, and the result is wrong.
 
 # %%
 c_attn = nn.Linear(6, 18)
 with torch.no_grad():  # these numbers in place of the random ones
     c_attn.weight.copy_(W.T)
     c_attn.bias.copy_(b)
-assert torch.allclose(c_attn(x), qkv, atol=1e-6)
+thirds = c_attn(x).chunk(3, dim=-1)
+assert all(torch.allclose(third, part, atol=1e-6) for third, part in zip(thirds, (q, k, v)))
 print("weight:", tuple(c_attn.weight.shape), "  bias:", tuple(c_attn.bias.shape))
+print("thirds:", [tuple(third.shape) for third in thirds])
 
 # %% [markdown]
-# `chunk` cuts the result in three; it takes the **number** of pieces. (Its sister `split` takes the **size**
-# of a piece.) The order is queries, keys, values. Another order raises no error, and the result is wrong.
-# What the heads will divide among themselves is the columns of q, k and v; x is read whole by all of them.
-
-# %%
-thirds = qkv.chunk(3, dim=-1)
-assert all(torch.allclose(third, part, atol=1e-6) for third, part in zip(thirds, (q, k, v)))
-[tuple(third.shape) for third in thirds]
+# All of x went into each column of q, k and v. These columns are what the heads divide among themselves.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: does each head see a part of x?
@@ -280,32 +278,28 @@ matrices([("q, after a change in column 5 of x", q_moved)], words, [f"q {c}" for
 # All of q changes. Every head reads **all** of x, through its own columns of `c_attn`.
 
 # %% [markdown]
-# ## 4. By hand, then in a loop
+# ## 4. Head by head, in a loop
 #
 # Head 0 gets columns 0, 1 and 2 of q, k and v; head 1 gets columns 3, 4 and 5. Each then does what you
-# know from lesson 06. The same tokens, the same x: will the two heads have the same weights?
+# know from lesson 06, and the blends go side by side. The same tokens, the same x: will the two heads have
+# the same weights? And which shape will `by_loop` have?
 
 # %%
-head_0 = masked_attention(q[..., :3], k[..., :3], v[..., :3])  # (1, 4, 3)
-head_1 = masked_attention(q[..., 3:], k[..., 3:], v[..., 3:])
-weights_0 = weights_of(masked_attention, q[0, :, :3], k[0, :, :3])
-weights_1 = weights_of(masked_attention, q[0, :, 3:], k[0, :, 3:])
-matrices([("weights of head 0", weights_0), ("weights of head 1", weights_1)], words, words)
-
-# %% [markdown]
-# No: other columns of `c_attn`, so other queries, keys and weights. Only the first row must be the same,
-# since the first token can read only itself. (One head with all six columns would have a single row of
-# weights for each token: it takes one softmax of the sum of both scores.) Now any number of heads, in a loop;
-# the blends go side by side. Which shape will `by_loop` have?
-
-# %%
-found = []
+blends, weights = [], []
 for h in range(2):
     columns = slice(3 * h, 3 * (h + 1))  # columns h·hs to (h + 1)·hs
-    found.append(masked_attention(q[..., columns], k[..., columns], v[..., columns]))
-by_loop = torch.cat(found, dim=-1)
-assert torch.equal(by_loop[..., :3], head_0) and torch.equal(by_loop[..., 3:], head_1)
-tuple(by_loop.shape)
+    q_h, k_h, v_h = q[..., columns], k[..., columns], v[..., columns]  # each (1, 4, 3)
+    blends.append(masked_attention(q_h, k_h, v_h))
+    weights.append(weights_of(masked_attention, q_h[0], k_h[0]))
+by_loop = torch.cat(blends, dim=-1)
+print("by_loop:", tuple(by_loop.shape))
+panels = [("weights of head 0", weights[0]), ("weights of head 1", weights[1])]
+matrices(panels, words, words)
+
+# %% [markdown]
+# The weights differ: other columns of `c_attn`, so other queries and keys. Only the first row must be the
+# same, since the first token can read only itself. (One head with all six columns would have a single row of
+# weights for each token: it takes one softmax of the sum of both scores.)
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: one head, six wide
@@ -330,7 +324,7 @@ tuple(by_loop.shape)
 dots = q[0] @ k[0].T
 assert torch.allclose(dots, q[0, :, :3] @ k[0, :, :3].T + q[0, :, 3:] @ k[0, :, 3:].T, atol=1e-5)
 one_wide = weights_of(masked_attention, q[0], k[0])
-assert not torch.allclose(one_wide, weights_0) and not torch.allclose(one_wide, weights_1)
+assert not any(torch.allclose(one_wide, of_head) for of_head in weights)
 matrices([("weights of one head, six wide", one_wide)], words, words)
 
 # %% [markdown]
@@ -413,7 +407,7 @@ split_heads = check(split_heads)
 # %%
 q_heads, k_heads, v_heads = split_heads(q, 2), split_heads(k, 2), split_heads(v, 2)
 y = masked_attention(q_heads, k_heads, v_heads)
-difference = (y - torch.stack([head_0, head_1], dim=1)).abs().max().item()
+difference = (y - torch.stack(blends, dim=1)).abs().max().item()
 print(f"shape {tuple(y.shape)}, largest difference from the loop: {difference:.0e}")
 assert difference < 1e-5, "split_heads and masked_attention together should give what the loop gave"
 
