@@ -7,7 +7,7 @@
 #
 # - **In:** scores `(T, S)`, one row for each of T queries, one column for each of S keys.
 # - **Out:** attention weights `(T, S)` in which no query reads a later position.
-# - **Time:** 55 minutes for the core, 70 for everything.
+# - **Time:** 50 minutes for the core, 65 for everything.
 # - **Exercises:** `causal_mask` and `masked_attention`.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -74,16 +74,12 @@ matrices([("scores (T, S)", scores)], words, words)
 
 # %%
 everything = attention_weights(scores)
+print(f"robot gives {everything[0, 1:].sum():.0%} of its attention to the tokens after it")
 matrices([("weights without a mask", everything)], words, words)
 
 # %% [markdown]
-# Only the first. The other three tokens are the answer and what comes after it. Yet together they hold
-# most of the row:
-
-# %%
-f"{everything[0, 1:].sum():.0%} of robot's attention goes to tokens that it should not know yet"
-
-# %% [markdown]
+# Only the first. The other three tokens are the answer and what comes after it.
+#
 # **Predict.** Suppose the future is hidden properly. What will the row of *robot* be?
 #
 # <details><summary>A. 25 % each: it knows nothing, so it spreads evenly</summary>
@@ -96,43 +92,34 @@ f"{everything[0, 1:].sum():.0%} of robot's attention goes to tokens that it shou
 # </details>
 # <details><summary>C. The same first weight as before, and zeros after it</summary>
 # No: the row would no longer sum to 1. The softmax distributes 1 among the scores it is given, so the
-# visible tokens receive what the hidden ones had. (This very mistake has its own section below.)
+# visible tokens receive what the hidden ones had.
 # </details>
 
 # %% [markdown]
 # ## By hand
 #
-# To hide the future of a token, leave those scores out and take the softmax of the rest. For *must*,
-# the second token, two scores are left. The softmax raises e to each score and divides by the sum.
-
-# %%
-e = torch.exp(scores[1, :2])
-must = e / e.sum()
-f"robot {must[0]:.0%}, must {must[1]:.0%}"
-
-# %% [markdown]
-# *must* splits its attention almost evenly between *robot* and itself, as in Alammar's illustration. Now
-# do the same for every token: row `i` keeps its first `i + 1` scores, and the rest of the row stays 0.
+# To hide the future of a token, leave those scores out and take the softmax of the rest: raise e to each
+# score and divide by the sum. Row `i` keeps its first `i + 1` scores, and the rest of the row stays 0.
 
 # %%
 by_hand = torch.zeros(4, 4)
 for i in range(4):
     seen = scores[i, : i + 1]
     by_hand[i, : i + 1] = torch.exp(seen) / torch.exp(seen).sum()
-assert torch.allclose(by_hand[1, :2], must)
 matrices([("weights, future left out", by_hand)], words, words)
 
 # %% [markdown]
-# *robot* gives 100 % to itself, *must* splits its attention between two tokens, *obey* between three,
-# and *orders* sees all four. The weights form a triangle, and each row still sums to 1.
+# *robot* gives 100 % to itself, *must* splits its attention almost evenly between *robot* and itself (as in
+# Alammar's illustration), and *orders* sees all four. The weights form a triangle, and each row still
+# sums to 1.
 
 # %% [markdown]
 # ## The mask as a triangle
 #
 # A loop over rows is slow. To do all rows in one step, write down once who may read whom: a matrix of
 # True and False, with a row for each query and a column for each key. This is the **causal mask**, and
-# attention that obeys it is called **masked** or **causal self-attention**. It is True exactly where
-# our weights by hand are not 0:
+# attention with it is called **masked** or **causal self-attention**. It is True exactly where our weights
+# by hand are not 0:
 
 # %%
 matrices([("may read (T, S)", by_hand > 0)], words, words)
@@ -142,8 +129,8 @@ matrices([("may read (T, S)", by_hand > 0)], words, words)
 #
 # Suppose three tokens were read earlier and their keys were kept; only the two newest tokens ask.
 # ([Lesson 12](12_kv_cache.ipynb) makes GPT-2 fast in this way.) The queries are then the **last**
-# `n_query` = 2 of the `n_key` = 5 positions: positions 3 and 4, counted from 0. So count from the **lower right corner**:
-# the last query may read all keys, the query before it all but one, and so on.
+# `n_query` = 2 of the `n_key` = 5 positions: 3 and 4, counted from 0. So count from the **lower right
+# corner**: the last query may read all keys, the query before it all but one, and so on.
 #
 # **Predict.** Which keys may the first of these two queries read?
 #
@@ -205,8 +192,7 @@ matrices([("causal_mask(2, 5)", causal_mask(2, 5))], ["query at 3", "query at 4"
 # ## Where the mask goes: before the softmax, as -inf
 #
 # The softmax gives every score the weight `exp(score) / sum`. For a weight of 0, `exp(score)` has to
-# be 0. Which score does that? You will often read that "future tokens are scored 0". Look at what each
-# candidate becomes:
+# be 0. Which score does that? You will often read that "future tokens are scored 0".
 
 # %%
 candidates = torch.tensor([0.0, -1.0, -10.0, -1e9, -math.inf])
@@ -235,7 +221,7 @@ matrices(
 # -1 billion (-1e9), and the code released with GPT-2 subtracts 1e10. The weights come out the same.
 #
 # Setting the weights to 0 *after* the softmax looks simpler, and it is wrong: the hidden tokens have
-# already taken part in the sum. The lab below shows what that does to a model.
+# already taken part in the sum. The break-it lab below shows what that does to a model.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: why not after the softmax?
@@ -344,32 +330,26 @@ def masked_attention(
 masked_attention = check(masked_attention)
 
 # %% [markdown]
-# A trick to look inside any attention function: let the value of token `j` have a 1 in entry `j` and 0
-# in all others. Blending such values returns the attention weights themselves. `weights_of` does that.
+# ### Encoder and decoder
+#
+# You will meet two names everywhere. An **encoder**, such as BERT, reads a text that is already
+# complete, and every token may read all of it. A **decoder**, such as GPT-2, writes, and a token reads
+# only itself and what came before it. Here are both, with the same queries and keys. Which rows are equal?
+#
+# (`weights_of` shows the weights inside any attention function: it lets the value of token `j` have a 1 in
+# entry `j` and 0 in all others, so that the blend of the values is the weights themselves.)
 
 # %%
 weights = weights_of(masked_attention, q, k)
 difference = (weights - by_hand).abs().max().item()
 print(f"largest difference from the weights by hand: {difference:.0e}")
 assert difference < 1e-5, "masked_attention should use the weights that we found by hand"
-
-# %% [markdown]
-# ### Encoder and decoder
-#
-# You will meet two names everywhere. An **encoder**, such as BERT, reads a text that is already
-# complete, and every token may read all of it. A **decoder**, such as GPT-2, writes, and a token reads
-# only what came before it. Here are both, with the same queries and keys; the triangle is the only
-# difference. Which rows are equal?
-
-# %%
 panels = [("encoder: everyone reads all", everything), ("decoder: only the past", weights)]
 matrices(panels, words, words)
 
 # %% [markdown]
-# Only the last: *orders* has everything before it anyway.
-#
-# Encoders use a mask too, for another purpose. BERT reads up to 512 tokens; shorter texts in a batch are
-# filled up with **padding**, and a mask hides the padding from all other tokens.
+# Only the last: *orders* has everything before it anyway. (Encoders use a mask too, to hide the
+# **padding** that makes all texts of a batch equally long.)
 
 # %% [markdown]
 # ## What the mask promises
@@ -385,12 +365,9 @@ after = masked_attention(q, k_changed, v_changed)
 (after - before).abs().sum(dim=-1)
 
 # %% [markdown]
-# The first three rows are untouched, to the last digit. GPT-2 never reads its first token again in the
-# light of the second. An encoder does. But this is also what makes generating text fast: what was
-# computed for earlier tokens stays valid.
-#
-# The same promise lets one run stand for many. Run each beginning of the text on its own, and compare its
-# last row with the single run over the whole text:
+# The first three rows are untouched, to the last digit. This makes generating text fast: what was computed
+# for earlier tokens stays valid. It also lets one run stand for many. Run each beginning of the text on its
+# own, and compare its last row with the single run over the whole text:
 
 # %%
 one_by_one = torch.stack([masked_attention(q[:t], k[:t], v[:t])[-1] for t in range(1, 5)])
@@ -400,19 +377,19 @@ matrices(panels, words, ["entry 0", "entry 1"])
 
 # %% [markdown]
 # `T` training examples in one run. Without the mask this would not hold, and yet you would get no error:
-# the model would train, and its loss would fall faster than ever. Try it.
+# the loss would fall faster than ever. Try it.
 
 # %% [markdown]
 # ## The break-it lab
 #
 # The **loss** measures how good a prediction was: minus the natural logarithm of the probability that the
-# model gave to the token that came ([lesson 01](01_language_models.ipynb)). A probability of 1 costs 0, a
-# probability of 1/3 costs `ln 3`. The unit is the *nat*.
+# model gave to the token that came, in *nats* ([lesson 01](01_language_models.ipynb)). A probability of 1/3
+# costs `ln 3`.
 #
 # We make a tiny language of twelve tokens. After each token one of three tokens follows, all three
 # equally likely. Even a model that knows the rules perfectly has to give 1/3 to each, so the best possible
-# loss is `ln 3`. Call it the **floor**: no honest loss goes below it. A model reads the first 12 tokens of
-# a sentence and predicts the last 12 of its 13.
+# loss is `ln 3`: call it the **floor**. A model reads the first 12 tokens of a sentence and predicts the
+# last 12 of its 13.
 
 # %%
 V, length, C = 12, 12, 32  # tokens in the language, tokens that are read, width of the model
@@ -435,7 +412,8 @@ print("a sentence:", sentences(1, random)[0].tolist())
 
 # %% [markdown]
 # We train the same small model with your attention function and with four mistakes that people really
-# make. For each mistake, say what it lets a token see.
+# make. For each mistake, say what it lets a token see. (`~` inverts a mask. `triu(2)` keeps what is at least
+# two columns to the right of the diagonal.)
 
 # %%
 def attend_all(q, k, v):
@@ -457,10 +435,13 @@ def zero_after_softmax(q, k, v):
     return blend_values(attention_weights(attention_scores(q, k)).masked_fill(future, 0.0), v)
 
 # %% [markdown]
-# You need not read the code of the model: later lessons explain the layers, and
-# [lesson 13](13_training.ipynb) the training loop. All that matters is `attend`, the attention function
-# that the model is given. In this language the last token says all that can be known, so whatever
-# attention adds, it has read in the future.
+# The **usual loss** runs the model once over whole sentences, as training does. The **honest loss** cuts
+# the sentence off before each question and looks only at the last row, so the model never sees what it
+# should predict. With a correct mask the two are equal.
+#
+# Run the next cell without reading it: later lessons explain the layers, and
+# [lesson 13](13_training.ipynb) the training loop. All that matters is that each model is given another
+# attention function, `attend`.
 
 # %%
 class TinyModel(nn.Module):
@@ -479,12 +460,7 @@ class TinyModel(nn.Module):
         x = x + self.attend(*self.qkv(x).chunk(3, dim=-1))
         return self.head(x + self.mlp(x))
 
-# %% [markdown]
-# The **usual loss** runs the model once over whole sentences, as training does. The **honest loss** cuts
-# the sentence off before each question and looks only at the last row, so the model never sees what it
-# should predict. With a correct mask the two are equal.
 
-# %%
 def loss_of(model, idx):
     """The usual loss: one run over all the sentences."""
     return F.cross_entropy(model(idx[:, :-1]).flatten(0, 1), idx[:, 1:].flatten())
@@ -529,8 +505,8 @@ usual = {name: curve for name, (_, curve) in trained.items()}
 loss_lines(usual, {"floor": floor}, "Four of the five fall below what is possible")
 
 # %% [markdown]
-# Every line below the floor has done the impossible. From this picture alone, "no mask" looks like a
-# great success. Now the honest loss, on sentences that no model has seen:
+# Every line below the floor has read the future: the tokens so far cannot tell more. From this picture
+# alone, "no mask" looks like a great success. Now the honest loss, on sentences that no model has seen:
 
 # %%
 unseen = sentences(500, torch.Generator().manual_seed(3))
@@ -544,7 +520,7 @@ assert abs(usual_causal - honest_causal) < 1e-3, "with a correct mask both losse
 two_losses(losses, floor)
 
 # %% [markdown]
-# - **causal**: the two losses are equal, just above the floor. Only this model can write.
+# - **causal**: the two losses are equal, just above the floor.
 # - **no mask** and **one too far** copy the next token. Cut off from it, they are worse than guessing
 #   among all twelve tokens, which would cost `ln 12`, about 2.48.
 # - **score 0** and **zeroed after softmax** read less of the future, and are still far below the floor.
@@ -603,7 +579,6 @@ allowed = causal_mask(config.n_ctx, config.n_ctx).sum().item()
 print(f"parameters in the mask: 0 of {count_parameters(config):,}")
 print(f"pairs of positions: {config.n_ctx**2:,}, of which {allowed:,} may be read "
       f"({allowed / config.n_ctx**2:.2%})")
-print(f"masks applied in one forward pass: {config.n_layer * config.n_head} (layers × heads)")
 
 # %% [markdown]
 # ### Questions
@@ -652,7 +627,7 @@ print(f"masks applied in one forward pass: {config.n_layer * config.n_head} (lay
 # measurements); Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.3; Radford et al. 2018,
 # *Improving Language Understanding by Generative Pre-Training*, section 3.1; Radford et al. 2019,
 # *Language Models are Unsupervised Multitask Learners*, section 2, and its code, `src/model.py`, function
-# `mask_attn_weights`; Devlin et al. 2018, *BERT*, appendix A.2 (512 tokens); Karpathy, *nanoGPT*, README,
+# `mask_attn_weights`; Devlin et al. 2018, *BERT*, section 3 (every token reads all); Karpathy, *nanoGPT*, README,
 # "baselines" (losses of GPT-2 on OpenWebText).
 #
 # **Next:** one such attention looks at the text in one way only. GPT-2 runs twelve of them, called heads,

@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`: B texts in a batch, T tokens in each, C numbers for each token.
 # - **Out:** `(B, T, C)` again: for each token, what it has read from itself and from earlier tokens.
-# - **Time:** 75 minutes for the core, 110 for everything. Take a break before section 7.
+# - **Time:** 60 minutes for the core, 100 for everything.
 # - **Exercises:** `split_heads`, `merge_heads` and `CausalSelfAttention`, your first module.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -38,10 +38,14 @@ tower("07_multi_head", kept_names())
 # %% [markdown]
 # ## 1. One row, three questions
 #
-# We begin with a failure. Take nine tokens of three kinds. A model reads eight tokens drawn at random, and
-# at each it has to name three: the token **before**, the **first** of the text, and the last earlier one
-# of the **same kind** (or the token itself, where there is none). Answer for *it* in *a robot must obey
-# the orders given it*, then run the cell. (Skip the function; only its answers matter.)
+# We begin with a failure. A model reads eight tokens drawn at random from nine, and at each it has to name
+# three: the token **before**, the **first** of the text, and the last earlier one of the **same kind** (or
+# the token itself, where there is none). There are three kinds: small words (*a, the*), things (*robot, child,
+# orders, it*) and verbs (*must, obey, given*). Answer for *it* in *a robot must obey the orders given it*.
+#
+# Run the next cell without reading it; its last line shows the answers. The rest is the task, a model
+# (embeddings and positions, a single attention, a layer that makes 9 scores for each of the 3 questions), and
+# the training loop of lesson 06.
 
 # %%
 VOCABULARY = ["a", "the", "robot", "child", "orders", "it", "must", "obey", "given"]
@@ -60,19 +64,6 @@ def three_answers(idx: Tensor) -> Tensor:
     return torch.stack([before, first, idx.gather(1, place)], dim=-1)
 
 
-for kind, name in enumerate(["small words", "things", "verbs"]):
-    print(f"{name}:", ", ".join(w for w, one in zip(VOCABULARY, KIND) if one == kind))
-sentence = "a robot must obey the orders given it".split()
-ids = torch.tensor([[VOCABULARY.index(word) for word in sentence]])
-answers = [VOCABULARY[i] for i in three_answers(ids)[0, -1]]
-print(f"at “it”: before it {answers[0]}, first {answers[1]}, last earlier thing {answers[2]}")
-
-# %% [markdown]
-# The model: embeddings and positions, an attention, and a layer that makes 9 scores for each of the 3
-# questions. The attention is the package's, the one that you will build in this lesson. With one head
-# it is what you know: one query, key and value for each token.
-
-# %%
 class ThreeQuestions(nn.Module):
     """Scores (B, T, 3, 9) for ids (B, 8), from a single attention."""
 
@@ -86,10 +77,7 @@ class ThreeQuestions(nn.Module):
         x = self.wte(idx) + self.wpe.weight  # (B, T, C)
         return self.answer(self.attn(x)).unflatten(-1, (3, 9))
 
-# %% [markdown]
-# The training loop is that of lesson 06. How many of the three questions will the model get right?
 
-# %%
 def train(attention, n_head: int, steps=300):
     torch.manual_seed(2)
     model, generator = ThreeQuestions(attention, n_head), torch.Generator().manual_seed(2)
@@ -104,13 +92,19 @@ def train(attention, n_head: int, steps=300):
 
 
 torch.set_num_threads(1)  # such small matrices gain nothing from more
-one_head = train(multihead.CausalSelfAttention, n_head=1)
+sentence = "a robot must obey the orders given it".split()
+ids = torch.tensor([[VOCABULARY.index(word) for word in sentence]])
+answers = [VOCABULARY[i] for i in three_answers(ids)[0, -1]]
+print(f"at “it”: before it {answers[0]}, first {answers[1]}, last earlier thing {answers[2]}")
 
 # %% [markdown]
-# Test it on texts that it has not seen, from the third token on. The dashed bars show what is possible
-# **without looking back**, by answering with the token itself.
+# Train a model whose attention is what you know: one query, key and value for each token. (It is the
+# package's, the one that you will build in this lesson, with a single head.) Test it on texts that it has not
+# seen, from the third token on. How many of the three questions will it get right? The dashed bars show what
+# is possible **without looking back**, by answering with the token itself.
 
 # %%
+one_head = train(multihead.CausalSelfAttention, n_head=1)
 unseen = torch.randint(9, (1000, 8), generator=torch.Generator().manual_seed(3))
 right_answers = three_answers(unseen)
 
@@ -152,12 +146,12 @@ figures.head_maps(only_map[None], sentence, ["the only head (weights in %)"])
 # ## 2. Attention heads
 #
 # The way out is one row of weights for each question. Each row gives a blend of its own, and the blends
-# are put **side by side**, so that the place says which question was answered.
+# are put **side by side**.
 #
 # Each such attention, with its own queries, keys, values and weights, is called an **attention head**, or
 # **head** for short. GPT-2 has 12 in each layer. Twelve times the work? No: a layer has C = 768 numbers
 # for each token, and the heads divide them up. Each of nh heads gets hs = C / nh numbers, here 768 / 12
-# = 64. That is the price: more questions, each asked and answered with fewer numbers.
+# = 64. That is the price: the more heads, the fewer numbers has each.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: two questions by hand
@@ -248,27 +242,29 @@ figures.cut_in_three(qkv[0], words)
 # In torch a matrix with its bias is a **linear layer**, `nn.Linear(C, 3 * C)`. The released GPT-2 calls this
 # one `c_attn`, and so do we. nn.Linear stores its matrix **transposed**, with a row for each *output*. What
 # is the shape of `c_attn.weight`?
+#
+# `chunk` cuts the result in three; it takes the **number** of pieces. (Its sister `split` takes the **size**
+# of a piece.) The order is queries, keys, values. Another order raises no error, and the result is wrong.
 
 # %%
 c_attn = nn.Linear(6, 18)
 with torch.no_grad():  # these numbers in place of the random ones
     c_attn.weight.copy_(W.T)
     c_attn.bias.copy_(b)
-assert torch.allclose(c_attn(x), qkv, atol=1e-6)
-print("weight:", tuple(c_attn.weight.shape), "  bias:", tuple(c_attn.bias.shape))
-
-# %% [markdown]
-# `chunk` cuts the result in three; it takes the **number** of pieces. (Its sister `split` takes the **size**
-# of a piece.) The order is queries, keys, values. Another order raises no error, and the result is wrong.
-
-# %%
-thirds = qkv.chunk(3, dim=-1)
+thirds = c_attn(x).chunk(3, dim=-1)
 assert all(torch.allclose(third, part, atol=1e-6) for third, part in zip(thirds, (q, k, v)))
-[tuple(third.shape) for third in thirds]
+print("weight:", tuple(c_attn.weight.shape), "  bias:", tuple(c_attn.bias.shape))
+print("thirds:", [tuple(third.shape) for third in thirds])
 
 # %% [markdown]
-# ### Does each head see a part of x?
+# All of x went into each column of q, k and v. These columns are what the heads divide among themselves.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: does each head see a part of x?
 #
+# What happens to q when a single column of x changes. You can skip this section.
+
+# %% [markdown]
 # You will often read that each head sees its own columns of x. Test it: change only the last column of x,
 # and see which entries of q change (✓).
 
@@ -279,35 +275,36 @@ q_moved = (c_attn(x_changed) - c_attn(x))[0, :, :6].abs() > 1e-6
 matrices([("q, after a change in column 5 of x", q_moved)], words, [f"q {c}" for c in range(6)])
 
 # %% [markdown]
-# All of q changes. Every head reads **all** of x, through its own columns of `c_attn`. What is divided
-# among the heads is the columns of q, k and v.
+# All of q changes. Every head reads **all** of x, through its own columns of `c_attn`.
 
 # %% [markdown]
-# ## 4. By hand, then in a loop
+# ## 4. Head by head, in a loop
 #
 # Head 0 gets columns 0, 1 and 2 of q, k and v; head 1 gets columns 3, 4 and 5. Each then does what you
-# know from lesson 06. The same tokens, the same x: will the two heads have the same weights?
+# know from lesson 06, and the blends go side by side. The same tokens, the same x: will the two heads have
+# the same weights? And which shape will `by_loop` have?
 
 # %%
-head_0 = masked_attention(q[..., :3], k[..., :3], v[..., :3])  # (1, 4, 3)
-head_1 = masked_attention(q[..., 3:], k[..., 3:], v[..., 3:])
-weights_0 = weights_of(masked_attention, q[0, :, :3], k[0, :, :3])
-weights_1 = weights_of(masked_attention, q[0, :, 3:], k[0, :, 3:])
-matrices([("weights of head 0", weights_0), ("weights of head 1", weights_1)], words, words)
-
-# %% [markdown]
-# No: other columns of `c_attn`, so other queries, keys and weights. Only the first row must be the same,
-# since the first token can read only itself. Now any number of heads, in a loop; the blends go side by
-# side. Which shape will `by_loop` have?
-
-# %%
-found = []
+blends, weights = [], []
 for h in range(2):
     columns = slice(3 * h, 3 * (h + 1))  # columns h·hs to (h + 1)·hs
-    found.append(masked_attention(q[..., columns], k[..., columns], v[..., columns]))
-by_loop = torch.cat(found, dim=-1)
-assert torch.equal(by_loop[..., :3], head_0) and torch.equal(by_loop[..., 3:], head_1)
-tuple(by_loop.shape)
+    q_h, k_h, v_h = q[..., columns], k[..., columns], v[..., columns]  # each (1, 4, 3)
+    blends.append(masked_attention(q_h, k_h, v_h))
+    weights.append(weights_of(masked_attention, q_h[0], k_h[0]))
+by_loop = torch.cat(blends, dim=-1)
+print("by_loop:", tuple(by_loop.shape))
+panels = [("weights of head 0", weights[0]), ("weights of head 1", weights[1])]
+matrices(panels, words, words)
+
+# %% [markdown]
+# The weights differ: other columns of `c_attn`, so other queries and keys. Only the first row must be the
+# same, since the first token can read only itself. (One head with all six columns would have a single row of
+# weights for each token: it takes one softmax of the sum of both scores.)
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: one head, six wide
+#
+# Why one head with all the columns does not find what two heads find. You can skip this section.
 
 # %% [markdown]
 # **Predict.** Do not cut: use one head with all six columns. Is the result the same?
@@ -327,7 +324,7 @@ tuple(by_loop.shape)
 dots = q[0] @ k[0].T
 assert torch.allclose(dots, q[0, :, :3] @ k[0, :, :3].T + q[0, :, 3:] @ k[0, :, 3:].T, atol=1e-5)
 one_wide = weights_of(masked_attention, q[0], k[0])
-assert not torch.allclose(one_wide, weights_0) and not torch.allclose(one_wide, weights_1)
+assert not any(torch.allclose(one_wide, of_head) for of_head in weights)
 matrices([("weights of one head, six wide", one_wide)], words, words)
 
 # %% [markdown]
@@ -410,7 +407,7 @@ split_heads = check(split_heads)
 # %%
 q_heads, k_heads, v_heads = split_heads(q, 2), split_heads(k, 2), split_heads(v, 2)
 y = masked_attention(q_heads, k_heads, v_heads)
-difference = (y - torch.stack([head_0, head_1], dim=1)).abs().max().item()
+difference = (y - torch.stack(blends, dim=1)).abs().max().item()
 print(f"shape {tuple(y.shape)}, largest difference from the loop: {difference:.0e}")
 assert difference < 1e-5, "split_heads and masked_attention together should give what the loop gave"
 
@@ -502,7 +499,7 @@ except RuntimeError as error:
 print("reshape:", numbered.T.reshape(24)[:8].tolist())
 
 # %% [markdown]
-# ## Exercise: `merge_heads` ●●○○○ · 10 minutes
+# ## Exercise: `merge_heads` ●●○○○ · 5 minutes
 #
 # From (B, nh, T, hs) to (B, T, C), with C = nh · hs: row t of the result holds token t as head 0 has it,
 # then as head 1 has it, and so on. So `merge_heads` undoes `split_heads`. The result has the dtype of x.
@@ -611,7 +608,7 @@ print({name: tuple(parameter.shape) for name, parameter in scaled.named_paramete
 # names, so the names are part of the contract.
 
 # %% [markdown]
-# ## Exercise: `CausalSelfAttention` ●●●○○ · 20 minutes
+# ## Exercise: `CausalSelfAttention` ●●●○○ · 15 minutes
 #
 # The whole lesson in one module, for any `n_embd` (C) and `n_head` (nh): make q, k and v with one layer, cut
 # in three, split, attend to the past, merge, mix. x and the result are (B, T, C) and of the same dtype.
@@ -691,9 +688,12 @@ for name, result in theirs.items():
     print(f"largest difference from {name}: {difference:.0e}")
     assert difference < 1e-5, f"your module and {name} should give the same numbers"
 
-# %% [markdown]
-# ### What heads cost
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: what heads cost
 #
+# Parameters, multiplications and weights, counted for 1, 3 and 12 heads. You can skip this section.
+
+# %% [markdown]
 # **Predict.** A module with 1 head, one with 3, one with 12, all with C = 12. Which has the most
 # parameters?
 #
@@ -722,7 +722,8 @@ for n_head in (1, 3, 12):
 # ## 9. Three heads, three questions
 #
 # Back to section 1, with **your** module and three heads. All else stays the same, even the number of
-# parameters. Nobody tells a head which question is its own.
+# parameters, since n_head appears in no shape of c_attn and c_proj. Nobody tells a head which question is
+# its own.
 
 # %%
 three_heads = train(CausalSelfAttention, n_head=3)
@@ -787,9 +788,12 @@ matrices([("mean attention weight on …", attention_on)], names_of_heads, quest
 # %% [markdown]
 # Each question has found a head of its own.
 
-# %% [markdown]
-# ## Play with it
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: play with it
 #
+# The same heads on other sentences. You can skip this section.
+
+# %% [markdown]
 # Choose a head, then another sentence of the same words. Which heads follow the positions, whatever
 # the words are? Which follows the words?
 
