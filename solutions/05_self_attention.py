@@ -215,7 +215,8 @@ matrices([("dot products", dots), ("scores", scores)], WORDS, WORDS)
 # ## From scores to weights
 #
 # Scores can be negative, and sum to anything. Each query needs **attention weights**: none negative, with a
-# sum of 1. The **softmax** makes them in two steps. First it raises e (2.718…) to each score. The power is
+# sum of 1. (They are computed anew for each text, unlike a model's learned *weights*, its parameters.)
+# The **softmax** makes them in two steps. First it raises e (2.718…) to each score. The power is
 # always positive. In the row of *obey*, which word has a power below 1?
 
 # %%
@@ -430,7 +431,8 @@ def blend_values(
 blend_values = check(blend_values)
 
 # %% [markdown]
-# That is all of attention: scores, weights, blend. Follow the row of *obey* through the three matrices.
+# That is all of attention: scores, weights, blend. Papers write it as one formula, `softmax(QKᵀ / √d_k) V`, where
+# `d_k` is our hs. Follow the row of *obey* through the three matrices.
 
 # %%
 y = blend_values(weights, v)
@@ -471,7 +473,8 @@ cabinet_to_play(WORDS, q, k, v, first="obey")
 #
 # So far we made them up. A model computes them from the vectors `x` that arrive, shape (T, C), with three
 # learned matrices: `W_q`, `W_k` and `W_v`, each (C, hs). So each token asks, is labelled, and is read. With
-# one matrix for queries and keys, *it* would score *robot* exactly as *robot* scores *it*.
+# one matrix for queries and keys, *it* would score *robot* exactly as *robot* scores *it*. With one for keys and
+# values, *robot* could hand over only what it is found by: that it is a thing, and not which thing.
 #
 # Here C = 3: *thing*, *duty* and *action*. The matrices are chosen such that they give our queries, keys and
 # values.

@@ -615,6 +615,7 @@ print({name: tuple(parameter.shape) for name, parameter in scaled.named_paramete
 #
 # - `c_attn` goes from C to 3·C, `c_proj` from C to C; both are nn.Linear, with bias.
 # - The order of the thirds is q, k, v. Use your `split_heads`, `merge_heads` and `masked_attention`.
+# - Other programs add *dropout* here, which sets random numbers to 0 during training. Leave it out.
 # - The trap: what `forward` needs of the arguments has to be kept on `self`.
 #
 # <details><summary>Hint 1</summary>

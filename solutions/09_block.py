@@ -158,9 +158,9 @@ assert torch.allclose(unbiased, math.sqrt(2 / 3) * normalised[0], atol=1e-4)
 #
 # ### Weight and bias
 #
-# Mean 0 and variance 1 may not suit the sub-layer that reads. So LayerNorm ends with two learned vectors of C
-# numbers: each column is multiplied by its number in `weight`, and its number in `bias` is added. Before training
-# these are ones and zeros. Below they are not. Which column do you recognise?
+# LayerNorm ends with two learned vectors of C numbers: each column is multiplied by its number in `weight`, and its
+# number in `bias` is added. (In a block a linear layer reads next. It could do this too, so some programs fold
+# weight and bias into it.) Before training these are ones and zeros. Below they are not. Which column do you recognise?
 
 # %%
 weight, bias = torch.tensor([1.0, 0.0, 2.0]), torch.tensor([0.0, 7.0, 0.0])
@@ -364,7 +364,8 @@ for name, block, expected in (("the two lines", same, after_mlp), ("its input, c
 # ## 4. The stream through many blocks
 #
 # Here is the stream in an untrained GPT-2 of 12 blocks, 128 numbers wide. `activations` keeps what happens on the
-# way: `.stream` is x before the first block and after each, `.blocks` what was added in each. The **norm** of a
+# way: `.stream` is x before the first block and after each, `.blocks` what was added in each. So x is the embeddings
+# plus all that was added so far, and a sub-layer can read what any earlier one has written. The **norm** of a
 # vector (not LayerNorm) is its length, the root of the sum of its squares.
 
 # %%

@@ -146,7 +146,7 @@ assert len(set(greedy)) < 0.85 * len(greedy) < len(set(written))
 # %% [markdown]
 # The keyboard of [lesson 01](01_language_models.ipynb) went in a circle because it looked at one word. This model
 # reads up to 128 tokens, and repeats itself all the same. The mistake is to think that a text of likeliest tokens is
-# a likely text. In unread stories, how often is the token that really came the model's first choice?
+# a typical text. In unread stories, how often is the token that really came the model's first choice?
 
 # %%
 new_ids = torch.tensor([token_id for story in stories[:100] for token_id in ids_of(story)])
@@ -221,7 +221,8 @@ for n in range(4):
 # circle. Holtzman et al. (2019) show it in figure 4 for *I don't know.*, and in figure 1 a text in which GPT-2
 # repeats the name of one university to the end. They found the effect for nearly all phrases that they tried. Large
 # models have learned to copy from their context; that is useful in most texts, and fatal here. Once you have GPT-2
-# in [lesson 14](14_released_weights.ipynb), you can measure it with `mean_probability`.
+# in [lesson 14](14_released_weights.ipynb), you can measure it with `mean_probability`. (Many programs offer a
+# *frequency penalty* against it: each time a token has been written, its score is lowered by a fixed number.)
 
 # %% [markdown]
 # ## 3. Draw the token
