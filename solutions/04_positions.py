@@ -7,7 +7,7 @@
 #
 # - **In:** ids `(B, T)`, the embedding matrix `wte (V, C)`, and a second matrix, `wpe (n_ctx, C)`.
 # - **Out:** vectors `(B, T, C)` that say which word it is *and* where it is.
-# - **Time:** about 55 minutes for the core, 95 for everything. Sections that begin with *Deeper* are
+# - **Time:** about 50 minutes for the core, 90 for everything. Sections that begin with *Deeper* are
 #   collapsed.
 # - **Exercises:** `embed` and `sinusoidal_positions`.
 #
@@ -19,7 +19,6 @@
 
 # %%
 import math
-from itertools import permutations
 
 import torch
 from jaxtyping import Float, Int
@@ -114,20 +113,9 @@ assert torch.allclose(y_swapped, y[[3, 1, 2, 0]]), "a row depends on where it is
 both(y, y_swapped)
 
 # %% [markdown]
-# Who obeys whom? Nothing in these rows says so: both sentences are the same bag of words. Here are all 24
-# orders of the four words. How large is the largest difference, once the rows are back in place?
-
-# %%
-gaps = []
-for order in permutations(range(4)):
-    shuffled = list(order)
-    gaps.append((mix(x[shuffled]) - y[shuffled]).abs().max().item())
-print(f"{len(gaps)} orders, largest difference: {max(gaps):.1e}")
-assert max(gaps) < 1e-6
-
-# %% [markdown]
-# At most rounding. **Shuffle the rows that go in, and the same rows come out, shuffled.** This is called
-# *permutation equivariance*. So something else has to say where each row is.
+# Who obeys whom? Nothing in these rows says so: both sentences are the same bag of words. **Shuffle the rows
+# that go in, and the same rows come out, shuffled.** This is called *permutation equivariance*. So something
+# else has to say where each row is.
 #
 # ## 3. Add the position
 #
@@ -141,8 +129,8 @@ for position in (0, 1, 10, 1023):
     print(f"position {position:4}: cosine of robot and must {cosine:.4f}")
 
 # %% [markdown]
-# At the end of a text all words look the same: the position drowns them out. The mark has to differ from
-# place to place and stay as small as the words' own numbers.
+# At the end of a text all words look the same: the position drowns them out. What is added has to differ from
+# position to position and stay as small as the words' own numbers.
 #
 # **GPT-2's way: a second embedding matrix.** It is called `wpe` (*word position embeddings*) and has one row
 # for each *position*, as wide as the rows of `wte`. Its numbers start random and are learned. The number of
@@ -254,32 +242,9 @@ both(z, z_swapped)
 
 # %% [markdown]
 # *robot* at position 0 and *robot* at position 3 are different rows. Whatever comes later *can* tell the two
-# sentences apart.
+# sentences apart. (In GPT-2 both matrices are `nn.Embedding`, and the position is an id too:
+# `wte(idx) + wpe(torch.arange(start, start + T))`.)
 #
-# ### As a module
-#
-# In GPT-2 both matrices are `nn.Embedding`, and the position is an id too: 0, 1, 2, …
-
-# %%
-class Embedding(nn.Module):
-    """Word row plus position row (B, T, C)."""
-
-    def __init__(self, vocab_size: int, n_ctx: int, n_embd: int):
-        super().__init__()
-        self.wte = nn.Embedding(vocab_size, n_embd)
-        self.wpe = nn.Embedding(n_ctx, n_embd)
-
-    def forward(self, idx: Int[Tensor, "B T"], start: int = 0) -> Float[Tensor, "B T C"]:
-        position = torch.arange(start, start + idx.shape[1])
-        return self.wte(idx) + self.wpe(position)
-
-
-module = Embedding(8, 6, 3)
-gap = (module(idx, 2) - embed(idx, module.wte.weight, module.wpe.weight, 2)).abs().max().item()
-assert gap < 1e-6, f"the module and embed differ by {gap}"
-print("largest difference from yours:", gap)
-
-# %% [markdown]
 # ### Where the matrix ends
 #
 # GPT-2 has 1024 rows and **no row 1024**: the 1025th token of a text has no position. Our small `wpe` ends at
@@ -355,8 +320,8 @@ print("\n".join(f"{name:16} loss {loss:.2f}" for name, loss in losses.items()))
 # the time. A position becomes a row of clocks, each slower than the one before. Where a hand points takes two
 # numbers, the **sine** of its angle and the **cosine**, so C columns make C / 2 clocks. As on a clock, the
 # hand starts at the top and goes clockwise: the sine says how far it is to the right, the cosine how far up.
-# (School starts at the right and goes the other way round; there the two change places.) Here is position 3
-# with C = 8. Which clock is the second hand?
+# (In school the hand starts at the right; there the two change places.) Here is position 3 with C = 8. Which
+# clock is the second hand?
 
 # %%
 clocks(3, n_embd=8)
@@ -373,15 +338,6 @@ rate_0, rate_1 = 1 / 10_000 ** (0 / 4), 1 / 10_000 ** (2 / 4)
 row_3 = [math.sin(3 * rate_0), math.cos(3 * rate_0), math.sin(3 * rate_1), math.cos(3 * rate_1)]
 print(f"rates {rate_0} and {rate_1}")
 print([round(number, 3) for number in row_3])
-
-# %% [markdown]
-# GPT-2's width, C = 768, would make 384 clocks. How many positions does the slowest take to go round once: a
-# thousand, ten thousand, or more?
-
-# %%
-turns = wavelengths(768)
-for pair in (0, 1, 96, 192, 383):
-    print(f"columns {2 * pair} and {2 * pair + 1}: once round in {turns[pair]:,.1f} positions")
 
 # %% [markdown]
 # ## Exercise 2: `sinusoidal_positions` ●●●○○ · 15 minutes
@@ -430,31 +386,10 @@ assert torch.allclose(sinusoidal_positions(4, 4)[3], torch.tensor(row_3), atol=1
 waves(sinusoidal_positions(64, 32))
 
 # %% [markdown]
-# ### Why sines?
+# Why sines and cosines? Because then **the dot product of two positions depends on their distance alone**, and
+# attention compares rows by dot products: "two words back" looks the same everywhere. (*Deeper: why sines?*
+# shows it.)
 #
-# Attention compares rows by dot products. So take the dot product of each position's row with each other's.
-# Read along a diagonal, from the upper left to the lower right: positions 0 and 2, 1 and 3, 2 and 4, …
-
-# %%
-by_rule = sinusoidal_positions(108, 8)
-dots = by_rule[:8] @ by_rule[:8].T
-labels = [str(position) for position in range(8)]
-for distance in range(8):
-    assert dots.diagonal(distance).allclose(dots[0, distance], atol=1e-4), "a diagonal varies"
-matrices([("each diagonal holds one number", dots)], labels, labels)
-
-# %% [markdown]
-# **The dot product of two positions depends on their distance alone.** The reason is that
-# sin a · sin b + cos a · cos b = cos(a - b), so each clock contributes the cosine of its rate times the
-# distance. (Nearer is not always more alike: distance 6 has 3.78, distance 1 only 3.54, since after 6
-# positions the fastest clock is nearly round.) "Two words back" looks the same everywhere:
-
-# %%
-later = by_rule[100:108] @ by_rule[100:108].T
-assert torch.allclose(later, dots, atol=1e-4), "the dot products have changed"
-f"dot product at distance 2: {dots[0, 2]:.3f}, a hundred positions later {later[0, 2]:.3f}"
-
-# %% [markdown]
 # ### Play with it
 #
 # Move the slider. Above are the clocks and the row that they make; below, the first 8 of the 128 numbers of
@@ -494,6 +429,42 @@ position_slider(trained[:, :8], last=150)
 # <details><summary>C. It runs, and its predictions get bad beyond position 1023</summary>
 # Yes. Training has to change the new rows before they mean anything.
 # </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: why sines?
+#
+# You can skip this: it takes the dot products of positions by rule, and asks how slow the slowest clock is.
+
+# %% [markdown]
+# Take the dot product of each position's row with each other's. Read along a diagonal, from the upper left to
+# the lower right: positions 0 and 2, 1 and 3, 2 and 4, …
+
+# %%
+by_rule = sinusoidal_positions(108, 8)
+dots = by_rule[:8] @ by_rule[:8].T
+labels = [str(position) for position in range(8)]
+for distance in range(8):
+    assert dots.diagonal(distance).allclose(dots[0, distance], atol=1e-4), "a diagonal varies"
+matrices([("each diagonal holds one number", dots)], labels, labels)
+
+# %% [markdown]
+# Each diagonal is one distance, and holds one number. The reason is that sin a · sin b + cos a · cos b =
+# cos(a - b), so each clock contributes the cosine of its rate times the distance. (Nearer is not always more alike: distance 6 has 3.78, distance 1 only 3.54, since after 6
+# positions the fastest clock is nearly round.) And a hundred positions later?
+
+# %%
+later = by_rule[100:108] @ by_rule[100:108].T
+assert torch.allclose(later, dots, atol=1e-4), "the dot products have changed"
+f"dot product at distance 2: {dots[0, 2]:.3f}, a hundred positions later {later[0, 2]:.3f}"
+
+# %% [markdown]
+# GPT-2's width, C = 768, would make 384 clocks. How many positions does the slowest take to go round once: a
+# thousand, ten thousand, or more?
+
+# %%
+turns = wavelengths(768)
+for pair in (0, 1, 96, 192, 383):
+    print(f"columns {2 * pair} and {2 * pair + 1}: once round in {turns[pair]:,.1f} positions")
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Deeper: does adding mix things up?
@@ -670,6 +641,7 @@ loss_lines(curves, {"ln 2": math.log(2)}, title, unit="nats per answer")
 wpe_learned = learned.wpe.detach().clone()
 direction = F.normalize(wpe_learned, dim=-1)
 assert torch.equal(wpe_learned[6:], small[6:])  # as they were before training
+labels = [str(position) for position in range(8)]
 title = "1 and 2 point one way, 4 and 5 the other way"
 matrices([(title, direction @ direction.T)], labels, labels, scale=(-1.0, 1.0))
 
@@ -764,8 +736,8 @@ for name, config in RELEASED.items():
 #
 # Write `looks_sinusoidal(table) -> bool` without computing the positions again: test only properties that such
 # a matrix must have. What to look for: what is the length of every row, and what holds for the diagonals of
-# the dot products? Then try to fool your test with a wrong matrix: other rates, sines first and then cosines,
-# positions from 1. Which of them pass, and which property would catch them?
+# the dot products (*Deeper: why sines?*)? Then try to fool your test with a wrong matrix: other rates, sines
+# first and then cosines, positions from 1. Which of them pass, and which property would catch them?
 #
 # **Sources.** Vaswani et al. 2017, *Attention Is All You Need*, section 3.5 and table 3, row E; Radford et al.
 # 2018, *Improving Language Understanding by Generative Pre-Training*, section 4.1; Radford et al. 2019,

@@ -6,7 +6,7 @@
 #
 # - **In:** queries, keys and values, each `(T, hs)`: T tokens, vectors with hs entries (*head size*).
 # - **Out:** a new vector for each token, again `(T, hs)`.
-# - **Time:** 65 minutes for the core, 80 for everything.
+# - **Time:** 60 minutes for the core, 80 for everything.
 # - **Exercises:** `attention_scores`, `attention_weights` and `blend_values`.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -332,6 +332,16 @@ attention_weights(large)
 # %% [markdown]
 # ### What √hs is for
 #
+# Without it one key takes nearly all the weight, only because the vectors have many entries. Training nudges
+# the numbers that scores are made of, but then a nudge hardly moves the weights. How much a result moves, per
+# unit of the nudge, is its **gradient**. Where it is small, the model learns slowly.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: the slope of the softmax
+#
+# What the division by √hs saves, in numbers, and why the slope is w·(1 - w). You can skip this section.
+
+# %% [markdown]
 # Take random queries of GPT-2's size, hs = 64, with 8 random keys each. How large is the largest of the 8
 # weights, and how much does a weight w move when its score is nudged? (That is its **slope**, w·(1 - w).)
 
@@ -342,18 +352,8 @@ for kind, name in {"raw": "without √hs", "scaled": "with √hs"}.items():
     print(f"{name:11}   largest weight {largest:.2f}   slope {slope:.3f}   (mean)")
 
 # %% [markdown]
-# Without √hs one key takes nearly everything, only because the vectors have many entries; less than a quarter
-# of the slope is left. Training nudges matrices, which move the scores, which move the weights. How much a
-# result moves, per unit of the nudge, is its **gradient**. Where it is small, the model learns slowly.
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### Deeper: the slope of the softmax
-#
-# How it shrinks as hs grows, and why it is w·(1 - w). You can skip this section.
-
-# %% [markdown]
-# The same for four sizes, without the division (solid) and with it (dashed). Left: the variance that you
-# computed. Middle: the largest of the 8 weights; equal weights would be 1/8. Right: the slope.
+# Less than a quarter of the slope is left without √hs. The same for four sizes, without the division (solid)
+# and with it (dashed). Left: the variance that you computed. Middle: the largest of the 8 weights; equal weights would be 1/8. Right: the slope.
 
 # %%
 figures.saturation([4, 16, 64, 256])
@@ -393,25 +393,12 @@ for weight, value in zip(weights_of_obey, v.tolist()):
 [round(number, 2) for number in blend_of_obey]
 
 # %% [markdown]
-# The same for every query: as many vectors come out as went in. The values are never multiplied with queries
-# or keys; those only determine the weights.
-
-# %%
-blends_by_loop = []
-for row_of_weights in weights:
-    blends_by_loop.append(sum(weight * value for weight, value in zip(row_of_weights, v)))
-blends_by_loop = torch.stack(blends_by_loop)
-
-assert torch.allclose(blends_by_loop[2], torch.tensor(blend_of_obey))
-reach = blends_by_loop.abs().max().item()
-matrices([("one blend for each query", blends_by_loop)], WORDS, scale=(-reach, reach))
-
-# %% [markdown]
 # ## Exercise: `blend_values` ●○○○○ · 5 minutes
 #
-# Do the two loops above in one operation, with any leading axes. Take the weights as they are, even where a
-# row does not sum to 1 or a weight is negative. The shapes give the order: weights (T, S), values (S, hs),
-# result (T, hs).
+# Do this for every query in one operation: as many vectors come out as queries went in. The values are never
+# multiplied with queries or keys; those only determine the weights. There may be leading axes. Take the
+# weights as they are, even where a row does not sum to 1 or a weight is negative. The shapes give the order:
+# weights (T, S), values (S, hs), result (T, hs).
 #
 # <details><summary>Hint 1</summary>The sum runs over the folders, S. Which operation sums over the
 # last axis of one tensor and the last but one of the other?</details>
@@ -437,7 +424,7 @@ blend_values = check(blend_values)
 # %%
 y = blend_values(weights, v)
 
-assert torch.allclose(y, blends_by_loop), "blend_values should give the blends of the loop"
+assert torch.allclose(y[2], torch.tensor(blend_of_obey)), "row 2 should be the blend of obey"
 figures.scores_weights_blend(scores, weights, y, WORDS)
 
 # %% [markdown]
@@ -448,7 +435,7 @@ figures.scores_weights_blend(scores, weights, y, WORDS)
 # stretch one. (*Length* is that of the arrow, its *norm*.) Things to try:
 #
 # 1. Rotate the query from 0° to 180°. When does the lead change hands? Can *obey* ever win?
-# 2. Set the length to 0, then to 8. Where does the diamond go? Try 8 at 0° and at 90° too.
+# 2. Set the length to 0, then to 8. Where does the diamond go?
 # 3. Can you drive the diamond out of the grey shape?
 # 4. Switch √hs off. Which slider does the same?
 
@@ -502,19 +489,22 @@ def self_attention(x, W_q, W_k, W_v):
 assert torch.allclose(self_attention(x, W_q, W_k, W_v), y), "the three steps should give y again"
 
 # %% [markdown]
-# Attention does *not* know the order of the tokens. Shuffle the rows of `x`, and the same rows come out,
-# shuffled. That is why [lesson 04](04_positions.ipynb) added positions.
+# Attention does *not* know the order of the tokens, as `mix` of [lesson 04](04_positions.ipynb) did not. That is
+# why positions are added.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: order, other sizes, and torch's own attention
+#
+# Shuffled rows, and a test with sizes that all differ, against torch's function. You can skip this section.
+
+# %% [markdown]
+# Shuffle the rows of `x`, and the same rows come out, shuffled.
 
 # %%
 order = torch.tensor([3, 0, 2, 1])
 same = torch.allclose(self_attention(x[order], W_q, W_k, W_v), y[order])
 print("shuffled in:", [WORDS[i] for i in order], "→ the same rows out, shuffled:", same)
 assert same, "shuffled rows should give the same results, shuffled"
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### Deeper: other sizes, and torch's own attention
-#
-# A test with sizes that all differ, against torch's function for these steps. You can skip this section.
 
 # %% [markdown]
 # Four tokens and four folders hide a swapped axis. So run it once more with sizes that all differ: B = 2, T =
@@ -599,7 +589,7 @@ print(f"robot: {weights_of_it[1] / weights_of_it[4]:.0f} times the weight of the
 
 # %% [markdown]
 # - *"The query finds the matching key."* It finds no single one. Even *must* gave *obey* a little. A hard
-#   choice would have weights of 1 and 0 only, and there the slope w·(1 - w) is 0.
+#   choice would have weights of 1 and 0 only, which a small nudge to the scores does not move.
 # - *"The scores are divided by the root of the model's width."* By the root of hs. In GPT-2 that is √64 = 8,
 #   not √768.
 # - *"It means robot; the weights prove it."* They are one row of one matrix of weights. The smallest GPT-2
@@ -662,8 +652,8 @@ print("parameters in softmax and blend: 0")
 #
 # Some later models add no positions to the vectors. They subtract `m · |i - j|` from the score of query `i`
 # and key `j`, with a fixed number `m` (*ALiBi*, Press et al. 2022, for a decoder). Add this to
-# `self_attention` and run the shuffle test again. What to look for: with `m = 0` nothing has changed; with
-# `m > 0` shuffled rows no longer give the same results; with a large `m` each token reads only itself. Is an
+# `self_attention` and run the shuffle test of *Deeper: order, other sizes* again. What to look for: with
+# `m = 0` nothing has changed; with `m > 0` shuffled rows no longer give the same results; with a large `m` each token reads only itself. Is an
 # `m` that suits hs = 2 right for hs = 64 too? Think of what √hs does to the size of the scores.
 
 # %% [markdown]
