@@ -397,7 +397,7 @@ for weight, value in zip(weights_of_obey, v.tolist()):
 #
 # Do this for every query in one operation: as many vectors come out as queries went in. The values are never
 # multiplied with queries or keys; those only determine the weights. There may be leading axes. Take the
-# weights as they are, even where a row does not sum to 1 or a weight is negative. The shapes give the order:
+# weights as they are, even where a row does not sum to 1. The shapes give the order:
 # weights (T, S), values (S, hs), result (T, hs).
 #
 # <details><summary>Hint 1</summary>The sum runs over the folders, S. Which operation sums over the

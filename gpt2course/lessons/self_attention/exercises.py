@@ -228,10 +228,6 @@ blend_values = Exercise(
             "weights that do not sum to 1 are taken as they are",
             (torch.tensor([[0.5, 0, 0], [0, 0, 0], [1, 2, 1]]), normal(3, 4, seed=11)),
         ),
-        Case(
-            "a negative weight is taken as it is",
-            (torch.tensor([[1.5, -0.5], [-2.0, 0.0], [0.25, 0.75]]), normal(2, 4, seed=31)),
-        ),
         Case("a batch of one with one head", _wv(4, 4, 3, 1, 1, seed=13)),
         Case("a batch of two", _wv(5, 4, 7, 2, seed=15)),
         Case("a batch of two with three heads", _wv(5, 4, 6, 2, 3, seed=17)),
