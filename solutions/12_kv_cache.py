@@ -115,8 +115,8 @@ for layer, (short, long) in enumerate(zip(after_three.blocks, after_four.blocks)
 # input of layer 1. The argument repeats, layer by layer.
 #
 # GPT-2 never re-reads its first token in the light of the second, and that is what makes a cache possible: **what is
-# kept stays true.** An encoder such as BERT has no mask. There a new token changes the rows of all others, and
-# everything must be read again.
+# kept stays true.** An encoder such as BERT has no mask. There a new token changes the rows of all others
+# from layer 1 on, and everything must be read again.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: what a new token changes without the mask
@@ -124,8 +124,8 @@ for layer, (short, long) in enumerate(zip(after_three.blocks, after_four.blocks)
 # The same model twice, with the mask and without it. You can skip it.
 
 # %% [markdown]
-# **Predict.** In an encoder every token reads all others. A fourth token is added. In which layers do the *keys* of the first three
-# change?
+# **Predict.** In an encoder every token reads all others. A fourth token is added. In which layers do the *keys* of
+# the first three change?
 #
 # <details><summary>A. In none: a key is made from its own token</summary>
 # From its own row, yes. But from layer 1 on that row is no longer the token alone: attention in the layer below
