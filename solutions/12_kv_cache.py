@@ -7,7 +7,7 @@
 #
 # - **In:** one new token, an id (B, 1), and what was kept of the tokens before it.
 # - **Out:** logits (B, V) for the token that follows, the same as a run over the whole text gives.
-# - **Time:** about 75 minutes for the core, 110 with the deeper sections. Two exercises: `append_to_cache` and
+# - **Time:** about 60 minutes for the core, 110 with the deeper sections. Two exercises: `append_to_cache` and
 #   `cached_attention`.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -114,8 +114,18 @@ for layer, (short, long) in enumerate(zip(after_three.blocks, after_four.blocks)
 # works on each row alone. So the output of layer 0 does not depend on later tokens either, and it is the
 # input of layer 1. The argument repeats, layer by layer.
 #
-# **Predict.** An encoder such as BERT has no mask: every token reads all others. A fourth token is added. In which
-# layers do the *keys* of the first three change?
+# GPT-2 never re-reads its first token in the light of the second, and that is what makes a cache possible: **what is
+# kept stays true.** An encoder such as BERT has no mask. There a new token changes the rows of all others
+# from layer 1 on, and everything must be read again.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: what a new token changes without the mask
+#
+# The same model twice, with the mask and without it. You can skip it.
+
+# %% [markdown]
+# **Predict.** In an encoder every token reads all others. A fourth token is added. In which layers do the *keys* of
+# the first three change?
 #
 # <details><summary>A. In none: a key is made from its own token</summary>
 # From its own row, yes. But from layer 1 on that row is no longer the token alone: attention in the layer below
@@ -136,7 +146,7 @@ for layer, (short, long) in enumerate(zip(after_three.blocks, after_four.blocks)
 class ReadsAll(CausalSelfAttention):
     """Attention without a mask, as in an encoder."""
 
-    def forward(self, x, past=None):
+    def forward(self, x, past=None):  # the model passes a cache, which is not used here
         q, k, v = (split_heads(part, self.n_head) for part in self.c_attn(x).chunk(3, dim=-1))
         weights = attention_weights(attention_scores(q, k))
         return self.c_proj(merge_heads(blend_values(weights, v)))
@@ -148,24 +158,17 @@ for block in encoder.h:
 encoder.load_state_dict(small.state_dict());
 
 # %%
-def keys_of(model, idx):
-    """The keys of one text in every layer: (n_layer, nh, T, hs)."""
-    return torch.cat([block.k for block in activations(model, idx).blocks])
-
-
 def moved(model):
     """The largest change of each key when the fourth token is added: (n_layer, 3)."""
-    change = keys_of(model, idx)[:, :, :3] - keys_of(model, idx[:, :3])
-    return change.abs().amax(dim=(1, 3))
+    runs_of_it = zip(activations(model, idx).blocks, activations(model, idx[:, :3]).blocks)
+    changes = [(long.k[:, :, :3] - short.k).abs() for long, short in runs_of_it]
+    return torch.cat(changes).amax(dim=(1, 3))
 
 
-LAYERS = ["layer 0", "layer 1", "layer 2"]
-matrices([("with the mask", moved(small)), ("without it", moved(encoder))], LAYERS, words[:3])
+panels = [("with the mask", moved(small)), ("without it", moved(encoder))]
+matrices(panels, ["layer 0", "layer 1", "layer 2"], words[:3])
 
 # %% [markdown]
-# An encoder must read everything again when a token is added. GPT-2 never re-reads its first token in
-# the light of the second, and that is what makes a cache possible: **what is kept stays true.**
-#
 # ## 2. What the new token needs of the old ones
 #
 # Which old results are needed? Take one head with the queries, keys and values of lesson 06, two numbers each.
@@ -245,7 +248,7 @@ matrices([("attention, one token at a time", by_loop), ("all at once", all_rows)
 #
 # Append first, then ask: a token reads itself, too.
 #
-# ## 4. Exercise: `append_to_cache` ●●○○○ · 8 minutes
+# ## 4. Exercise: `append_to_cache` ●●○○○ · 6 minutes
 #
 # In GPT-2 keys and values are tensors (B, nh, T, hs). The pair that is kept, `(keys, values)`, is called the
 # **past**: (B, nh, P, hs) each, for P earlier tokens. T new tokens come in as `k` and `v`. Return the new pair,
@@ -309,7 +312,7 @@ matrices(panels, words[2:], words)
 # The left one: the queries are the *last* two of four positions, so it counts from the lower right corner.
 # Under the other, *obey* would read only *robot*, not even itself, and no error would say so.
 #
-# ### Exercise: `cached_attention` ●●●○○ · 10 minutes
+# ### Exercise: `cached_attention` ●●●○○ · 8 minutes
 #
 # Attention of T new tokens to everything before them and to each other. `q`, `k` and `v` belong to the new tokens,
 # (B, nh, T, hs); `past` is the pair from before, or `None`. Return y, (B, nh, T, hs), and the new past, both in the
@@ -363,7 +366,7 @@ for cut in ([4], [1, 1, 1, 1], [3, 1], [1, 3], [2, 2]):
 #
 # Every layer has its own keys and values, so it needs its own past. Three things are new in the forward pass:
 # attention is your `cached_attention`; the pasts come in and go out; and positions begin at `start`. A new token is the first of its `idx`, but its position is the number of tokens before it, which is how
-# many the cache holds. (Section 7 sets the last two arguments wrong on purpose. After changing
+# many the cache holds. (A deeper section sets the last two arguments wrong on purpose. After changing
 # `cached_attention`, run this cell again.)
 
 # %%
@@ -403,7 +406,7 @@ matrices([("logits, one token at a time", one_at_a_time)], words, [f"→ {word}"
 runs(words, n_layer=3, cached=True)
 
 # %% [markdown]
-# ## 7. The same logits, and how not to test that
+# ## 7. The same logits
 #
 # The small GPT-2 that comes with the course was trained on short stories
 # ([lesson 13](13_training.ipynb) shows how). Each began with `<|endoftext|>`, so the prompt does, too.
@@ -436,14 +439,14 @@ print(textwrap.fill(f"…{tokenizer.decode(anew_ids.tolist())} …", 80))
 # Now with pasts: the prompt is read once, here in three pieces, then each new token alone.
 
 # %%
-def write_cached(parts, n, **mistake):
-    """The same from a prompt in pieces, with one past for each layer."""
+def write_cached(parts, n, **options):
+    """The same from a prompt in pieces, with one past for each layer; the options are step's."""
     pasts, rows = [None] * teller.config.n_layer, []
     for part in parts:
-        logits, pasts = step(teller, part, pasts, **mistake)
+        logits, pasts = step(teller, part, pasts, **options)
     for _ in range(n):
         rows.append(logits[:, -1])
-        logits, pasts = step(teller, rows[-1].argmax(dim=-1, keepdim=True), pasts, **mistake)
+        logits, pasts = step(teller, rows[-1].argmax(dim=-1, keepdim=True), pasts, **options)
     return torch.cat(rows), torch.cat(rows).argmax(dim=-1)
 
 
@@ -465,8 +468,15 @@ print(f"largest difference of a logit in 50 steps: {off32:.0e}, in float64 {off6
 assert off32 < 1e-4 and off64 < 1e-10, "more than rounding: the cache changes the logits"
 
 # %% [markdown]
-# ### Two mistakes
+# Why look at logits at all, when the texts are the same? A mistake may leave a text as it is for dozens of tokens, while
+# the logits are off at once. **Compare logits, never text.**
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: two mistakes that a text hides
 #
+# A wrong position and a wrong mask, seen in the text and in the logits. You can skip it.
+
+# %% [markdown]
 # **Position 0.** `start` is forgotten: each new token is embedded at position 0. (The prompt, read in one piece, gets
 # the right positions.)
 #
@@ -529,10 +539,10 @@ assert off_by["position 0"][1] > 0.1 and off_by["upper left"][0] > 1e-2
 differences(off_by, parted, tolerance=1e-4)
 
 # %% [markdown]
-# The first at the second token, the second at once. So **compare logits, never text.** And compare over
-# several steps, with a prompt in pieces: looking only at the first step would have missed the wrong
-# position, and a prompt in one piece the wrong mask.
-#
+# The first at the second token, the second at once. So compare logits over several steps, with a prompt in pieces:
+# looking only at the first step would have missed the wrong position, and a prompt in one piece the wrong mask.
+
+# %% [markdown]
 # ## 8. What a token costs
 #
 # Nearly all the work of a model is in matrix products, that is in **multiply-adds**: multiply two numbers, add the
@@ -564,14 +574,11 @@ more = multiply_adds(gpt2, 1, 1024) / multiply_adds(gpt2, 1, 1) - 1
 print(f"with a cache, token 1024 takes {more:.0%} more than token 1")
 
 # %% [markdown]
-# Move the slider to both ends, then let a column be 64 tokens and do so again.
-#
-# 1. Where is the new token in the grid on the right?
-# 2. With 64 tokens to a column, go from column 8 to 16. The text becomes twice as long. Does the upper bar?
+# Move the slider to both ends. Then let a column be 64 tokens, and go from column 8 to 16: the text becomes twice as
+# long. Does the upper bar?
 #
 # <details><summary>What to see</summary>
-# 1. At the end of the last column: only its path is computed, and the columns before it keep their keys and values.<br>
-# 2. It becomes more than twice as long. Without a cache every run computes the score of every query with every key,
+# It becomes more than twice as long. Without a cache every run computes the score of every query with every key,
 # and twice as many of both give four times as many scores.
 # </details>
 
@@ -745,13 +752,19 @@ except ValueError as error:
 # positions: all its position vectors are 0. Which of its rows will be 0?
 
 # %%
+def keys_of(model, idx):
+    """The keys of one text in every layer: (n_layer, nh, T, hs)."""
+    return torch.cat([block.k for block in activations(model, idx).blocks])
+
+
 no_positions = copy.deepcopy(small)
 no_positions.wpe.weight.zero_()
 panels = []
 for title, model in (("small model", small), ("positions set to 0", no_positions)):
     change = keys_of(model, nine[:, 1:])[:, :, :-1] - keys_of(model, nine[:, :8])[:, :, 1:]
     panels.append((title, change.abs().amax(dim=(1, 3))))
-matrices(panels, LAYERS, [f"{i}→{i - 1}" for i in range(1, 8)])
+moves = [f"{i}→{i - 1}" for i in range(1, 8)]
+matrices(panels, ["layer 0", "layer 1", "layer 2"], moves)
 
 # %% [markdown]
 # Two things are wrong with the kept keys. First, in the small model each token has moved by one position, and its key

@@ -6,7 +6,7 @@
 #
 # - **In:** a long row of token ids (N,), and a model with random weights.
 # - **Out:** the same model, with weights that predict the next token.
-# - **Time:** about 75 minutes for the core, 130 with the deeper sections. Three exercises: `next_token_batch`,
+# - **Time:** about 65 minutes for the core, 125 with the deeper sections. Three exercises: `next_token_batch`,
 #   `next_token_loss` and `learning_rate`.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -59,7 +59,7 @@ print(f"{len(stories):,} stories to learn from, {len(unseen):,} held out. The fi
 
 # %% [markdown]
 # All of that takes a quarter of an hour to learn. To see it within a minute, shorten the stories to the first sentence,
-# the last, and those between in which *it* does something.
+# the last, and those between in which *it* does something. (You can run this cell without reading its code.)
 
 # %%
 def sentences(text: str) -> list[str]:
@@ -103,17 +103,9 @@ words = "a robot must obey the orders given it".split()
 shifted(words, start=2, n_ctx=4)
 
 # %% [markdown]
-# By hand, with ids in alphabetical order. One row holds four questions, as
-# [lesson 06](06_masking.ipynb) counted them.
-
-# %%
-alphabet = sorted(words)
-text = torch.tensor([alphabet.index(word) for word in words])  # (N,) = (8,)
-row, asked = text[2:6], text[3:7]
-for i, j in zip(row.tolist(), asked.tolist(), strict=True):
-    print(f"after {alphabet[i]:7} ({i}) comes {alphabet[j]:7} ({j})")
-
-# %% [markdown]
+# One row holds four questions, as [lesson 06](06_masking.ipynb) counted them: what follows *must*, *obey*, *the* and
+# *orders*?
+#
 # **Predict.** A row of four inputs and their targets is to be cut from these eight tokens. How many places are
 # there to begin?
 #
@@ -127,19 +119,21 @@ for i, j in zip(row.tolist(), asked.tolist(), strict=True):
 # <details><summary>C. Four: 8 - 4</summary>
 # Yes: 0, 1, 2 and 3. Each row takes n_ctx + 1 tokens, and len(ids) - n_ctx places leave room for that.
 # </details>
+#
+# All of them, with ids in the alphabetical order of the words:
 
 # %%
-n_ctx = 4
+alphabet, n_ctx = sorted(words), 4
+text = torch.tensor([alphabet.index(word) for word in words])  # (N,) = (8,)
 rows = [(text[s : s + n_ctx], text[s + 1 : s + n_ctx + 1]) for s in range(len(text) - n_ctx)]
 all_inputs, all_targets = (torch.stack(part) for part in zip(*rows, strict=True))
-assert torch.equal(all_inputs[2], row) and torch.equal(all_targets[2], asked)
 matrices([("inputs", all_inputs), ("targets", all_targets)], [f"start {s}" for s in range(4)], scale=(0, 0))
 
 # %% [markdown]
 # The stories have hundreds of thousands of starts. Each step of training takes a **batch**: a few rows with random
 # starts.
 #
-# ## Exercise: `next_token_batch` ●●●○○ · 12 minutes
+# ## Exercise: `next_token_batch` ●●●○○ · 8 minutes
 #
 # Draw `batch_size` starts, independently of each other (the same start may come twice), each possible one
 # equally likely. Return the inputs and the targets as a tuple, both int64 and `(batch_size, n_ctx)`. All
@@ -240,7 +234,7 @@ print("-log_softmax, taken at once:", -scores.log_softmax(dim=-1)[1].item())
 # computes the probability: ln of (eˢ / sum) is s - ln(sum). It sums e raised to the *distances* from the largest score
 # of the row, so that no power is too large, and adds the largest again.
 #
-# ## Exercise: `next_token_loss` ●●○○○ · 8 minutes
+# ## Exercise: `next_token_loss` ●●○○○ · 6 minutes
 #
 # From logits `(B, T, V)` and targets `(B, T)` to one number, a tensor of shape `()`: the mean of -ln of the
 # probability of each target, in the dtype of the logits. Scores of ±1000 must not spoil it. You may
@@ -328,7 +322,14 @@ valley({"creeps": 0.05, "arrives": 0.4, "jumps out": 1.05})
 # two running means for every weight: `m` of its gradient g, and `v` of g². It moves the weight by m/√v, times the
 # learning rate. If the gradients agree, the quotient is about 1; if their signs change, m is small and so is the move.
 # The W of **AdamW** is *weight decay*: each step also shrinks the weight by a small fraction of itself.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: five steps of AdamW, by hand and by torch
 #
+# How the moves depend on gradients that change their sign, and what happens when all become a thousand times larger.
+# You can skip it.
+
+# %% [markdown]
 # β, a number a little below 1, says how much of the old mean stays in each step. The means start at 0 and are too small
 # at first; after t steps, dividing by 1 - βᵗ corrects that and gives m̂ and v̂. (ε, `eps`, prevents a division by 0.)
 # One weight of 1.0, its first gradient 0.5:
@@ -342,14 +343,8 @@ m_hat, v_hat = m / (1 - beta1), v / (1 - beta2)  # after one step they are g and
 w_after_one = w - lr * decay * w - lr * m_hat / (math.sqrt(v_hat) + eps)
 print(f"m {m:.3f}, v {v:.4f}, m̂ {m_hat:.3f}, v̂ {v_hat:.3f}: from {w} to {w_after_one:.4f}")
 
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### Deeper: five steps of AdamW, by hand and by torch
-#
-# How the moves depend on gradients that change their sign, and what happens when all become a thousand times larger.
-# You can skip it.
-
 # %% [markdown]
-# In which of the five steps will the weight move least?
+# Five steps, with gradients that change their sign. In which of them will the weight move least?
 
 # %%
 def adamw_by_hand(w: float, gradients: list[float], decay: float) -> list[float]:
@@ -417,8 +412,8 @@ assert max(abs(a - b) for a, b in zip(small, large, strict=True)) < 1e-6
 # ### Which weights decay
 #
 # Decay shrinks every weight that no gradient holds up. It is for matrices alone: a bias or a scale of LayerNorm has no
-# reason to be small. So the **optimizer**, which moves the weights, gets two groups. (With β₂ = 0.99 it averages the
-# squares of about a hundred steps; torch's default of 0.999 suits longer runs.)
+# reason to be small. So the **optimizer**, which moves the weights, gets two groups. (`betas` says how much of the old m
+# and v stays in each step. With 0.99, v averages about a hundred steps; torch's default of 0.999 suits longer runs.)
 
 # %%
 def make_optimizer(model: nn.Module, max_lr: float) -> torch.optim.AdamW:
@@ -449,7 +444,7 @@ for step in range(4, 9):
     print(f"step {step}: share {share:.2f}, height {height:.3f}: {0.1 + (0.8 - 0.1) * height:.3f}")
 
 # %% [markdown]
-# ## Exercise: `learning_rate` ●●○○○ · 10 minutes
+# ## Exercise: `learning_rate` ●●○○○ · 6 minutes
 #
 # The rate at a step, a Python float. For `step < warmup_steps` it is max_lr · (step + 1) / warmup_steps: the
 # first step already has one part, and the last of the warm-up has `max_lr`. From there half a cosine
@@ -500,6 +495,16 @@ schedule_to_play(learning_rate)
 #
 # Now and then a batch has a gradient far larger than usual, and one such step can undo a hundred. **Clipping** treats
 # all gradients as one vector: if its norm exceeds a limit, it is scaled down. The direction stays.
+# `nn.utils.clip_grad_norm_` does it.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: clipping by hand, and a batch in pieces
+#
+# The norm of all gradients, and how a batch that does not fit into memory is trained on all the same: *gradient
+# accumulation*. You can skip it.
+
+# %% [markdown]
+# Clipping by hand and by torch, which returns the norm that it found:
 
 # %%
 model = fresh_model()
@@ -511,11 +516,6 @@ norm = nn.utils.clip_grad_norm_(model.parameters(), limit)  # returns the norm b
 clipped = torch.cat([p.grad.flatten() for p in model.parameters()])
 assert torch.allclose(clipped, by_hand, atol=1e-6)
 print(f"norm {norm:.3f} before, {clipped.norm():.3f} after; by hand {by_hand.norm():.3f}")
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### Deeper: a batch in pieces
-#
-# How a batch that does not fit into memory is trained on all the same: *gradient accumulation*. You can skip it.
 
 # %% [markdown]
 # The batch goes through in pieces. `backward` *adds* to the gradients that are there, so after all pieces they hold a
@@ -552,7 +552,7 @@ for probe in probes[:3]:
 # head's attention weight goes from *it* to the noun, averaged over the probes?
 #
 # All questions form one batch. The shorter ones are padded at their end, and the causal mask keeps that from being
-# read.
+# read. (The next two cells only measure: you can run them without reading their code.)
 
 # %%
 END = tokenizer.end_of_text
@@ -607,11 +607,12 @@ def take_step(model, optimizer, step: int, generator: torch.Generator) -> float:
     return loss.item()
 
 # %% [markdown]
-# Every 25 steps the run looks at the same held-out rows, at those of their tokens that follow *it*, and at the
-# probes. At five moments it keeps what the model writes and what it predicts after the first question.
+# Every 25 steps the run looks at the same held-out rows, with and without the tokens that follow *it*, and at the
+# probes. At five moments it keeps what the model writes and what it predicts after the first question. (This cell only
+# measures, too.)
 
 # %%
-log = {name: [] for name in ("loss", "held out", "after it", "the rest", "right", "heads", "moments")}
+log = {name: [] for name in ("loss", "held out", "the rest", "right", "heads", "moments")}
 held_idx, held_targets = next_token_batch(heldout, 64, config.n_ctx, torch.Generator().manual_seed(0))
 after_it = held_idx == tokenizer.encode(" it")[0]  # (B, T)
 
@@ -621,10 +622,9 @@ def look(model: nn.Module, step: int) -> None:
     """Put down what the model can do after so many steps."""
     logits = model(held_idx)
     loss = next_token_loss(logits, held_targets).item()
-    parts = [next_token_loss(logits[p][None], held_targets[p][None]) for p in (after_it, ~after_it)]
+    rest = next_token_loss(logits[~after_it][None], held_targets[~after_it][None]).item()
     right, weights = look_back(model)
-    values = loss, parts[0].item(), parts[1].item(), right, weights
-    for name, value in zip(("held out", "after it", "the rest", "right", "heads"), values):
+    for name, value in zip(("held out", "the rest", "right", "heads"), (loss, rest, right, weights)):
         log[name].append((step, value))
     if step in (0, 50, PAUSE, 350, MAX_STEPS):
         seen = moment_of(model, tokenizer, generate, probes[0].text, step, loss, weights)
@@ -708,16 +708,8 @@ stacked(
 # %%
 share_in_the_end, its_heads = look_back(student)
 half = next(step for step, right in log["right"] if right >= 0.5)
-around = max(0, half - 75), min(half + 75, MAX_STEPS)
 print(f"half of the answers are right from step {half} on, and {share_in_the_end:.0%} in the end")
-drop = {}
-for name in ("held out", "after it", "the rest"):
-    before, after = (dict(log[name])[step] for step in around)
-    drop[name] = before - after
-    print(f"{name:8}: {before:.2f} nats at step {around[0]}, {after:.2f} at step {around[1]}")
-share_of_tokens = after_it.double().mean().item()
-print(f"{share_of_tokens:.1%} of the tokens follow an it, and they make "
-      f"{share_of_tokens * drop['after it'] / drop['held out']:.0%} of the drop")
+print(f"{after_it.double().mean().item():.1%} of the tokens follow an it")
 assert share_in_the_end >= 0.9 and its_heads.max() >= 0.5, "it has not found its noun in 700 steps"
 
 # %% [markdown]
@@ -883,7 +875,8 @@ print(f"evaluated in train mode   next-token loss {honest_loss(trained['right'].
 # - **Evaluated in train mode** is exactly the same, because this model has no dropout. With dropout,
 #   the loss would be too high and would vary from call to call.
 #
-# No curve finds these. A test does: compare one step with the same step written by hand, as in section 5.
+# No curve finds these. A test does: compare one step with the same step written by hand, as the deeper part of
+# section 5 does.
 #
 # **Predict.** Your own run starts at a loss of 7.6 with 2,048 tokens in the vocabulary, and stays there, whatever
 # the learning rate. Which of these can it not be?

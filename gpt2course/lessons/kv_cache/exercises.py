@@ -131,6 +131,7 @@ def _not_in_one_piece(*args: Any) -> tuple:
 
 
 _ONE = torch.tensor([[[[1.0, 2.0, 3.0]]]])  # one token in a batch of one with one head
+_REPEATED = normal(2, 1, 2, 1, 4, seed=63)  # key and value of one token in two heads
 # Made anew wherever they are used, since an answer may change them.
 _on_one = partial(_past_kv, 1, 3, 5, 2, 6, seed=3)
 
@@ -145,6 +146,7 @@ append_to_cache = CacheExercise(
         Case("one new token on top of six", _past_kv(6, 1, 3, 2, 5, seed=7)),
         Case("a batch of one with one head", _past_kv(3, 4, 2, 1, 1, seed=11)),
         Case("three of everything", _past_kv(3, 3, 3, 3, 3, seed=15)),
+        Case("a token that comes twice in a row", (tuple(_REPEATED), *_REPEATED.clone())),
         Case("nothing kept, a batch of three", _past_kv(0, 4, 5, 3, 2, seed=19)),
         Case("thirty new tokens on top of ten", _past_kv(10, 30, 2, 1, 1, seed=43)),
         Case("two new tokens on top of 1,100", _past_kv(1100, 2, 2, 1, 1, seed=47)),
