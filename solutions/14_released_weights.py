@@ -7,7 +7,7 @@
 #
 # - **In:** a checkpoint: names, and a tensor for each.
 # - **Out:** your `GPT2` with these weights. It then predicts what GPT-2 predicts.
-# - **Time:** 65 minutes for the core, 95 for everything.
+# - **Time:** 55 minutes for the core, 95 for everything.
 # - **Exercise:** `load_released` ●●●●○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -28,20 +28,18 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from gpt2course import check, kept_names, my_progress
-from gpt2course import model as package
 from gpt2course.config import RELEASED, GPT2Config
 from gpt2course.corpus import heldout_documents
 from gpt2course.lessons.released_weights import (
-    Load, byte_map, checkpoint_to_play, file_shares, four_matrices, loads, loads_to_play, matrices,
-    next_words, piece_text, surprise_text, tower,
+    Load, byte_map, checkpoint_to_play, file_shares, find_checkpoint, four_matrices, loads,
+    loads_to_play, matrices, next_words, piece_text, surprise_text, tower,
 )
 from gpt2course.mine import GPT2, causal_mask, generate, perplexity
 from gpt2course.model import count_parameters, parameter_table
-from gpt2course.weights import TOKENIZER, load_tokenizer, locate, read_config
+from gpt2course.weights import read_config
 
 # %% [markdown]
 # No part is lit: the weights belong to all of them. Your `GPT2` has borrowed those of the course model here; at the end
@@ -185,53 +183,20 @@ file_shares(shapes, f"{1 - n_numbers / in_file:.0%} of the released file is mask
 # ## 3. Which file do you have?
 #
 # The released file is a download of 548 MB. It happens once, and only if you ask for it here; then the file is in
-# the hub's cache on your disk. If it is there already, the lesson uses it.
+# the hub's cache on your disk. If it is there already, the lesson uses it. Without a network the download gives up
+# within seconds.
 
 # %%
 fetch_released = False  # True: download 548 MB from the Hugging Face hub, once
 
 # %% [markdown]
-# Otherwise a small checkpoint takes its place: the course model, trained on little stories. The cell writes it as
-# *transformers* does, the library most programs use for such models, and adds
-# all that files of GPT-2 may contain besides the parameters: the output matrix, the masks, and `masked_bias`, the
-# score that replaces a masked one (-1e9 in lesson 06, -1e4 here).
-
-# %%
-def write_small(folder):
-    """Write the course model as a file of GPT-2, with everything that such files may contain."""
-    package.GPT2.from_pretrained("course").save_pretrained(folder)
-    load_tokenizer("course").save(folder / TOKENIZER)  # the name of its file
-    tensors = safetensors.torch.load((folder / "model.safetensors").read_bytes())
-    n_ctx = len(tensors["transformer.wpe.weight"])
-    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].clone()
-    for i in range(read_config(folder / "config.json").n_layer):
-        tensors[f"transformer.h.{i}.attn.bias"] = torch.ones(1, 1, n_ctx, n_ctx).tril()
-        tensors[f"transformer.h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
-    safetensors.torch.save_file(tensors, folder / "model.safetensors")
-
-# %% [markdown]
-# `locate` downloads the released file. Without a network it gives up within seconds and says what it tried.
-
-# %%
-def find_checkpoint(small_folder):
-    """The folder of a checkpoint, and the tokenizer that belongs to it."""
-    cached = try_to_load_from_cache("openai-community/gpt2", "model.safetensors")
-    if fetch_released or isinstance(cached, str):
-        try:
-            folder = Path(cached).parent if isinstance(cached, str) else locate("gpt2")[0].parent
-            return folder, load_tokenizer(folder)
-        except (OSError, ValueError) as error:  # no network, no room, a damaged file, …
-            print(f"The released file can't be used here: {error}")
-    write_small(small_folder)
-    return small_folder, load_tokenizer(small_folder)
-
-# %% [markdown]
-# The line below the cell says which file you have. From here on the lesson is the same for both, and its numbers are
-# those of *your* file.
+# Otherwise a small checkpoint takes its place: the course model, trained on little stories, written as *transformers*
+# does, the library most programs use for such models. It has everything that files of GPT-2 may contain besides the
+# parameters. From here on the lesson is the same for both, and its numbers are those of *your* file.
 
 # %%
 scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-folder, tokenizer = find_checkpoint(Path(scratch.name))
+folder, tokenizer = find_checkpoint(Path(scratch.name), fetch_released)
 config = read_config(folder / "config.json")
 state = safetensors.torch.load_file(folder / "model.safetensors")
 released = config == RELEASED["gpt2"]
@@ -266,7 +231,8 @@ for ending in (".attn.bias", ".attn.masked_bias", "lm_head.weight"):
     print(f"{sum(name.endswith(ending) for name in extra):3} × …{ending}")
 
 # %% [markdown]
-# What is extra need not be loaded, but know why. Are the masks the triangle that your `causal_mask` makes?
+# What is extra need not be loaded, but know why. `masked_bias` is the score that replaces a masked one (-1e9 in lesson
+# 06, -1e4 here). Are the masks the triangle that your `causal_mask` makes?
 
 # %%
 mask = named["h.0.attn.bias"][0, 0].bool()  # (n_ctx, n_ctx); the two axes in front have size 1
@@ -452,19 +418,6 @@ assert counted == count_parameters(config), "your GPT2 has other parameters; che
 print(f"{len(wanted)} tensors, {counted:,} numbers loaded; attn.c_proj is transposed: {transposed}")
 
 # %% [markdown]
-# What does it say to a file that lacks a tensor? (The model here is on the device `meta`, where a tensor has a
-# shape and no memory.)
-
-# %%
-with torch.device("meta"):
-    empty = package.GPT2(config)
-without = {name: t for name, t in state.items() if not name.endswith("h.1.mlp.c_fc.bias")}
-try:
-    load_released(without, empty)
-except ValueError as error:
-    print(str(error)[:200])
-
-# %% [markdown]
 # ## 6. Loaded, or loaded right?
 #
 # "It loaded without errors" says nothing about the numbers. To know, compare your model's logits with those of a
@@ -557,8 +510,8 @@ next_words(prompt, *five_next(model, prompt))
 # %% [markdown]
 # (`␣` is the token's space.) And how well does it predict a whole text? For each token, take minus the logarithm of
 # the probability that it had. This **negative log-likelihood**, also called *surprise*, is in nats: 0 is certainty,
-# ln 2 = 0.7 a coin toss. Look at names, new and repeated, at words that could hardly be different, and at the verb
-# after *it*.
+# ln 2 = 0.7 a coin toss. The mean is the training loss, and e to its power the **perplexity**: the number of equally
+# likely tokens that the model might as well have chosen from.
 
 # %%
 @torch.no_grad()
@@ -569,6 +522,18 @@ def surprise(model, ids):
 
 
 nll = surprise(model, ids)
+print(f"{nll.mean():.2f} nats per token, perplexity {perplexity(nll):.1f}")
+print(f"knowing nothing: {math.log(config.vocab_size):.2f} nats, perplexity {config.vocab_size:,}")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: where the surprise is
+#
+# Token by token, instead of a mean. You can skip it.
+
+# %% [markdown]
+# Look at names, new and repeated, at words that could hardly be different, and at the verb after *it*.
+
+# %%
 pieces = [tokenizer.token_bytes(i) for i in ids[1:]]
 surprise_text(pieces, nll.tolist(), "How much each token surprised the model")
 
@@ -578,13 +543,6 @@ surprise_text(pieces, nll.tolist(), "How much each token surprised the model")
 # village is one of 120 made-up names: ln 120 = 4.8. When it is repeated, it could be copied from the text; surprise
 # there means that the model did not quite do so.
 # </details>
-#
-# The mean is the training loss, and e to its power the **perplexity**: the number of equally likely tokens that the
-# model might as well have chosen from.
-
-# %%
-print(f"{nll.mean():.2f} nats per token, perplexity {perplexity(nll):.1f}")
-print(f"knowing nothing: {math.log(config.vocab_size):.2f} nats, perplexity {config.vocab_size:,}")
 
 # %% [markdown]
 # ## 8. Break it: six wrong loads
@@ -640,25 +598,32 @@ assert found["right"].difference < 1e-3, "model has changed since it was loaded;
 print("by their logits all six stand out from the right load")
 
 # %% [markdown]
-# None of them raised an error. Perplexity tells you only if you know what it should be, and the mildest of the six
+# None of them raised an error. (With `load_state_dict(…, strict=False)`, a common piece of advice, none is raised even
+# where not a single name fits.) Perplexity tells you only if you know what it should be, and the mildest of the six
 # hardly moves it.
 #
-# **Play with it.** See what each predicts next; a star marks tokens that are not among the right model's five. Which
-# of these lists would you have taken for the right model's?
+# **Before you go:** a colleague has loaded a checkpoint into a program of their own, without an error. Its text is
+# fluent, if a little dull. They ask whether it is right. What do you look at?
+#
+# <details><summary>A. More of its text</summary>
+# One wrong matrix among many may leave the text fluent, and text that is a little worse looks like the text of a
+# model that is a little worse.
+# </details>
+# <details><summary>B. Its perplexity</summary>
+# Better: a number can be compared, if somebody has measured the same text with the same model. But a small mistake
+# changes it little, and it does not say where.
+# </details>
+# <details><summary>C. Its logits, beside those of a program that is known to be right</summary>
+# Yes: for one text, all of them, to within 0.01 in float32, and to rounding in float64. Where they differ, go
+# through the blocks and find the first that does.
+# </details>
 
-# %%
-loads_to_play(prompt, found, begin_with="one attn.c_proj not transposed")
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: nothing loaded at all
+#
+# What `strict=False` does. You can skip it.
 
 # %% [markdown]
-# <details><summary>Answer, after you have looked</summary>
-# In the small file: <i>one attn.c_proj</i>, whose first three are the robot's three verbs with nearly the right
-# probabilities. <i>No biases</i> and <i>weight of ln_f stays 1</i> begin with a right verb too, so one look at one
-# list would let them pass as well. With the released file judge by the bars: how much of the right list's
-# probability is left in the second?
-# </details>
-#
-# ### Nothing loaded at all
-#
 # torch's own loader, `load_state_dict`, is strict: names that do not match are an error. You will meet the advice to
 # switch that off with `strict=False`. Here are the right tensors under names with a prefix. How many arrive?
 
@@ -677,9 +642,13 @@ print(f"perplexity: {perplexity(surprise(fresh, ids)):,.0f}")
 # <details><summary>How can the perplexity exceed the vocabulary size, that of knowing nothing?</summary>
 # A random model does not call all tokens equally likely, and confidence without a reason is punished.
 # </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: where does it go wrong?
 #
-# ### Where does it go wrong?
-#
+# The first block that differs. You can skip it.
+
+# %% [markdown]
 # In which block does *one attn.c_proj not transposed* begin to differ? Record each block's output, in the right model
 # and in the wrong one.
 
@@ -699,30 +668,26 @@ load_released(files["one attn.c_proj not transposed"], other)
 for i, (good, bad) in enumerate(zip(after_each_block(model), after_each_block(other), strict=True)):
     print(f"after block {i}: off by up to {(good - bad).abs().max():.2g}")
 
-# %% [markdown]
-# Inspect the first block that differs.
-#
-# **Before you go:** a colleague has loaded a checkpoint into a program of their own, without an error. Its text is
-# fluent, if a little dull. They ask whether it is right. What do you look at?
-#
-# <details><summary>A. More of its text</summary>
-# One wrong matrix among many may leave the text fluent, and text that is a little worse looks like the text of a
-# model that is a little worse.
-# </details>
-# <details><summary>B. Its perplexity</summary>
-# Better: a number can be compared, if somebody has measured the same text with the same model. But a small mistake
-# changes it little, and it does not say where.
-# </details>
-# <details><summary>C. Its logits, beside those of a program that is known to be right</summary>
-# Yes: for one text, all of them, to within 0.01 in float32, and to rounding in float64. Where they differ, go
-# through the blocks and find the first that does.
-# </details>
-
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: how wrong is wrong?
 #
-# How large a difference of 5 in a logit is, which mistakes a perplexity would miss, and what wrong models write. You
-# can skip it.
+# What each wrong load predicts and writes, how large a difference of 5 in a logit is, and which mistakes a perplexity
+# would miss. You can skip it.
+
+# %% [markdown]
+# **Play with it.** See what each predicts next; a star marks tokens that are not among the right model's five. Which
+# of these lists would you have taken for the right model's?
+
+# %%
+loads_to_play(prompt, found, begin_with="one attn.c_proj not transposed")
+
+# %% [markdown]
+# <details><summary>Answer, after you have looked</summary>
+# In the small file: <i>one attn.c_proj</i>, whose first three are the robot's three verbs with nearly the right
+# probabilities. <i>No biases</i> and <i>weight of ln_f stays 1</i> begin with a right verb too, so one look at one
+# list would let them pass as well. With the released file judge by the bars: how much of the right list's
+# probability is left in the second?
+# </details>
 
 # %% [markdown]
 # Only differences between logits matter. So compare "off by 5" with their spread: at each token, their standard

@@ -7,7 +7,7 @@
 # - **In:** a trained model and a text of T tokens.
 # - **Out:** the attention weights of all heads, `(L, nh, T, T)`; the residual stream at every stage, `(L + 1, T, C)`;
 #   what each stage would predict, `(L + 1, T, V)`.
-# - **Time:** 75 minutes for the core, 110 for everything.
+# - **Time:** 60 minutes for the core, 110 for everything.
 # - **Exercises:** `previous_token_score` ●●○○○, `mean_attention` ●●●○○ and `logit_lens` ●●○○○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -136,6 +136,7 @@ assert torch.equal(found.logits, logits)
 # %%
 pieces = [tokenizer.token_bytes(i) for i in tokenizer.encode(orders)]
 weights = head_weights(model, ids_of(orders))
+layers, heads = [f"layer {n}" for n in range(L)], [f"head {h}" for h in range(nh)]
 print(tuple(weights.shape))
 head_grid(pieces, weights)
 
@@ -160,21 +161,26 @@ attention_to_play(model, tokenizer, orders, layer=0, head=3)
 # <i>robot</i>: layer 0 head 3 (0.97). <i>A</i>: layer 0 head 0 (0.74). <i>given</i>: layer 1 head 2 (0.67).
 # </details>
 #
-# ### 50 % robot, 30 % a, 19 % it
+# One head gives *robot* 0.97, its neighbour 0.05. Among enough maps one will always look as you wish. To learn what a
+# head does **as a rule**, you need a number, many sentences, and something to compare with.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: 50 % robot, 30 % a, 19 % it
 #
+# Whether a head does what a well-known picture shows. You can skip it.
+
+# %% [markdown]
 # These numbers of lesson 05 are an illustration from Jay Alammar's *Illustrated GPT-2*, not a measurement. Here is the
 # row of *it* in all sixteen heads of our model. Is there one like that?
 
 # %%
-words = orders.split()
-layers, heads = [f"layer {n}" for n in range(L)], [f"head {h}" for h in range(nh)]
 panels = [(f"the row of it, layer {layer}", weights[layer, :, -1]) for layer in range(L)]
-matrices(panels, heads, words, scale=(0.0, 1.0))
+matrices(panels, heads, orders.split(), scale=(0.0, 1.0))
 
 # %% [markdown]
-# None. One head gives *robot* 0.97, its neighbour 0.05. Among enough maps one will always look as you wish. To learn what
-# a head does **as a rule**, you need a number, many sentences, and something to compare with.
-#
+# None. The head that gives *robot* most gives *it* and *A* next to nothing.
+
+# %% [markdown]
 # ## 3. A habit as a number
 #
 # First habit: reading the token before. By hand, for three tokens: token 1 gives 0.8 to token 0, and token 2 gives 0.6
@@ -726,8 +732,30 @@ figures.lens_table(tokenizer.encode(robot), lens, tokenizer.token_bytes)
 # There, and only there, the position's embedding has a larger norm than the token's (the two lines above the table).
 # </details>
 #
-# Most settle in the first block. Where is the verb of *it* decided? On the fifty probes: the probability of right words,
-# and how often the token just read is predicted.
+# Most settle in the first block. But early stages were never trained to be read this way, so the lens may see late
+# what has been there for long.
+#
+# **Before you go:** in another model you find a head that puts 90 % of its weight, from every closing bracket, on the
+# bracket that it closes. What do you do next?
+#
+# <details><summary>A. Write that the model counts brackets with this head</summary>
+# Perhaps. So far you know where it looks.
+# </details>
+# <details><summary>B. Look at more heads until the picture is complete</summary>
+# More maps are more of the same kind of evidence: where heads look.
+# </details>
+# <details><summary>C. Compare with even attention, then remove it and see whether brackets go wrong</summary>
+# Yes. First whether 90 % is much (if the bracket is mostly two tokens back, it may not be), then whether the model needs
+# it.
+# </details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: where is the verb decided?
+#
+# The lens on fifty probes, and one to play with. You can skip it.
+
+# %% [markdown]
+# On the fifty probes: the probability of right words, and how often the token just read is predicted.
 
 # %%
 batch, last, right = asked_it
@@ -741,9 +769,9 @@ by_stage = {"right words after it": right_words, "predicts the token just read":
 figures.stage_lines(by_stage, "From “what I am” to “what comes next”", "probability, or fraction of tokens")
 
 # %% [markdown]
-# Right words rise most along block 0, where the two heads read the noun, and along block 3. Attention again? No: without
-# any head of layers 1 to 3 they still got 0.991. So the MLPs suffice. Or the lens sees late what has been there for
-# long: early stages were never trained to be read this way.
+# Right words rise most along block 0, where the two heads read the noun, and along block 3. Attention is not needed for
+# the second rise: without any head of layers 1 to 3 right words still got 0.991. Either the MLPs suffice, or the lens
+# sees late what has been there for long.
 #
 # **Play with it.** Choose the text with the bank. At which stage do the words of a river bank lead?
 
@@ -852,9 +880,12 @@ figures.stage_lines(contexts, title, "cosine between the two vectors")
 # choose between *steep* and *closed*. (Source: Ethayarajh 2019, *How Contextual are Contextualized Word
 # Representations?*, section 4.)
 
-# %% [markdown]
-# ## 7. Is it training?
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: is it training?
 #
+# The same measures for random weights, and for your own. You can skip it.
+
+# %% [markdown]
 # Compare with a model of random weights, and with your own from [lesson 13](13_training.ipynb), if it is in your
 # workbook. What do you expect of the random one?
 
@@ -889,20 +920,6 @@ print(row.format("even", f"{even_to_noun:.2f}", f"{even_back:.2f}", ""))
 # <details><summary>Why do right words get less here than the right answers of lesson 13?</summary>
 # It is another measure. Lesson 13 counted how often the <i>most likely</i> token was right. Here it is the
 # <i>probability</i> that all right words have together, which is lower for the same model.
-# </details>
-#
-# **Before you go:** in another model you find a head that puts 90 % of its weight, from every closing bracket, on the
-# bracket that it closes. What do you do next?
-#
-# <details><summary>A. Write that the model counts brackets with this head</summary>
-# Perhaps. So far you know where it looks.
-# </details>
-# <details><summary>B. Look at more heads until the picture is complete</summary>
-# More maps are more of the same kind of evidence: where heads look.
-# </details>
-# <details><summary>C. Compare with even attention, then remove it and see whether brackets go wrong</summary>
-# Yes. First whether 90 % is much (if the bracket is mostly two tokens back, it may not be), then whether the model needs
-# it.
 # </details>
 
 # %% [markdown]

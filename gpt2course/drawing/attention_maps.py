@@ -248,7 +248,7 @@ def _scale(drawn: Drawing, y: float, T: int) -> None:
     drawn.image(0, y, 160, 12, pixels.shares(steps**2 if root else steps, root))
     for at, said in ((0, "0 %"), (80, "25 %" if root else "50 %"), (160, "100 %")):
         drawn.text(at, y + 26, said, "middle", 12)
-    drawn.text(176, y + 11, "of the attention; dashed: comes later, masked", size=12)
+    drawn.text(176, y + 11, "of the attention; empty: comes later, masked", size=12)
 
 
 def reading_of(weights: Float[Tensor, "T T"]) -> str:

@@ -4,6 +4,7 @@ from gpt2course.drawing.bars import next_words
 from gpt2course.drawing.matrix import matrices
 from gpt2course.drawing.tokens import piece_text
 from gpt2course.drawing.tower_map import tower
+from gpt2course.lessons.released_weights.checkpoint import find_checkpoint
 from gpt2course.lessons.released_weights.figures import (
     Load,
     byte_map,
