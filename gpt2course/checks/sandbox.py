@@ -28,9 +28,12 @@ WAITING = 4  # times as long in all, where the machine is busy or the code waits
 MEMORY_LIMIT = 2**30  # bytes that the kernel may grow by meanwhile
 PACKAGE = str(Path(__file__).parents[1])
 GRACE = 2.0  # seconds in which code that catches everything is asked again to end
+PATIENCE = 5.0  # seconds to wait for earlier work that nothing could end, as one call of torch
 PRINTS_KEPT = 2_000  # characters
 MONITORED = hasattr(sys, "monitoring")  # since Python 3.12
 TOOL = 4  # sys.monitoring's id; 0, 1, 2 and 5 are for debuggers, coverage, profilers, optimizers
+
+running_on: list[threading.Thread] = []  # earlier work that nothing could end
 
 
 class Ended(BaseException):
@@ -69,8 +72,10 @@ class Ran:
 def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran:
     """Run `work` in a thread of its own and wait for it, within the limits.
 
-    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on.
+    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on. Earlier
+    work that still runs is waited for, so that what it takes does not count as this work's.
     """
+    _await_earlier_work()
     printed = BoundedText()
     thread = threading.Thread(target=_quietly, args=(work,), daemon=True)
     started, computed, memory = time.perf_counter(), time.process_time(), _memory()
@@ -88,7 +93,14 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
         finally:
             seconds = time.perf_counter() - started
             _end(thread)
+            if thread.is_alive():
+                running_on.append(thread)
     return Ran(ending, seconds, str(printed), thread.is_alive())
+
+
+def _await_earlier_work() -> None:
+    while running_on:
+        running_on.pop().join(PATIENCE)
 
 
 def _quietly(work: Callable[[], None]) -> None:

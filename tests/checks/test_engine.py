@@ -338,6 +338,17 @@ def test_code_that_cannot_be_ended_is_said_to_run_on():
     assert "restart the kernel" in result.message
 
 
+def test_code_that_cannot_be_ended_is_waited_for_before_the_next_check(monkeypatch):
+    monkeypatch.setattr(sandbox, "GRACE", 0.0)
+    first = run_limited(lambda: time.sleep(1), time_limit=0.05)
+    assert first.still_running
+    (thread,) = sandbox.running_on
+    alive = []
+    run_limited(lambda: alive.append(thread.is_alive()))
+    assert alive == [False]
+    assert sandbox.running_on == []
+
+
 def test_list_that_only_grows_is_ended_before_memory_is_full(monkeypatch):
     monkeypatch.setattr(sandbox, "MEMORY_LIMIT", 2**27)
 
