@@ -6,7 +6,7 @@
 #
 # - **In:** a text, such as `"robot must obey orders"`.
 # - **Out:** a list of ids, whole numbers from 0 to V - 1 (V is 50,257 for GPT-2). And the way back.
-# - **Time:** 70 minutes for the core, 105 for everything, with a place for a break in the middle.
+# - **Time:** 65 minutes for the core, 100 for everything, with a place for a break in the middle.
 # - **Exercises:** `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk` and `decode_ids`, together a
 #   complete tokenizer.
 #
@@ -63,15 +63,10 @@ print("no number for:", *(word for word in new.split() if word not in words))
 bytes_under("rRéя机🤖")
 
 # %% [markdown]
-# But the lists are long. GPT-2 sees at most 1024 tokens at a time: its **context window**. If each byte were
-# a token, how much of our story would fit in?
-
-# %%
-context = STORY.encode()[:1024]
-f"{len(context.split())} of {len(STORY.split())} words, ending in: {context[-50:].decode()!r}"
-
-# %% [markdown]
-# Half a page. GPT-2 takes the middle: **begin with bytes, and merge what often occurs side by side** in some
+# But the lists are long. GPT-2 sees at most 1024 tokens at a time: its **context window**. If each byte were a
+# token, only half of our short story would fit in.
+#
+# GPT-2 takes the middle: **begin with bytes, and merge what often occurs side by side** in some
 # text, on which the tokenizer is *trained*. Frequent words become one token, rare ones a few pieces
 # (*subwords*), and in the worst case there are still the bytes. This is *byte-level byte pair encoding*,
 # **BPE** for short.
@@ -600,8 +595,9 @@ except (ConnectionError, ValueError, OSError) as error:
 print(f"From here on: {whose}, a vocabulary of {tokenizer.vocab_size:,}.")
 
 # %% [markdown]
-# Here is a sentence as GPT-2 sees it. GPT-2 numbers the 256 bytes in an order of its own, so `!`, our 33, is
-# 0 there; from 256 on an id is 256 plus the rank, as with us. Is ` disobeyed` one token?
+# Here is a sentence as GPT-2 sees it. **Your** `encode_chunk` with its merges must give the same ids. From 256 on
+# an id is 256 plus the rank, as with us. But GPT-2 numbers the 256 bytes in an order of its own: `!`, our 33, is
+# 0 there, and `to_gpt2_ids` translates them.
 
 # %%
 def show(text: str):
@@ -610,20 +606,12 @@ def show(text: str):
     return boxes([tokenizer.token_bytes(i) for i in ids], [str(i) for i in ids], ids)
 
 
-show("The robots disobeyed. But a robot is still a robot!")
-
-# %% [markdown]
-# **Your** `encode_chunk` with these merges must give the same ids. Only those of single bytes have to be
-# translated into GPT-2's order (`to_gpt2_ids`).
-
-# %%
-ten_robots = "Ten robots were standing in a row, at the café 🤖, waiting."
-its_merges = tokenizer.merges
-mine = [i for chunk in split_text(ten_robots) for i in encode_chunk(chunk, its_merges)]
+ten_robots = "Ten robots disobeyed, and stood in a row at the café 🤖, waiting!"
+mine = [i for chunk in split_text(ten_robots) for i in encode_chunk(chunk, tokenizer.merges)]
 if whose.startswith("GPT-2"):
     mine = to_gpt2_ids(mine)
 assert mine == tokenizer.encode(ten_robots), f"encode_chunk should give the same ids with {whose}"
-f"{len(mine)} ids, all equal, with {whose}"
+show(ten_robots)
 
 # %% [markdown]
 # ## What follows from it

@@ -6,7 +6,7 @@
 #
 # - **In:** ids `(B, T)`: B texts in a batch, T tokens in each.
 # - **Out:** vectors `(B, T, C)`: C numbers for each token.
-# - **Time:** about 50 minutes for the core, 95 for everything. Sections that begin with *Deeper* are
+# - **Time:** about 50 minutes for the core, 90 for everything. Sections that begin with *Deeper* are
 #   collapsed.
 # - **Exercises:** `embed_tokens` and `nearest_tokens`.
 #

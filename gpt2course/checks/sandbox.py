@@ -28,7 +28,6 @@ WAITING = 4  # times as long in all, where the machine is busy or the code waits
 MEMORY_LIMIT = 2**30  # bytes that the kernel may grow by meanwhile
 PACKAGE = str(Path(__file__).parents[1])
 GRACE = 2.0  # seconds in which code that catches everything is asked again to end
-PATIENCE = 5.0  # seconds to wait for earlier work that nothing could end, as one call of torch
 PRINTS_KEPT = 2_000  # characters
 MONITORED = hasattr(sys, "monitoring")  # since Python 3.12
 TOOL = 4  # sys.monitoring's id; 0, 1, 2 and 5 are for debuggers, coverage, profilers, optimizers
@@ -72,10 +71,13 @@ class Ran:
 def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran:
     """Run `work` in a thread of its own and wait for it, within the limits.
 
-    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on. Earlier
-    work that still runs is waited for, so that what it takes does not count as this work's.
+    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on. Memory has
+    no limit while earlier work, which nothing could end, still runs: it may be what grows.
     """
-    _await_earlier_work()
+    for earlier in running_on:
+        earlier.join(GRACE)
+    running_on[:] = [earlier for earlier in running_on if earlier.is_alive()]
+    alone = not running_on
     printed = BoundedText()
     thread = threading.Thread(target=_quietly, args=(work,), daemon=True)
     started, computed, memory = time.perf_counter(), time.process_time(), _memory()
@@ -88,7 +90,7 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
                 waited = time.perf_counter() - started
                 if max(time.process_time() - computed, waited / WAITING) > time_limit:
                     ending = "slow"
-                elif _memory() - memory > MEMORY_LIMIT:
+                elif alone and _memory() - memory > MEMORY_LIMIT:
                     ending = "large"
         finally:
             seconds = time.perf_counter() - started
@@ -96,11 +98,6 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
             if thread.is_alive():
                 running_on.append(thread)
     return Ran(ending, seconds, str(printed), thread.is_alive())
-
-
-def _await_earlier_work() -> None:
-    while running_on:
-        running_on.pop().join(PATIENCE)
 
 
 def _quietly(work: Callable[[], None]) -> None:

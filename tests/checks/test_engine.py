@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -338,15 +339,22 @@ def test_code_that_cannot_be_ended_is_said_to_run_on():
     assert "restart the kernel" in result.message
 
 
-def test_code_that_cannot_be_ended_is_waited_for_before_the_next_check(monkeypatch):
+def test_memory_of_earlier_code_that_could_not_be_ended_is_not_held_against_the_next(monkeypatch):
     monkeypatch.setattr(sandbox, "GRACE", 0.0)
-    first = run_limited(lambda: time.sleep(1), time_limit=0.05)
-    assert first.still_running
-    (thread,) = sandbox.running_on
-    alive = []
-    run_limited(lambda: alive.append(thread.is_alive()))
-    assert alive == [False]
-    assert sandbox.running_on == []
+    monkeypatch.setattr(sandbox, "MEMORY_LIMIT", 2**24)
+
+    def takes_80_megabytes():
+        kept = torch.ones(20_000_000)
+        time.sleep(0.5)
+        assert len(kept)
+
+    gate = threading.Event()
+    assert run_limited(gate.wait, time_limit=0.05).still_running
+    assert run_limited(takes_80_megabytes).ending == "done"
+    gate.set()
+    for thread in list(sandbox.running_on):
+        thread.join()
+    assert run_limited(takes_80_megabytes).ending == "large"
 
 
 def test_list_that_only_grows_is_ended_before_memory_is_full(monkeypatch):
