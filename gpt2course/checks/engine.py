@@ -308,7 +308,7 @@ def _ended_early(
     result.finding = f"{reason} {hint}"
     if ran.still_running:
         result.finding += (
-            " It could not be ended and still runs behind the notebook:"
+            " Code that could not be ended still runs behind the notebook:"
             " restart the kernel (Kernel ▸ Restart) before you go on."
         )
     return result

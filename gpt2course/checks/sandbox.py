@@ -60,7 +60,9 @@ class BoundedText(io.TextIOBase):
 
 @dataclass
 class Ran:
-    """How a run ended: "done", "slow" or "large"; still_running where nothing could end it."""
+    """How a run ended: "done", "slow" or "large"; still_running where nothing could end it, or
+    could end earlier work.
+    """
 
     ending: str
     seconds: float
@@ -76,8 +78,7 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
     """
     for earlier in running_on:
         earlier.join(GRACE)
-    running_on[:] = [earlier for earlier in running_on if earlier.is_alive()]
-    alone = not running_on
+    alone = not any(earlier.is_alive() for earlier in running_on)
     printed = BoundedText()
     thread = threading.Thread(target=_quietly, args=(work,), daemon=True)
     started, computed, memory = time.perf_counter(), time.process_time(), _memory()
@@ -95,9 +96,8 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
         finally:
             seconds = time.perf_counter() - started
             _end(thread)
-            if thread.is_alive():
-                running_on.append(thread)
-    return Ran(ending, seconds, str(printed), thread.is_alive())
+            running_on[:] = [one for one in (*running_on, thread) if one.is_alive()]
+    return Ran(ending, seconds, str(printed), bool(running_on))
 
 
 def _quietly(work: Callable[[], None]) -> None:

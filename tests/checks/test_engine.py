@@ -350,7 +350,9 @@ def test_memory_of_earlier_code_that_could_not_be_ended_is_not_held_against_the_
 
     gate = threading.Event()
     assert run_limited(gate.wait, time_limit=0.05).still_running
-    assert run_limited(takes_80_megabytes).ending == "done"
+    beside_it = run_limited(takes_80_megabytes)
+    assert beside_it.ending == "done"
+    assert beside_it.still_running, "the earlier code"
     gate.set()
     for thread in list(sandbox.running_on):
         thread.join()
