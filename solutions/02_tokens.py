@@ -6,7 +6,7 @@
 #
 # - **In:** a text, such as `"robot must obey orders"`.
 # - **Out:** a list of ids, whole numbers from 0 to V - 1 (V is 50,257 for GPT-2). And the way back.
-# - **Time:** 75 minutes for the core, 105 for everything, with a place for a break in the middle.
+# - **Time:** 65 minutes for the core, 100 for everything, with a place for a break in the middle.
 # - **Exercises:** `count_pairs`, `merge_pair`, `train_merges`, `encode_chunk` and `decode_ids`, together a
 #   complete tokenizer.
 #
@@ -17,8 +17,6 @@
 # First the imports. `STORY` is a small text about robots, from which our tokenizer will learn.
 
 # %%
-import sys
-
 from gpt2course import check, kept_names, my_progress
 from gpt2course.config import GPT2Config
 from gpt2course.lessons.tokens import (
@@ -40,63 +38,43 @@ tower("02_tokens", kept_names())
 # Cut the text into pieces and number them. A piece is called a **token**, its number is its **id**, and all
 # pieces that have an id are the **vocabulary**. What should the pieces be?
 #
-# **Words?** Here is our story, cut at its spaces. Do its words look like words?
+# **Words?** Here is our story, cut at its spaces, and then the words of a new text that the story does not have.
+# Do all of them look like words?
 
 # %%
 words = sorted(set(STORY.split()))
 print(len(words), "different words:", *words[:16], "…", *words[80:92])
-
-# %% [markdown]
-# `"An` and `Eleven,` count as words of their own, beside `an` and `Eleven`. Worse, the next text holds words
-# that have no number. Which?
-
-# %%
 new = "Orderly robots disobeyed. But a robot is still a robot!"
-[word for word in new.split() if word not in words]
+print("no number for:", *(word for word in new.split() if word not in words))
 
 # %% [markdown]
+# `"An` and `Eleven,` count as words of their own, beside `an` and `Eleven`. Worse, five words have no number.
 # Every list of words has this hole, however long it is: names, typing errors, other languages.
 #
-# **Characters?** *Character-level* models take them. How many characters are there, in all scripts together?
-# Your Python can count those that it can print. Guess first.
-
-# %%
-n_characters = sum(chr(number).isprintable() for number in range(sys.maxunicode + 1))
-f"{n_characters:,} characters, {n_characters / 50_257:.1f} times the size of GPT-2's vocabulary"
-
-# %% [markdown]
-# Too many: every id needs a row of the model's first matrix, and most of these rows would hardly ever be
-# used.
+# **Characters?** *Character-level* models take them. But all scripts together have about 150,000, three times
+# the size of GPT-2's vocabulary. Every id needs a row of the model's first matrix, and most of these rows would
+# hardly ever be used.
 #
 # **Bytes?** A computer stores text as bytes, numbers from 0 to 255, usually in **UTF-8**: an English letter
 # takes one byte, other characters take two to four. So 256 ids are enough for every text. Which of these
 # characters take more than one byte?
 
 # %%
-for character in "rRéя机🤖":
-    print(character, list(character.encode("utf-8")))
-
-# %%
-bytes_under("Ré机🤖")
+bytes_under("rRéя机🤖")
 
 # %% [markdown]
-# But the lists are long. GPT-2 sees at most 1024 tokens at a time: its **context window**. If each byte were
-# a token, how much of our story would fit in?
-
-# %%
-context = STORY.encode()[:1024]
-f"{len(context.split())} of {len(STORY.split())} words, ending in: {context[-50:].decode()!r}"
-
-# %% [markdown]
-# Half a page. GPT-2 takes the middle: **begin with bytes, and merge what often occurs side by side** in some
+# But the lists are long. GPT-2 sees at most 1024 tokens at a time: its **context window**. If each byte were a
+# token, only half of our short story would fit in.
+#
+# GPT-2 takes the middle: **begin with bytes, and merge what often occurs side by side** in some
 # text, on which the tokenizer is *trained*. Frequent words become one token, rare ones a few pieces
 # (*subwords*), and in the worst case there are still the bytes. This is *byte-level byte pair encoding*,
 # **BPE** for short.
 #
 # ## Merge the most frequent neighbours
 #
-# In our example, three words, each box is a token, and the small number under it is its id. At first every
-# byte is a token, and its id is the byte itself. ␣ is a space, a byte like any other.
+# Our example is three words. Each box is a token, and the small number under it is its id. At first every byte
+# is a token, and its id is the byte itself. ␣ is a space, a byte like any other.
 
 # %%
 text = b"robot robs robots"
@@ -104,12 +82,7 @@ toy = list(text)
 token_boxes(toy)
 
 # %% [markdown]
-# A **pair** is two neighbours, left and right. Here are the first three:
-
-# %%
-[(toy[0], toy[1]), (toy[1], toy[2]), (toy[2], toy[3])]
-
-# %% [markdown]
+# A **pair** is two neighbours, left and right: the first is `(114, 111)`, *r* and *o*, the second `(111, 98)`.
 # Which pair occurs most often? Count for yourself before you write a function that does.
 #
 # ## Exercise: `count_pairs` ●●○○○ · 5 minutes
@@ -217,23 +190,18 @@ assert len(first) == len(toy) - 3, "three pairs merged should leave three ids fe
 token_boxes(first, [(111, 98)])
 
 # %% [markdown]
-# Now `ob` is a token, and can be part of a pair itself. Count, merge, repeat: here are five rounds, with
-# pairs picked by hand. Is each the most frequent of its round?
+# Now `ob` is a token, and can be part of a pair itself. Count, merge, repeat: here are five rounds, with pairs
+# picked by hand. Is each the most frequent of its round? The picture has a row for each merge; a thick frame
+# marks what is new. The number of a merge is its **rank**: the merge of rank `r` makes the id `256 + r`. What
+# strikes you about the last row?
 
 # %%
 by_hand = [(111, 98), (114, 256), (32, 257), (111, 116), (115, 258)]
 toy_ids = toy
 for rank, pair in enumerate(by_hand):
     counts = count_pairs(toy_ids)
-    print(f"round {rank}: count of {pair} is {counts[pair]}, the highest {max(counts.values())}")
+    print(f"rank {rank}: count of {pair} is {counts[pair]}, the highest {max(counts.values())}")
     toy_ids = merge_pair(toy_ids, pair, 256 + rank)
-len(toy), len(toy_ids)
-
-# %% [markdown]
-# Here is one row for each merge; a thick frame marks what is new. The number of a merge is its **rank**: the
-# merge of rank `r` makes the id `256 + r`. What strikes you about the last row?
-
-# %%
 merge_steps(text, by_hand)
 
 # %% [markdown]
@@ -252,8 +220,14 @@ boxes(kettle_chunks)
 # %% [markdown]
 # Letters, digits and other signs do not mix. **A space belongs to the word that follows it.** So ` robot` in
 # the middle of a sentence and `robot` at the beginning of a line are different chunks.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Deeper: the rule in full
 #
-# **Predict.** Between `a` and `robot` there are now two spaces: `"a  robot"`. Where do they go?
+# Where several spaces go, and what else `split_text` does. You can skip this section.
+
+# %% [markdown]
+# **Predict.** Between `a` and `robot` there are two spaces: `"a  robot"`. Where do they go?
 #
 # <details><summary>A. Both with robot</summary>
 # Then every number of spaces would give another chunk for the same word. Only the last space goes with
@@ -269,11 +243,6 @@ boxes(kettle_chunks)
 
 # %%
 boxes(split_text("a  robot and\n    another"))
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### Deeper: the rule in full
-#
-# What else `split_text` does, in order. You can skip this section.
 
 # %% [markdown]
 # The rule is one regular expression (`GPT2_PATTERN` in the package). At each place it tries in turn:
@@ -431,8 +400,11 @@ token_boxes(encode_chunk(b"abcd", bc_ab_cd), bc_ab_cd)
 
 # %% [markdown]
 # To encode a whole text, cut it into chunks and string their ids together. The story must come out as the
-# training left it, one token for each chunk. The boxes are the text whose words had no number. Which are in
-# one piece?
+# training left it, one token for each chunk. The boxes are the text whose words had no number.
+#
+# **Play with it.** Which words are in one piece? Then move the slider to the left: which merge makes ` robots`
+# whole? Type something of your own: the same word with and without a space, and in capitals; a number; a word
+# of another language.
 
 # %%
 def encode(text: str) -> list[int]:
@@ -442,7 +414,7 @@ def encode(text: str) -> list[int]:
 
 print(f"the story: {len(encode(STORY))} tokens for {len(chunks)} chunks")
 assert len(encode(STORY)) == len(chunks), "every chunk of the story should be one token"
-token_boxes(encode(new), merges)
+merge_slider(merges, new)
 
 # %% [markdown]
 # Every text has ids now. *disobeyed* comes in pieces, some of them single letters. So does *Orderly*, though
@@ -453,21 +425,10 @@ token_boxes(encode(new), merges)
 # In the story <i>But</i> comes after a quotation mark. What was learned there is <code>But</code> without a
 # space.
 # </details>
-#
-# ## Play with it
-#
-# Move the slider and watch the tokens merge. Then type something of your own: your name; the same word with
-# and without a space, and in capitals; a number; a word of another language. Which merge makes ` robots`
-# whole?
-
-# %%
-merge_slider(merges, "The robots obeyed. Then they disobeyed, at the café 🤖", n_merges=20)
-
-# %% [markdown]
-# <details><summary>Answer, after you have tried</summary>
-# The 44th: it makes the id 299, ␣robot + s. With or without a space, or in capitals, the same word falls into
-# different tokens. A number falls into single digits, because the story has none, and a word of another
-# language into short pieces or bytes.
+# <details><summary>What you will have found</summary>
+# The 44th merge makes <i>␣robots</i> whole: it joins ␣robot and s to the id 299. With or without a space, or in capitals,
+# the same word falls into different tokens. A number falls into single digits, because the story has none, and
+# a word of another language into short pieces or bytes.
 # </details>
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
@@ -559,22 +520,19 @@ for example in [STORY, new, "It is a café 🤖", "  two  spaces\n\n", "機械 �
 #
 # Where does one text end and the next begin? You will read that texts are framed by `<s>` and `<EOS>`. Other
 # models do that. GPT-2 has one token, `<|endoftext|>`, for both: it ends a text, and a model that writes
-# without a prompt begins with it. It is simply the last id. `Tokenizer` is the package's faster version of
-# what you have built:
+# without a prompt begins with it. It is simply the last id. `Tokenizer` is the package's faster version of what
+# you have built. Is `<EOS>` one token too?
 
 # %%
 ours = Tokenizer(merges)
 assert ours.encode(new) == encode(new), "Tokenizer and encode should give the same ids"
+assert ours.vocab_size == 256 + len(merges) + 1
+print(f"ours: 256 + {len(merges)} + 1 = {ours.vocab_size:,} ids; GPT-2: 256 + 50,000 + 1 = {256 + 50_000 + 1:,}")
 two_texts = ours.encode("The end.<|endoftext|>A robot<EOS>", allow_special=True)
 boxes([ours.token_bytes(i) for i in two_texts], [str(i) for i in two_texts])
 
 # %% [markdown]
-# `<|endoftext|>` is one token, `<EOS>` is five characters like any others. So these are the sizes of the
-# vocabularies:
-
-# %%
-assert ours.vocab_size == 256 + len(merges) + 1
-f"ours: 256 + {len(merges)} + 1 = {ours.vocab_size:,}; GPT-2: 256 + 50,000 + 1 = {256 + 50_000 + 1:,}"
+# No: five tokens, like any other five characters.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Deeper: why GPT-2's tokenizer is not WordPiece
@@ -637,8 +595,9 @@ except (ConnectionError, ValueError, OSError) as error:
 print(f"From here on: {whose}, a vocabulary of {tokenizer.vocab_size:,}.")
 
 # %% [markdown]
-# Here is a sentence as GPT-2 sees it. GPT-2 numbers the 256 bytes in an order of its own, so `!`, our 33, is
-# 0 there; from 256 on an id is 256 plus the rank, as with us. Is ` disobeyed` one token?
+# Here is a sentence as GPT-2 sees it. **Your** `encode_chunk` with its merges must give the same ids. From 256 on
+# an id is 256 plus the rank, as with us. But GPT-2 numbers the 256 bytes in an order of its own: `!`, our 33, is
+# 0 there, and `to_gpt2_ids` translates them.
 
 # %%
 def show(text: str):
@@ -647,33 +606,18 @@ def show(text: str):
     return boxes([tokenizer.token_bytes(i) for i in ids], [str(i) for i in ids], ids)
 
 
-show("The robots disobeyed. But a robot is still a robot!")
-
-# %% [markdown]
-# **Your** `encode_chunk` with these merges must give the same ids. Only those of single bytes have to be
-# translated into GPT-2's order (`to_gpt2_ids`).
-
-# %%
-ten_robots = "Ten robots were standing in a row, at the café 🤖, waiting."
-its_merges = tokenizer.merges
-mine = [i for chunk in split_text(ten_robots) for i in encode_chunk(chunk, its_merges)]
+ten_robots = "Ten robots disobeyed, and stood in a row at the café 🤖, waiting!"
+mine = [i for chunk in split_text(ten_robots) for i in encode_chunk(chunk, tokenizer.merges)]
 if whose.startswith("GPT-2"):
     mine = to_gpt2_ids(mine)
 assert mine == tokenizer.encode(ten_robots), f"encode_chunk should give the same ids with {whose}"
-f"{len(mine)} ids, all equal, with {whose}"
+show(ten_robots)
 
 # %% [markdown]
 # ## What follows from it
 #
-# Many odd habits of language models begin here. **A space at the end of a prompt**, for one, is a token of
-# its own. In nearly all training texts the space before a word was part of that word's token. A lone space
-# says: what follows is a word without its space, and that is rare. So do not end a prompt in a space.
-
-# %%
-for prompt in ["A robot must", "A robot must "]:
-    print([tokenizer.token_bytes(i) for i in tokenizer.encode(prompt)])
-
-# %% [markdown]
+# Many odd habits of language models begin here.
+#
 # **Before you go:** a friend asks a model how many letters *r* there are in *terror*, and it fails. What do
 # you answer?
 #
@@ -691,9 +635,18 @@ for prompt in ["A robot must", "A robot must "]:
 # </details>
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### Deeper: numbers, and other languages
+# ### Deeper: spaces, numbers, and other languages
 #
-# How numbers are cut, and what a sentence costs in eight languages. You can skip this section.
+# Why no prompt should end in a space, how numbers are cut, and what a sentence costs in eight languages. You can
+# skip this section.
+
+# %% [markdown]
+# **A space at the end of a prompt** is a token of its own. In nearly all training texts the space before a word
+# was part of that word's token. A lone space says: what follows is a word without its space, and that is rare.
+
+# %%
+for prompt in ["A robot must", "A robot must "]:
+    print([tokenizer.token_bytes(i) for i in tokenizer.encode(prompt)])
 
 # %% [markdown]
 # **Numbers are cut unevenly,** wherever frequent digits happened to be merged. Imagine adding numbers that

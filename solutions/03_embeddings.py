@@ -6,7 +6,7 @@
 #
 # - **In:** ids `(B, T)`: B texts in a batch, T tokens in each.
 # - **Out:** vectors `(B, T, C)`: C numbers for each token.
-# - **Time:** about 55 minutes for the core, 95 for everything. Sections that begin with *Deeper* are
+# - **Time:** about 50 minutes for the core, 90 for everything. Sections that begin with *Deeper* are
 #   collapsed.
 # - **Exercises:** `embed_tokens` and `nearest_tokens`.
 #
@@ -77,16 +77,8 @@ for place, token_id in enumerate(ids):
 matrices([("one-hot vectors (T, V) = (4, 8)", one_hot)], words, VOCABULARY)
 
 # %% [markdown]
-# How far apart are two such vectors? (The **distance** is the square root of the sum of the squared
-# differences, as on a map.)
-
-# %%
-distances = torch.cdist(one_hot.float(), one_hot.float())
-matrices([("all words are equally far apart", distances)], words, words)
-
-# %% [markdown]
-# √2, about 1.41, everywhere. The vectors say nothing false any more, but they say nothing at all. And for
-# GPT-2, each would have 50,257 numbers.
+# Any two of these vectors are equally far apart. They say nothing false any more, but they say nothing at all. And
+# for GPT-2, each would have 50,257 numbers.
 #
 # ## 2. One row for each token
 #
@@ -114,53 +106,27 @@ matrices([("wte (V, C) = (8, 3)", wte)], VOCABULARY, columns)
 # *it* and *robot* have nearly the same row, and so do *a* and *the*: a row can say what an id could not. In a
 # trained model nobody chooses the numbers, and the columns have no names.
 #
-# ### By hand, one word after the other
+# ### A lookup is a matrix product
 #
-# How do you get from the one-hot vector of *obey* to its row? Multiply each of the eight rows by its 0 or
-# 1, and add up. The loop does so for each word. Which shape comes out?
+# How do you get from the one-hot vector of *obey* to its row? Multiply each of the eight rows by its 0 or 1, and
+# add up. That is what a matrix product does, for all four words at once: (T, V) @ (V, C) gives (T, C). Follow the
+# 1 of *must* from the top matrix to its row in the second and on to the bottom one.
 
 # %%
-rows_by_hand = []
-for hot in one_hot:
-    x_word = torch.zeros(3)
-    for zero_or_one, row in zip(hot, wte, strict=True):
-        x_word = x_word + zero_or_one * row
-    rows_by_hand.append(x_word)
-by_loop = torch.stack(rows_by_hand)
-assert torch.equal(by_loop[2], wte[ids_of["obey"]])
-print(tuple(by_loop.shape))
-by_loop
-
-# %% [markdown]
-# ### A matrix product
-#
-# "Multiply and add up" is what a matrix product does. So a lookup *is* a matrix product: (T, V) @ (V, C) gives
-# (T, C). Follow the 1 of *must* from the top matrix to its row in the second and on to the
-# bottom one.
-
-# %%
+obey_by_hand = sum(zero_or_one * row for zero_or_one, row in zip(one_hot[2], wte, strict=True))
 by_product = one_hot.float() @ wte
-assert torch.equal(by_product, by_loop)
+assert torch.equal(by_product[2], obey_by_hand)
 figures.one_hot_product(one_hot, wte, words, VOCABULARY, columns)
 
 # %% [markdown]
-# ### What it costs
-#
 # The product is the right way to *think* of a lookup: the embedding matrix is learned like any other matrix of
 # the model. It is a poor way to *compute* one. How many multiplications would it take for the 1024 tokens that
-# GPT-2 can read at once?
+# GPT-2 can read at once? Indexing with the id needs none.
 
 # %%
 n_ctx, vocab_size, n_embd = 1024, 50257, 768
 print(f"one-hot times wte:   {n_ctx * vocab_size * n_embd:,} multiplications")
-print(f"not by 0:            {n_ctx * n_embd:,}, or one in {vocab_size:,}")
-print(f"one-hot vectors:     {n_ctx * vocab_size * 4 / 1e6:,.0f} MB as float32")
-print(f"looking up the rows: no multiplication, {n_ctx * n_embd:,} numbers copied")
-
-# %% [markdown]
-# Forty billion multiplications to copy 1024 rows. So nobody multiplies. Indexing with the id is all it takes:
-
-# %%
+print(f"looking up the rows: none, {n_ctx * n_embd:,} numbers copied")
 looked_up = torch.stack([wte[token_id] for token_id in ids])
 assert torch.equal(looked_up, by_product)
 looked_up
@@ -229,18 +195,16 @@ embed_tokens = check(embed_tokens)
 # Two texts at once, with the same words in different places. Which rows below will be equal?
 
 # %%
-spoken = [["robot", "must", "obey"], ["obey", "the", "robot"]]
+spoken = [["robot", "orders", "it"], ["it", "orders", "robot"]]
 two_texts = torch.tensor([[ids_of[word] for word in one_text] for one_text in spoken])
 x = embed_tokens(two_texts, wte)
-assert torch.equal(x[0, 0], x[1, 2]) and torch.equal(x[0, 2], x[1, 0]), "one word, one row"
+assert torch.equal(x[0], x[1].flip(0)), "one word should have one row, wherever it stands"
 panels = [Panel(f"x[{b}]", x[b], spoken[b], columns) for b in (0, 1)]
 side_by_side(panels)
 
 # %% [markdown]
-# *robot* has the same row, first word or last. So the vectors do not say where a word is;
+# *robot* has the same row, first word or last. So the vectors do not say who orders whom;
 # [lesson 04](04_positions.ipynb) mends that.
-#
-# ### As a module
 #
 # In a model the embedding matrix belongs to a module, which holds what is learned: its **parameters**.
 # torch's module for this is `nn.Embedding(V, C)`; it calls the matrix `weight`.
@@ -337,16 +301,9 @@ figures.row_strips({"untrained": untrained[rows], "trained": trained[rows]}, six
 # Before training the pairs agree as often as coins do. After it their rows are much more alike. Nobody told the
 # model about rooms, moods or days: it saw these words between the same words.
 #
-# What is that good for? [Lesson 01](01_language_models.ipynb) kept a count for each pair of tokens. How many
-# numbers does that take, and how many does an embedding matrix take?
-
-# %%
-for name, v, c in (("course model", V, C), ("gpt2", vocab_size, n_embd)):
-    print(f"{name:12} pairs {v * v:13,}   wte {v * c:10,}   one in {v / c:.0f}")
-
-# %% [markdown]
-# A count of *Monday* says nothing about *Friday*. But if both have similar rows, what the model learns
-# from one holds for the other. **That is what embeddings are for.**
+# What is that good for? [Lesson 01](01_language_models.ipynb) kept a count for each pair of tokens, and a count of
+# *Monday* says nothing about *Friday*. But if both have similar rows, what the model learns from one holds for
+# the other. **That is what embeddings are for.**
 #
 # ## 5. How alike are two rows?
 #
@@ -357,7 +314,7 @@ for name, v, c in (("course model", V, C), ("gpt2", vocab_size, n_embd)):
 robot, kettle, friday = (trained[id_of(word)] for word in ("robot", "kettle", "Friday"))
 by_hand = sum(a * b for a, b in zip(robot.tolist(), kettle.tolist()))
 assert math.isclose(by_hand, (robot @ kettle).item(), rel_tol=1e-4)
-print(f"robot · kettle = {by_hand:.2f}, robot · Friday = {(robot @ friday).item():z.2f}")
+print(f"robot · kettle = {by_hand:.2f}, robot · Friday = {(robot @ friday).item():.2f}")
 
 # %% [markdown]
 # But the dot product also grows with the **length** of a row, its *norm*: the square root of the sum of its
@@ -462,10 +419,9 @@ print(Counter(second.strip('.,"') for first, second in pairs if first == "an").m
 # The widget ranks words that occur in a hundred stories, and 128 tokens that occur in none: single bytes of
 # letters such as *é* or *ж*.
 #
-# 1. *the* and *was* have no near neighbour, even after training. Why these?
-# 2. How large do cosines get in the untrained matrix, by chance alone?
-# 3. *robots* is a form of *robot*. Is *robot* nearest to it?
-# 4. Switch to the dot product for *Monday*, then for *Ruth*. Which tokens push in?
+# 1. How large do cosines get in the untrained matrix, by chance alone?
+# 2. *robots* is a form of *robot*. Is *robot* nearest to it?
+# 3. Switch to the dot product for *Monday*, then for *Ruth*. Which tokens push in?
 
 # %%
 end = tokenizer.end_of_text  # the token <|endoftext|>, with which each story begins
@@ -480,9 +436,8 @@ neighbours_to_play(tables, names, first="robot")
 
 # %% [markdown]
 # <details><summary>Answers, after you have tried</summary><ol>
-# <li>No other word is followed by what follows them, so their rows are shaped by company that no one shares.</li>
-# <li>Seldom above 0.4. So a cosine of 0.3 means little by itself; compare it with what chance gives. The
-# more numbers a row has, the closer chance keeps to 0.</li>
+# <li>The nearest of all has about 0.3, seldom 0.4. So a nearest neighbour at 0.3 means little. The more numbers a
+# row has, the closer chance keeps to 0.</li>
 # <li>No, other plurals are. A row says what a token is used like. It can't see that two tokens are spelled
 # alike.</li>
 # <li>Bytes that never occur. Their rows are long, so their dot products are large. By the cosine they
@@ -493,7 +448,8 @@ neighbours_to_play(tables, names, first="robot")
 # ## 6. One row for two meanings
 #
 # In the stories *spring* is a season, and also a part of a clock that may have snapped. A *ring* is precious,
-# and bells ring: *clang*. Here are their cosines with words of both kinds.
+# and bells ring: *clang*. Here are their cosines with words of both kinds. (In the untrained matrix, nearly all
+# cosines of two words are between -0.2 and 0.2.)
 
 # %%
 kinds = ["summer", "winter", "snapped", "precious", "clang", "Mina"]

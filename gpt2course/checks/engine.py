@@ -301,13 +301,14 @@ def _ended_early(
     result.expected = expected_outcomes(exercise)[number].value
     if ran.ending == "slow":
         reason = f"It had not ended after {ran.seconds:.0f} seconds and was stopped."
+        hint = "Is there a loop whose counter does not move on every path?"
     else:
         reason = f"It took over {MEMORY_LIMIT / 2**30:.0f} GB of memory and was stopped."
-    hint = "Is there a loop whose counter does not move on every path, or a list that only grows?"
+        hint = "Is there a list that only grows, or a tensor far larger than the arguments?"
     result.finding = f"{reason} {hint}"
     if ran.still_running:
         result.finding += (
-            " It could not be ended and still runs behind the notebook:"
+            " Code that could not be ended still runs behind the notebook:"
             " restart the kernel (Kernel ▸ Restart) before you go on."
         )
     return result

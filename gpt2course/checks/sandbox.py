@@ -32,6 +32,8 @@ PRINTS_KEPT = 2_000  # characters
 MONITORED = hasattr(sys, "monitoring")  # since Python 3.12
 TOOL = 4  # sys.monitoring's id; 0, 1, 2 and 5 are for debuggers, coverage, profilers, optimizers
 
+running_on: list[threading.Thread] = []  # earlier work that nothing could end
+
 
 class Ended(BaseException):
     """Raised inside the learner's thread to end it; not an Exception, so that few catch it."""
@@ -58,7 +60,9 @@ class BoundedText(io.TextIOBase):
 
 @dataclass
 class Ran:
-    """How a run ended: "done", "slow" or "large"; still_running where nothing could end it."""
+    """How a run ended: "done", "slow" or "large"; still_running where nothing could end it, or
+    could end earlier work.
+    """
 
     ending: str
     seconds: float
@@ -69,8 +73,12 @@ class Ran:
 def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran:
     """Run `work` in a thread of its own and wait for it, within the limits.
 
-    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on.
+    An interrupt of the kernel (Ctrl-C, the stop button) ends the work and is passed on. Memory has
+    no limit while earlier work, which nothing could end, still runs: it may be what grows.
     """
+    for earlier in running_on:
+        earlier.join(GRACE)
+    alone = not any(earlier.is_alive() for earlier in running_on)
     printed = BoundedText()
     thread = threading.Thread(target=_quietly, args=(work,), daemon=True)
     started, computed, memory = time.perf_counter(), time.process_time(), _memory()
@@ -83,12 +91,13 @@ def run_limited(work: Callable[[], None], time_limit: float = TIME_LIMIT) -> Ran
                 waited = time.perf_counter() - started
                 if max(time.process_time() - computed, waited / WAITING) > time_limit:
                     ending = "slow"
-                elif _memory() - memory > MEMORY_LIMIT:
+                elif alone and _memory() - memory > MEMORY_LIMIT:
                     ending = "large"
         finally:
             seconds = time.perf_counter() - started
             _end(thread)
-    return Ran(ending, seconds, str(printed), thread.is_alive())
+            running_on[:] = [one for one in (*running_on, thread) if one.is_alive()]
+    return Ran(ending, seconds, str(printed), bool(running_on))
 
 
 def _quietly(work: Callable[[], None]) -> None:

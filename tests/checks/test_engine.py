@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -336,6 +337,26 @@ def test_code_that_cannot_be_ended_is_said_to_run_on():
     result = checks.run("causal_mask", lambda n, m: time.sleep(4), time_limit=0.3)
     assert result.status == "timeout"
     assert "restart the kernel" in result.message
+
+
+def test_memory_of_earlier_code_that_could_not_be_ended_is_not_held_against_the_next(monkeypatch):
+    monkeypatch.setattr(sandbox, "GRACE", 0.0)
+    monkeypatch.setattr(sandbox, "MEMORY_LIMIT", 2**24)
+
+    def takes_80_megabytes():
+        kept = torch.ones(20_000_000)
+        time.sleep(0.5)
+        assert len(kept)
+
+    gate = threading.Event()
+    assert run_limited(gate.wait, time_limit=0.05).still_running
+    beside_it = run_limited(takes_80_megabytes)
+    assert beside_it.ending == "done"
+    assert beside_it.still_running, "the earlier code"
+    gate.set()
+    for thread in list(sandbox.running_on):
+        thread.join()
+    assert run_limited(takes_80_megabytes).ending == "large"
 
 
 def test_list_that_only_grows_is_ended_before_memory_is_full(monkeypatch):
