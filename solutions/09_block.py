@@ -449,7 +449,7 @@ wiring("pre-norm", "post-norm")
 # In 2017 an **encoder** block read the text to be translated; its attention has no mask. A **decoder** block wrote
 # the translation, with the causal mask; it had a third sub-layer, **cross-attention**, with queries from the text
 # that is written, and keys and values from the encoder's output. GPT-2's block is a decoder block without that
-# sub-layer. How can it translate, then? It gets the German sentence as part of **its own** text, and reads it as its
+# sub-layer. How can it translate, then? The text to be translated is part of **its own** text, and it reads it as its
 # past.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
@@ -628,10 +628,9 @@ def stack(kind, n_layer, width=C, seed=0):
     return blocks
 
 # %% [markdown]
-# We send `inputs` through, and measure two things after every block. One is the norm of
-# a vector. The other is the cosine between the vectors of *different* tokens of a text: at 1 they point the same
-# way, and the tokens can no longer be told apart. Which curve would you like to see for each? (`.mT` transposes
-# the last two axes of a tensor.)
+# We send `inputs` through, and measure two things after every block. One is the norm of a vector. The other is the
+# cosine between the vectors of *different* tokens of a text: at 1 they point the same way, and the tokens can no
+# longer be told apart. Which curve would you like to see for each? (`.mT` transposes the last two axes of a tensor.)
 
 # %%
 def along(blocks, x):
