@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`: C numbers for each of T tokens in B texts.
 # - **Out:** `(B, T, C)` again: what is to be added to each vector.
-# - **Time:** 60 minutes for the core, 85 for everything.
+# - **Time:** 55 minutes for the core, 85 for everything.
 # - **Exercises:** `gelu` ●●○○○ and `MLP` ●●○○○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -196,18 +196,9 @@ changes = [(name, (f(edited) - f(x)).abs().amax(-1, keepdim=True) > 1e-6)
 matrices(changes, words, ["changed"])
 
 # %% [markdown]
-# Attention: *obey* itself, and *orders*, which reads it. MLP: *obey* alone. It is **position-wise**. Reorder the
-# tokens, and its result is reordered in the same way; add a batch axis, and each row is still on its own.
-
-# %%
-order = torch.tensor([3, 0, 2, 1])
-assert torch.allclose(two_units(x[order]), two_units(x)[order])
-batch = torch.randn(2, 5, 3)
-assert torch.allclose(two_units(batch)[1, 4], two_units(batch[1, 4]), atol=1e-6)
-print("row 4 of text 1, in the batch:", [f"{v:.4f}" for v in two_units(batch)[1, 4].tolist()])
-print("the same row alone:           ", [f"{v:.4f}" for v in two_units(batch[1, 4]).tolist()])
-
-# %% [markdown]
+# Attention: *obey* itself, and *orders*, which reads it. MLP: *obey* alone. It is **position-wise**: each row of the
+# result depends on the same row of x and on nothing else.
+#
 # So the two halves of a block divide the work: attention **moves** information between tokens, and nothing else
 # in GPT-2 does; the MLP **works** on each vector by itself.
 #
@@ -381,7 +372,7 @@ MLP = check(MLP)
 
 # %%
 torch.manual_seed(3)
-mine, theirs = MLP(3), package.MLP(3)
+mine, theirs, batch = MLP(3), package.MLP(3), torch.randn(2, 5, 3)
 mine.load_state_dict(theirs.state_dict(), strict=False)
 apart = (mine(batch) - theirs(batch)).abs().max().item()
 assert apart < 1e-5, f"with equal weights your MLP differs from the package's by {apart}; check it again"
@@ -529,7 +520,7 @@ print(f"largest difference of a logit: {difference:.1e} (standard deviation {wit
 print(f"most likely next token changed: {n_changed} of {idx.numel()}")
 
 # %% [markdown]
-# ## 8. What width is for
+# ## 8. Training it
 #
 # Train an MLP on *both*, and two linear layers without GELU: 12 units each, 200 steps of the loop of
 # [lesson 06](06_masking.ipynb). Where will the second line end?
@@ -552,7 +543,13 @@ loss_lines(curves, {"one matrix at best": floor}, title, "mean squared error", d
 
 # %% [markdown]
 # At one sixteenth, the error of the best matrix in section 1. No training gets below it.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: what width is for
 #
+# A curve that up to eight units imitate, to play with. 5 minutes; nothing later needs it, and you can skip it.
+
+# %% [markdown]
 # **Play with it.** One number in, one number out: a curve with two hills to imitate. Each unit bends the line
 # once, where its pre-activation crosses 0 (the orange marks). The slider adds the unit that helps most.
 #
@@ -574,7 +571,8 @@ unit_slider(at, two_hills, {"GELU": gelu, "ReLU": torch.relu, "none": lambda pre
 # <li>Nothing: the sum of any number of straight lines is a straight line. The pre-activations still cross 0 at
 # the orange marks, but without a non-linearity nothing happens to the line there.</li>
 # </ol></details>
-#
+
+# %% [markdown]
 # ## 9. Where the parameters are
 #
 # **Predict:** which part of GPT-2 124M has the most parameters: the embedding matrix, attention, or the MLPs?

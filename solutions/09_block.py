@@ -6,7 +6,7 @@
 #
 # - **In:** x `(B, T, C)`: C numbers for each of T tokens in B texts.
 # - **Out:** x `(B, T, C)`: the same shape, so that another block can follow.
-# - **Time:** 70 minutes for the core, 115 for everything.
+# - **Time:** 60 minutes for the core, 115 for everything.
 # - **Exercises:** `layer_norm` ●●○○○ and `Block` ●●●○○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -351,11 +351,13 @@ Block = check(Block)
 
 # %%
 same, silent = Block(8, 2), Block(8, 2)
-same.attn.load_state_dict(attn.state_dict())
-same.mlp.load_state_dict(mlp.state_dict())
+for name, part in {"ln_1": ln_1, "attn": attn, "ln_2": ln_2, "mlp": mlp}.items():
+    getattr(same, name).load_state_dict(part.state_dict())
 for parameter in (*silent.attn.c_proj.parameters(), *silent.mlp.c_proj.parameters()):
     nn.init.zeros_(parameter)
-for name, block, expected in (("the two lines", same, after_mlp), ("its input, c_proj at 0", silent, stream)):
+two_lines = stream + attn(ln_1(stream))
+two_lines = two_lines + mlp(ln_2(two_lines))
+for name, block, expected in (("the two lines", same, two_lines), ("its input, c_proj at 0", silent, stream)):
     apart = (block(stream) - expected).abs().max().item()
     assert apart < 1e-5, f"your Block differs from {name} by {apart}; check it again"
     print(f"largest difference from {name}: {apart:.1e}")
@@ -443,14 +445,23 @@ wiring("pre-norm", "post-norm")
 # post-norm stacks need very small first steps (tried in the laboratory below). A pre-norm model needs one more
 # norm at its end, `ln_f`.
 #
-# ## 6. Three blocks from the same parts
+# ## 6. Encoder and decoder
 #
-# In 2017 an **encoder** block read the text to be translated. A **decoder** block wrote the translation; it had a
-# third sub-layer, **cross-attention**, with queries from the text that is written, and keys and values from the
-# encoder's output. GPT-2's block is a decoder block without that sub-layer. (All three are pre-norm here, so that
-# they differ only in who reads whom.)
+# In 2017 an **encoder** block read the text to be translated; its attention has no mask. A **decoder** block wrote
+# the translation, with the causal mask; it had a third sub-layer, **cross-attention**, with queries from the text
+# that is written, and keys and values from the encoder's output. GPT-2's block is a decoder block without that
+# sub-layer. How can it translate, then? The text to be translated is part of **its own** text, and it reads it as its
+# past.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: three blocks from the same parts
 #
-# One function for all: queries from `x`, keys and values from `source`, and a mask.
+# Encoder, decoder and GPT-2's block from one function, and who reads whom in each, measured. 12 minutes; nothing later
+# needs it, and you can skip it.
+
+# %% [markdown]
+# All three are pre-norm here, so that they differ only in who reads whom. One function for all: queries from `x`, keys
+# and values from `source`, and a mask.
 
 # %%
 C, n_head = 64, 4
@@ -562,8 +573,7 @@ blocks_to_play(moved, words, german)
 # residual stream.
 # </details>
 #
-# How can a decoder-only block translate, then? It gets the German sentence as part of **its own** text, and reads
-# it as its past. And what did GPT-2 save?
+# And what did GPT-2 save?
 
 # %%
 with torch.device("meta"):  # shapes alone, no memory
@@ -578,9 +588,14 @@ print(f"{n_dropped:,} parameters in each block, {12 * n_dropped:,} in twelve")
 # gradients, and to learning. 40 minutes; nothing later needs it, and you can skip it.
 
 # %% [markdown]
-# Three blocks that leave something out. They have the same parts as yours; only `forward` differs.
+# Three blocks that leave something out. They have the same parts as yours; only `forward` differs. `inputs` are eight
+# texts of four random vectors.
 
 # %%
+C, n_head = 64, 4
+inputs = torch.randn(8, 4, C, generator=torch.Generator().manual_seed(1))
+
+
 class NoAddition(Block):
     def forward(self, x):
         return self.mlp(self.ln_2(self.attn(self.ln_1(x))))
@@ -614,10 +629,9 @@ def stack(kind, n_layer, width=C, seed=0):
     return blocks
 
 # %% [markdown]
-# We send eight texts of four random vectors through, and measure two things after every block. One is the norm of
-# a vector. The other is the cosine between the vectors of *different* tokens of a text: at 1 they point the same
-# way, and the tokens can no longer be told apart. Which curve would you like to see for each? (`.mT` transposes
-# the last two axes of a tensor.)
+# We send `inputs` through, and measure two things after every block. One is the norm of a vector. The other is the
+# cosine between the vectors of *different* tokens of a text: at 1 they point the same way, and the tokens can no
+# longer be told apart. Which curve would you like to see for each? (`.mT` transposes the last two axes of a tensor.)
 
 # %%
 def along(blocks, x):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import difflib
+import dis
 import inspect
 import random
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +59,8 @@ class Seen(NamedTuple):
 def named_by_error(seen: Seen) -> Named | None:
     """The rule that names an error, if one does."""
     return _first(
-        seen, _stub_left_in, _no_super, _no_forward, _no_self, _numpy_refused, _reads_the_notebook
+        seen, _stub_left_in, _no_super, _no_init, _no_forward, _no_self, _numpy_refused,
+        _reads_the_notebook,
     )  # fmt: skip
 
 
@@ -118,17 +120,37 @@ def _no_super(seen: Seen) -> Named | None:
     )
 
 
+def _no_init(seen: Seen) -> Named | None:
+    """The class gets no arguments, since its `__init__` is written in another way."""
+    answer = seen.answer
+    if not isinstance(answer, type) or not issubclass(answer, nn.Module):
+        return None
+    own = [name for name in vars(answer) if callable(vars(answer)[name])]
+    near = difflib.get_close_matches("__init__", own, n=1, cutoff=0.6)
+    if answer.__init__ is not nn.Module.__init__ or not near:
+        return None
+    return Named(
+        "has no __init__",
+        f"Yours is called `{near[0]}`, so Python does not run it: write `__init__`, with two "
+        "underscores on each side.",
+    )
+
+
 def _no_self(seen: Seen) -> Named | None:
     found = re.match(r"name '(\w+)' is not defined", str(seen.got.error))
     if not isinstance(seen.answer, type) or not found or not isinstance(seen.got.error, NameError):
         return None
     init = getattr(seen.answer.__init__, "__code__", None)
-    if init is None or found[1] not in init.co_names:
+    if init is None or not _sets_attribute(init, found[1]):
         return None
     return Named(
         "a name without self.",
         f"`{found[1]}` belongs to the module: inside `forward` it is `self.{found[1]}`.",
     )
+
+
+def _sets_attribute(code: CodeType, name: str) -> bool:
+    return any(i.opname == "STORE_ATTR" and i.argval == name for i in dis.get_instructions(code))
 
 
 def _numpy_refused(seen: Seen) -> Named | None:
@@ -215,7 +237,9 @@ def _other_tensors(args: tuple, others: tuple) -> bool:
     """Whether two calls share no tensor, so that the result of one is not that of the other."""
     pairs = zip(args, others, strict=False)
     return not any(
-        isinstance(one, Tensor) and isinstance(other, Tensor) and distance(one, other) == 0
+        isinstance(one, Tensor)
+        and isinstance(other, Tensor)
+        and distance(dense(one).float(), dense(other).float()) <= 1  # of any dtype
         for one, other in pairs
     )
 

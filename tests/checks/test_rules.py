@@ -74,6 +74,14 @@ SOURCES = {
                 self.c_proj = nn.Linear(4 * n_embd, n_embd)
             def foward(self, x):
                 return self.c_proj(gelu(self.c_fc(x)))""",
+    "has no __init__": """
+        class MLP(nn.Module):
+            def _init_(self, n_embd):
+                super().__init__()
+                self.c_fc = nn.Linear(n_embd, 4 * n_embd)
+                self.c_proj = nn.Linear(4 * n_embd, n_embd)
+            def forward(self, x):
+                return self.c_proj(gelu(self.c_fc(x)))""",
     "does not call super().__init__()": """
         class MLP(nn.Module):
             def __init__(self, n_embd):
@@ -128,6 +136,24 @@ def test_what_gives_the_same_every_time_is_not_told_that_it_remembers(answer):
     result = checks.run("shift_targets", answer)
     assert not result.passed
     assert result.misconception != "remembers earlier calls", result.message
+
+
+def test_the_same_numbers_in_another_dtype_are_not_taken_for_memory():
+    result = checks.run("gelu", lambda x: F.gelu(x.float(), approximate="tanh"))
+    assert result.misconception == "has another dtype", result.message
+
+
+def test_a_name_that_init_never_sets_is_not_told_to_belong_to_the_module():
+    source = """
+        class MLP(nn.Module):
+            def __init__(self, n_embd):
+                super().__init__()
+                self.c_fc = nn.Linear(C, 4 * C)
+            def forward(self, x):
+                return self.c_fc(x)"""
+    result = checks.run("MLP", checks.find("MLP").build(dedented(source)))
+    assert "name 'C' is not defined" in result.message
+    assert result.misconception != "a name without self."
 
 
 def test_near_names_of_forward_are_pointed_out():
