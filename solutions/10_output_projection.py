@@ -7,7 +7,7 @@
 #
 # - **In:** x `(B, T, C)`, what the last block returns for T tokens of B texts.
 # - **Out:** logits `(B, T, V)`: after each token, a score for each of the V tokens of the vocabulary.
-# - **Time:** 70 minutes for the core, 95 for everything.
+# - **Time:** 65 minutes for the core, 95 for everything.
 # - **Exercises:** `output_logits` ●○○○○, `GPT2` ●●●○○ and `count_parameters` ●●○○○.
 #
 # Keep at hand: the [cheat sheet](../docs/cheat_sheet.md), the [glossary](../docs/glossary.md), the
@@ -41,8 +41,8 @@ from gpt2course.weights import load_tokenizer
 torch.set_num_threads(1);  # such small matrices gain nothing from more
 
 # %% [markdown]
-# The lit part comes after the blocks. At the end you have everything from *tokens* to *scores* in one module, it
-# writes, and this tower stands again, with your model's numbers in it.
+# The lit part comes after the blocks. At the end everything from *tokens* to *scores* is one module of yours, and it
+# writes.
 
 # %%
 tower("10_output_projection", kept_names())
@@ -171,7 +171,7 @@ row_against_table("must", x[1], vocabulary, wte, columns)
 # </details>
 # <details><summary>C. They move apart: the largest grows, the smallest shrinks</summary>
 # Yes. All differences between the scores double, and the softmax turns differences into ratios: each ratio is
-# squared. A token between the largest and the smallest may do either. A vector with a large norm is a sure one.
+# squared. (A token between the largest and the smallest may do either.) The larger its norm, the surer the model.
 # </details>
 
 # %%
@@ -201,27 +201,9 @@ scores_to_play(words, x, vocabulary, wte, columns)
 one_table(wte, vocabulary, columns, "robot", "must", x[1])
 
 # %% [markdown]
-# What does it change? Look at which rows learn. Two tokens go in, *robot* and *must*; the loss is about what follows each,
-# *must* and *obey*. A row whose gradient is 0 learns nothing. Left: `wte` learns from the input alone (`detach` cuts
-# off the output). Right: it is tied. Which rows are 0?
-
-# %%
-def rows_that_learn(tied):
-    """The norm of the gradient of each row of wte."""
-    table = wte.clone().requires_grad_()
-    rows = table[torch.tensor([0, 1])]  # no blocks between, to keep the example small
-    scores = rows @ (table if tied else table.detach()).T
-    F.cross_entropy(scores, torch.tensor([1, 2])).backward()
-    return table.grad.norm(dim=-1)
-
-
-panels = [("input only", rows_that_learn(False)[None]), ("tied", rows_that_learn(True)[None])]
-matrices(panels, ["gradient"], vocabulary)
-
-# %% [markdown]
-# At the input, only the rows of tokens that occur are moved. At the output, every row takes part in the softmax: the
-# right one is pulled nearer, all others are pushed away. And a second matrix would cost this much in the smallest
-# GPT-2:
+# At the input, only the rows of tokens that occur learn. At the output every row takes part in the softmax, and so every
+# row learns: the right one is pulled nearer, all others are pushed away. A second matrix would cost this much in the
+# smallest GPT-2:
 
 # %%
 smallest = GPT2Config()
@@ -442,8 +424,8 @@ for model in (fresh, trained):
     print(repr(write(model, "Ada looked at the robot because it", 16)))
 
 # %% [markdown]
-# Your own `GPT2`, from the embedding to the output projection, writes sentences. (Before training it repeats one token, here a byte that is
-# no whole character: �.)
+# Your own `GPT2`, from the embedding to the output projection, writes sentences. (Before training it repeats one token;
+# a � is a byte that is no whole character.)
 #
 # Is it *really* GPT-2? There is a strict test: with the same weights, the package's GPT-2 and yours must compute the
 # same logits. (Two ways of adding up may round differently, in the seventh digit or so.) Here are a hundred stories
@@ -491,41 +473,6 @@ tower_to_play(trained, tokenizer, "Mina looked at the kettle because it", yours=
 # leads. The later blocks make it surer. At the bottom, before block 0, the vector predicts <i>it</i> again: it is little
 # more than the row of <code>wte</code> that the output projection compares it with.
 # </details>
-#
-# ### Ten next tokens
-#
-# Turn the logits after the last token into probabilities, and take the ten largest (`␣` is the space before a word).
-
-# %%
-@torch.no_grad()
-def ten_next(text):
-    """The ten likeliest next tokens, as text, and their probabilities."""
-    idx_of_text = torch.tensor([[tokenizer.end_of_text, *tokenizer.encode(text)]])
-    top = trained(idx_of_text)[0, -1].softmax(-1).topk(10)
-    return [tokenizer.decode([i]) for i in top.indices.tolist()], top.values.tolist()
-
-
-def shown(thing):
-    """What the model expects to come after a thing and "because it", and what comes there."""
-    text = f"Ada looked at the {thing} because it"
-    pieces, probs = ten_next(text)
-    came = re.findall(rf"the {thing} [^.]*because it( \w+)", stories)
-    shares = [came.count(piece) / len(came) for piece in pieces]
-    return next_words(text, [piece.replace(" ", "␣") for piece in pieces], probs, shares)
-
-# %% [markdown]
-# In the stories every thing has its own habits. The orange marks show how often each word really comes there, in all
-# stories that the model has read. Which words will have a bar worth mentioning?
-
-# %%
-stories = "\n".join(training_documents())
-shown("cow")
-
-# %% [markdown]
-# The habits of a cow, and hardly anything else. And if the same *because it* follows a boat?
-
-# %%
-shown("boat")
 
 # %% [markdown]
 # ## 6. Counting parameters
@@ -637,7 +584,78 @@ parameter_bars(RELEASED)
 # The embeddings grow with the width, the blocks with its square and with the depth. So `wte`, a third of the
 # smallest model, is a twentieth of the largest. Within a block the MLP always has about twice as much as
 # attention. `wpe` and the LayerNorms are too few to be seen; their percentages are printed below each bar.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: which rows of wte learn
 #
+# The gradient of each row, tied and not. Nothing later needs it; you can skip it.
+
+# %% [markdown]
+# Two tokens go in, *robot* and *must*; the loss is about what follows each, *must* and *obey*. A row whose gradient
+# is 0 learns nothing. Left: `wte` learns from the input alone (`detach` cuts off the output). Right: it is tied. Which
+# rows are 0?
+
+# %%
+def rows_that_learn(tied):
+    """The norm of the gradient of each row of wte."""
+    table = wte.clone().requires_grad_()
+    rows = table[torch.tensor([0, 1])]  # no blocks between, to keep the example small
+    scores = rows @ (table if tied else table.detach()).T
+    F.cross_entropy(scores, torch.tensor([1, 2])).backward()
+    return table.grad.norm(dim=-1)
+
+
+panels = [("input only", rows_that_learn(False)[None]), ("tied", rows_that_learn(True)[None])]
+matrices(panels, ["gradient"], vocabulary)
+
+# %% [markdown]
+# At the input, two rows are moved. With the output, all six are.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: after a cow, and after a boat
+#
+# What the trained model expects, beside what its stories say. Nothing later needs it; you can skip it.
+
+# %% [markdown]
+# Turn the logits after the last token into probabilities, and take the ten largest (`␣` is the space before a word).
+
+# %%
+@torch.no_grad()
+def ten_next(text):
+    """The ten likeliest next tokens, as text, and their probabilities."""
+    idx_of_text = torch.tensor([[tokenizer.end_of_text, *tokenizer.encode(text)]])
+    top = trained(idx_of_text)[0, -1].softmax(-1).topk(10)
+    return [tokenizer.decode([i]) for i in top.indices.tolist()], top.values.tolist()
+
+
+def shown(thing):
+    """What the model expects to come after a thing and "because it", and what comes there."""
+    text = f"Ada looked at the {thing} because it"
+    pieces, probs = ten_next(text)
+    came = re.findall(rf"the {thing} [^.]*because it( \w+)", stories)
+    shares = [came.count(piece) / len(came) for piece in pieces]
+    return next_words(text, [piece.replace(" ", "␣") for piece in pieces], probs, shares)
+
+# %% [markdown]
+# In the stories every thing has its own habits. The orange marks show how often each word really comes there, in all
+# stories that the model has read. Which words will have a bar worth mentioning?
+
+# %%
+stories = "\n".join(training_documents())
+shown("cow")
+
+# %% [markdown]
+# The habits of a cow, and hardly anything else. And if the same *because it* follows a boat?
+
+# %%
+shown("boat")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: every parameter in a list
+#
+# All four sizes, line by line, and a rule of thumb. Nothing later needs it; you can skip it.
+
+# %% [markdown]
 # **Play with it.** Choose a size, and find all of it in the list below the picture. Which lines could you leave
 # out, and still be right to within one in a hundred?
 

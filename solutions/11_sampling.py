@@ -7,7 +7,7 @@
 # - **In:** logits `(B, V)`: for each of B texts the scores of the V tokens that may come next.
 # - **Out:** one id for each text, `(B, 1)`. It joins the text, the text goes in again, and so `(B, T)`
 #   becomes `(B, T + n)`.
-# - **Time:** 75 minutes for the core, 110 for everything.
+# - **Time:** 65 minutes for the core, 105 for everything.
 # - **Exercises:** `apply_temperature` ●○○○○, `keep_top_k` ●●○○○, `keep_top_p` ●●●●○, `sample_next` ●●○○○ and
 #   `generate` ●●●○○.
 #
@@ -132,8 +132,19 @@ stuck = write("A robot must obey", 300, the_best)
 print(*sentences_of(stuck), sep="\n")
 
 # %% [markdown]
-# Correct sentences. But the stories repeat the person, the places, whole sentences. How many sentences are
-# different, and how many of as many sentences of unread stories?
+# Correct sentences. But the stories repeat the person, the places, whole sentences. The keyboard of
+# [lesson 01](01_language_models.ipynb) went in a circle because it looked at one word. This model reads up to 128
+# tokens, and repeats itself all the same. The mistake is to think that a text of likeliest tokens is a likely text. In
+# a written story the likeliest token comes at most places, but never at all of them.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Deeper: why greedy text repeats
+#
+# What the model expects where a story begins, and whether repeating makes repeating likelier, here and in GPT-2.
+# Nothing later needs it; you can skip it.
+
+# %% [markdown]
+# How many sentences are different, and how many of as many sentences of unread stories?
 
 # %%
 greedy = sentences_of(stuck)
@@ -142,29 +153,6 @@ print(f"greedy: {len(set(greedy))} different ones of {len(greedy)}; written: {le
 most = max(greedy, key=greedy.count)
 print(f"{greedy.count(most)} times: {most}")
 assert len(set(greedy)) < 0.85 * len(greedy) < len(set(written))
-
-# %% [markdown]
-# The keyboard of [lesson 01](01_language_models.ipynb) went in a circle because it looked at one word. This model
-# reads up to 128 tokens, and repeats itself all the same. The mistake is to think that a text of likeliest tokens is
-# a typical text. In unread stories, how often is the token that really came the model's first choice?
-
-# %%
-new_ids = torch.tensor([token_id for story in stories[:100] for token_id in ids_of(story)])
-new_rows = new_ids[: len(new_ids) // n_ctx * n_ctx].view(-1, n_ctx)
-with torch.no_grad():
-    new_logits = model(new_rows[:, :-1])  # (B, T, V)
-first_choice = (new_logits.argmax(dim=-1) == new_rows[:, 1:]).float().mean().item()
-print(f"first choice: {first_choice:.0%} of the places; 127 in a row: {first_choice**127:.0e}")
-assert 0.5 < first_choice < 0.9
-
-# %% [markdown]
-# At most places, but never at 127 in a row.
-
-# %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Deeper: why greedy text repeats
-#
-# What the model expects where a story begins, and whether repeating makes repeating likelier, here and in GPT-2.
-# Nothing later needs it; you can skip it.
 
 # %% [markdown]
 # What does the model expect at the beginning of a story, with the stories before it in view? How high is the
@@ -261,27 +249,9 @@ by_hand = [x / sum(raised) for x in raised]
 dice_strip(candidates, by_hand, [0.42, 0.80, 0.93])
 
 # %% [markdown]
-# In code: add up until the sum exceeds the number. About how often will *cheese* come in ten thousand draws?
-
-# %%
-def draw_by_hand(probs: list[float], number: float) -> int:
-    """The place whose piece of the line from 0 to 1 holds the number."""
-    total = 0.0
-    for place, prob in enumerate(probs):
-        total += prob
-        if number < total:
-            return place
-    return len(probs) - 1  # rounding can leave the sum a little below 1
-
-
-numbers = torch.rand(10_000, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-drawn = [draw_by_hand(by_hand, number) for number in numbers.tolist()]
-{word: drawn.count(place) for place, word in enumerate(candidates)}
-
-# %% [markdown]
-# Torch has this ready made: `torch.multinomial(probs, num_samples)`. Its argument `generator` is a source of random
-# numbers. The number with which it starts is its **seed**: the same seed gives the same draws. Which of the three
-# lines will be equal?
+# In torch this is `torch.multinomial(probs, num_samples)`. Its argument `generator` is a source of random numbers. The
+# number with which it starts is its **seed**: the same seed gives the same draws. Which of the three lines will be
+# equal? And about how often will *cheese* come in ten thousand draws?
 
 # %%
 four = torch.tensor([by_hand])
@@ -289,6 +259,9 @@ for seed in (7, 7, 8):
     source = torch.Generator().manual_seed(seed)
     seven = [torch.multinomial(four, 1, generator=source).item() for _ in range(7)]
     print(f"seed {seed}:", *[candidates[place] for place in seven])
+
+drawn = [torch.multinomial(four, 1, generator=source).item() for _ in range(10_000)]
+print({word: drawn.count(place) for place, word in enumerate(candidates)})
 
 # %% [markdown]
 # Now sample from the whole distribution. One text begins as before, the other with nothing
@@ -310,13 +283,26 @@ for beginning in ("A robot must obey", ""):
 # others gets next to nothing, but together, over a long text, they matter: this is the **tail** of the distribution.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Deeper: the tail in numbers
+# ## Deeper: head and tail in numbers
 #
-# How much probability lies outside the first k tokens, and how often a text is hit by it. Nothing later needs it;
-# you can skip it.
+# How often the first choice is right, how much probability lies outside the first k tokens, and how often a text is
+# hit by it. Nothing later needs it; you can skip it.
 
 # %% [markdown]
-# Three places, and the mean over the unread stories of section 2. Find the value at 40 on each line.
+# In unread stories, how often is the token that really came the model's first choice?
+
+# %%
+new_ids = torch.tensor([token_id for story in stories[:100] for token_id in ids_of(story)])
+new_rows = new_ids[: len(new_ids) // n_ctx * n_ctx].view(-1, n_ctx)
+with torch.no_grad():
+    new_logits = model(new_rows[:, :-1])  # (B, T, V)
+first_choice = (new_logits.argmax(dim=-1) == new_rows[:, 1:]).float().mean().item()
+print(f"first choice: {first_choice:.0%} of the places; 127 in a row: {first_choice**127:.0e}")
+assert 0.5 < first_choice < 0.9
+
+# %% [markdown]
+# At most places, but never at 127 in a row. Now the other end: three places, and the mean over these stories. Find the
+# value at 40 on each line.
 
 # %%
 places = ["Mina lived in", "Mina looked at the robot because it",
@@ -634,8 +620,7 @@ kept_along([tokenizer.decode([i]).strip() for i in shown], kept, p=0.9, k=40)
 #
 # 1. after *Mina lived in*, find the top_p that keeps about 40 tokens (leave top_k at 2048, all). How
 #    many does it keep after *because it*?
-# 2. set the temperature to 3 after *must obey the orders*: how far down must top_p go until only *given* is left?
-# 3. make it greedy in three ways, each time with one knob alone.
+# 2. make it greedy in three ways, each time with one knob alone.
 
 # %%
 beginnings = ["Mina lived in", "Mina looked at the robot because it",
@@ -648,8 +633,6 @@ sampling_desk({**at_places, END_OF_TEXT: logits_after("")[0]}, names)
 # <details><summary>Answers, after you have tried</summary>
 # <ol>
 # <li>0.43. After <i>because it</i> that keeps 2.</li>
-# <li>To 0.09. At temperature 3 <i>given</i> has only 9.6 %, and two thousand wrong tokens have the rest: a high
-# temperature leaves little for the other knobs to save.</li>
 # <li>Temperature 0, top_k 1, or top_p 0, which keeps one token.</li>
 # </ol>
 # </details>
@@ -774,7 +757,7 @@ prompt = torch.tensor([ids_of("A robot must obey")])
 for temperature, top_k in ((0, None), (1.0, 1)):
     again = generate(model, prompt, 57, temperature, top_k, dice)
     same = stuck.startswith(tokenizer.decode(again[0].tolist()))
-    print(f"temperature {temperature}, top_k {top_k}: the same text is {same}")
+    print(f"temperature {temperature}, top_k {top_k}: {'the same text' if same else 'another text'}")
     assert same, "your generate and write disagree; is the context cut, and the last row taken?"
 generate(model, prompt.expand(5, -1), 57, 1.0, 40, dice).shape
 
@@ -800,13 +783,6 @@ show("", 150, seed=4)
 #
 # Many texts say that GPT-2 starts with `<s>` and ends with `<EOS>`. It has neither. **One** token, `<|endoftext|>`,
 # id 50,256 and the last of the vocabulary, does both: what follows it is a beginning, and drawing it is the end.
-# What does the course model expect after it?
-
-# %%
-assert end == V - 1 and GPT2Config().vocab_size - 1 == 50_256
-bars("", k=10)
-
-# %% [markdown]
 # So a text ends when **the model draws the end**, or when **the context window is full** (1024 tokens in GPT-2).
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true

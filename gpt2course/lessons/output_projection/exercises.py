@@ -78,10 +78,12 @@ output_logits = Exercise(
                  lambda f: _near(f(_X, _WTE)[1:, 2:], f(_X[1:, 2:], _WTE))),
         Property("twice the vector gives twice the scores",
                  lambda f: _near(f(2 * _X, _WTE), 2 * f(_X, _WTE))),
-        Property("a vector of zeros scores 0 with every word",
+        Property("a vector of zeros scores 0 with every token",
                  lambda f: (f(torch.zeros_like(_X), _WTE) == 0).all()),
         Property("one row of wte decides about one column of the scores",
                  lambda f: _a_row_is_a_column(f)),
+        Property("equal arguments give equal scores",
+                 lambda f: torch.equal(f(_X, _WTE), f(_X, _WTE))),
     ],
 )  # fmt: skip
 
@@ -108,7 +110,7 @@ count_parameters = Exercise(
         Case("the smallest GPT-2", (GPT2Config(),)),
     ],
     properties=[
-        Property("one word more in the vocabulary adds n_embd",
+        Property("one token more in the vocabulary adds n_embd",
                  lambda f: _added(f, vocab_size=12) == 10),
         Property("one position more adds n_embd", lambda f: _added(f, n_ctx=8) == 10),
         Property("one block more adds 12 · n_embd² + 13 · n_embd",
@@ -328,7 +330,15 @@ def _future_is_hidden(answer) -> bool:
     return _near(_Watched(answer, idx).logits[:, :3], _Watched(answer, moved).logits[:, :3])
 
 
+def _repeats_itself(answer) -> bool:
+    module = build(answer, (_DEEP,))
+    fill_what_fits(module, built_once(REFERENCE, (_DEEP,)), torch.float32)
+    with torch.no_grad():
+        return torch.equal(module(_TRIED[1].clone()), module(_TRIED[1].clone()))
+
+
 GPT2.properties = [
+    Property("equal ids give equal logits at every call", _repeats_itself),
     Property("later tokens do not change earlier scores", _future_is_hidden),
     *(Property(claim, partial(_holds_on_the_way, holds)) for claim, holds in _ON_THE_WAY.items()),
 ]

@@ -192,6 +192,7 @@ keep_top_p = Exercise(
         Case("p = 0.8 of 15, 4, 50, 25 and 6 %", (_FIVE_SHARES, 0.8), columns=WORDS),
         Case("p = 0.3: the first alone has more", (_FIVE_SHARES, 0.3), columns=WORDS),
         Case("p = 0 keeps one token", (_FIVE_SHARES, 0.0), columns=WORDS),
+        Case("p = 0 keeps one token of each row", (_STEEP_AND_FLAT, 0.0), columns=WORDS),
         Case("p = 0.99 needs all of them", (_FIVE_SHARES, 0.99), columns=WORDS),
         Case("p = 0.7, and two tokens hold 0.69996", (_shares(20, 24.996, 45, 10.004), 0.7)),
         Case("a steep and a flat row, p = 0.4", (_STEEP_AND_FLAT, 0.4), columns=WORDS),
