@@ -134,7 +134,7 @@ print(*sentences_of(stuck), sep="\n")
 # %% [markdown]
 # Correct sentences. But the stories repeat the person, the places, whole sentences. The keyboard of
 # [lesson 01](01_language_models.ipynb) went in a circle because it looked at one word. This model reads up to 128
-# tokens, and repeats itself all the same. The mistake is to think that a text of likeliest tokens is a likely text. In
+# tokens, and repeats itself all the same. The mistake is to think that a text of likeliest tokens is a typical text. In
 # a written story the likeliest token comes at most places, but never at all of them.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true

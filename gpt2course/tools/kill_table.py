@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from gpt2course.checks import engine
+from gpt2course.checks.sandbox import TIME_LIMIT
 
 FARTHEST_RIGHT, NEAREST_WRONG = 0.1, 10.0
 
@@ -43,8 +44,16 @@ class Row:
         return self.margin <= FARTHEST_RIGHT if self.right else self.margin >= NEAREST_WRONG
 
 
-def rows(names: Sequence[str], only_right: bool = False) -> Iterator[Row]:
-    """Run everything that is listed for these exercises."""
+def rows(
+    names: Sequence[str], only_right: bool = False, patience: float = TIME_LIMIT
+) -> Iterator[Row]:
+    """Run everything that is listed for these exercises.
+
+    Args:
+        names: of exercises.
+        only_right: leave out the mistakes.
+        patience: seconds of computing for a right answer.
+    """
     for name in names:
         exercise = engine.find(name)
         listed = [("the reference", None, True)]
@@ -53,7 +62,7 @@ def rows(names: Sequence[str], only_right: bool = False) -> Iterator[Row]:
         listed += [(m.name, way, False) for m in mistakes for way in m.ways]
         for title, source, right in listed:
             answer = exercise.build(source) if source else exercise.reference
-            result = engine.run(name, answer)
+            result = engine.run(name, answer, patience if right else TIME_LIMIT)
             yield Row(
                 exercise.lesson, name, title, right,
                 result.status, result.misconception, result.distance,

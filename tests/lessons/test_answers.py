@@ -12,10 +12,12 @@ from gpt2course import checks
 from gpt2course.checks import engine
 from gpt2course.checks.attempt import expected_outcomes, is_gradients
 from gpt2course.checks.room import read_answers, read_mistakes, reference_source
+from gpt2course.checks.sandbox import TIME_LIMIT
 from gpt2course.tools.kill_table import FARTHEST_RIGHT, NEAREST_WRONG, rows
 
 HERE = Path(__file__).parent
 NAMES = checks.names()
+PATIENCE = 4 * TIME_LIMIT  # of right answers: in tests the package checks every shape it is given
 
 
 def right_ones(name):
@@ -32,7 +34,7 @@ def wrong_ones(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_listed_mistake_is_named_and_every_listed_right_answer_passes(name):
-    found = list(rows([name]))
+    found = list(rows([name], patience=PATIENCE))
     assert [row for row in found if not row.as_wanted] == []
     assert [row for row in found if not row.clear] == []
 
@@ -41,7 +43,7 @@ def test_every_listed_mistake_is_named_and_every_listed_right_answer_passes(name
 def test_right_answers_that_no_room_lists_pass(name):
     exercise = checks.find(name)
     for answer in right_ones(name):
-        result = checks.run(name, exercise.build(answer.source))
+        result = checks.run(name, exercise.build(answer.source), PATIENCE)
         assert result.passed, (answer.title, result.message)
         assert result.distance <= FARTHEST_RIGHT, answer.title
 

@@ -210,10 +210,10 @@ def _said_of(f: Answer) -> dict[str, Any]:
     return _facts(f(idx.clone(), 20, 20, 0.4, torch.Generator().manual_seed(3)), idx, 20, 20)[0]
 
 
-def _shares_of(f: Answer, what: str) -> int:
-    idx = _ids(200, 300, 50, 2)
-    hide = lambda generator: f(idx.clone(), 50, 50, 0.15, generator)  # noqa: E731
-    return _shares(hide, Seed(4, _shares), idx, 50, 50, 0.15)[what]
+def _shares_of(f: Answer, share: float, what: str) -> int:
+    idx = _ids(100, 100, 50, 2)
+    hide = lambda generator: f(idx.clone(), 50, 50, share, generator)  # noqa: E731
+    return _shares(hide, Seed(4, _shares), idx, 50, 50, share)[what]
 
 
 hide_tokens = Drawing(
@@ -227,7 +227,7 @@ hide_tokens = Drawing(
         _drawn("mask_id below vocab_size, and among the ids", _ids(4, 60, 12, 6), 7, 12, 0.5,
                _one, 6),
         _drawn("ids above vocab_size", 30 + _ids(4, 60, 12, 7), 12, 12, 0.5, _one, 7),
-        _drawn("60,000 tokens, a share of 0.15", _ids(200, 300, 1000, 8), 1000, 1000, 0.15,
+        _drawn("30,000 tokens, a share of 0.3", _ids(100, 300, 1000, 8), 1000, 1000, 0.3,
                _shares, 8),
         _drawn("15,000 tokens in one text", _ids(1, 15_000, 1000, 10), 1000, 1000, 0.6,
                _shares, 10),
@@ -240,7 +240,7 @@ hide_tokens = Drawing(
         _drawn("all tokens are mask_id, all chosen, two ids", _ZERO, 0, 2, 1.0, _each_id, 14),
         _drawn("200 calls, eight texts of 25 tokens", _ids(8, 25, 500, 15), 500, 500, 0.4,
                _calls, 15),
-        _drawn("200 calls, forty texts of six tokens", _ids(40, 6, 500, 16), 500, 500, 0.2,
+        _drawn("200 calls, twenty texts of six tokens", _ids(20, 6, 500, 16), 500, 500, 0.2,
                _calls, 16),
         _drawn("draws with seeds", _ids(20, 30, 50, 17), 50, 50, 0.3, _repeats, 17),
         _drawn("draws with torch's own generator", _ids(20, 30, 50, 18), 50, 50, 0.3,
@@ -256,9 +256,9 @@ hide_tokens = Drawing(
         Property("tokens that are not asked for are read as they are",
                  lambda f: _said_of(f)["tokens whose target is -100"] == "read as they are"),
         Property("with a share of 0.15 about 15 % of the tokens are asked for",
-                 lambda f: _shares_of(f, "percent of all tokens that are asked for") == 15),
+                 lambda f: _shares_of(f, 0.15, "percent of all tokens that are asked for") == 15),
         Property("of the tokens asked for about 80 % become mask_id",
-                 lambda f: _shares_of(f, "percent of these that are read as mask_id") == 80),
+                 lambda f: _shares_of(f, 0.9, "percent of these that are read as mask_id") == 80),
     ],
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ its draws.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -545,6 +546,7 @@ def _model(V: int, n_ctx: int, *chances: tuple[float, ...], dtype=torch.float32)
     return Model(V, Config(n_ctx), chances, dtype)
 
 
+@functools.cache
 def _after_each(model: Model) -> Tensor:
     """Scores (V, V): a row for each last token."""
     return torch.tensor(model._chances, dtype=model._dtype).log().expand(model._V, model._V)
@@ -596,10 +598,17 @@ def _certain(label: str, model: Model, prompts: list[list[int]], n: int) -> Case
 
 
 def _counted_texts(
-    label: str, model: Model, n: int, temperature: float, top_k, seed: int, prompt: int = 1
+    label: str,
+    model: Model,
+    n: int,
+    temperature: float,
+    top_k,
+    seed: int,
+    prompt: int = 1,
+    texts: int = TEXTS,
 ) -> Case:
     """Many texts from one prompt, whose new ids are counted."""
-    prompts = torch.full((TEXTS, 1), prompt)
+    prompts = torch.full((texts, 1), prompt)
     return Case(label, (model, prompts, n, temperature, top_k, Seed(seed, _new_ids)))
 
 
@@ -638,8 +647,8 @@ generate = Drawing(
         _counted_texts("600 texts from one prompt", _STEEP, 2, 1.0, None, 4),
         _counted_texts("temperature 0.4", _STEEP, 1, 0.4, None, 5, prompt=0),
         _counted_texts("temperature 2.2, the best two of three", _STEEP, 1, 2.2, 2, 6),
-        _counted_texts("temperature 0: no chance at all", _STEEP, 1, 0.0, None, 7),
-        _counted_texts("top_k = 1 leaves the likeliest alone", _STEEP, 2, 2.0, 1, 8),
+        _counted_texts("temperature 0: no chance at all", _STEEP, 1, 0.0, None, 7, texts=120),
+        _counted_texts("top_k = 1 leaves the likeliest alone", _STEEP, 2, 2.0, 1, 8, texts=120),
         _counted_texts("top_k above V keeps all", _STEEP, 1, 1.0, 9, 9),
         _counted_texts("top_k None: any of 300 tokens can come", _AFTER_ANY, 1, 1.0, None, 11, 7),
         _repeated_texts("texts with seeds", 3, 10),

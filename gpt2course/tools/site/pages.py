@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import shutil
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,8 @@ def _api(module: str) -> str:
 
 def _said(module: str) -> str:
     """The first line of a module's docstring."""
-    return (import_module(f"gpt2course.{module}").__doc__ or "").strip().split("\n")[0]
+    text = Path(find_spec(f"gpt2course.{module}").origin).read_text("utf-8")
+    return ast.get_docstring(ast.parse(text)).split("\n")[0]
 
 
 def _api_index(modules: list[str]) -> str:
