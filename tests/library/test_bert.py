@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from gpt2course.bert import BERT, SelfAttention, check_keep, hidden_token_loss, hide_tokens
 from gpt2course.config import GPT2Config
+from gpt2course.model import GPT2
 from gpt2course.multihead import CausalSelfAttention
 
 B, NH, T, HS = 2, 3, 5, 7
@@ -218,6 +219,29 @@ def test_an_encoder_reads_both_sides_and_no_padding():
     assert not torch.isclose(model(later, keep)[:, 0], first[:, 0]).any()
     assert_close(model(padded, keep)[:, :4], first[:, :4])
     assert_close(model(idx[:, :4]), first[:, :4])
+
+
+def test_with_one_direction_it_is_gpt2():
+    torch.manual_seed(0)
+    gpt2, idx = GPT2(SMALL).double(), torch.randint(11, (3, 6))
+    for parameter in gpt2.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    encoder = BERT(SMALL).double()
+    encoder.load_state_dict(gpt2.state_dict())
+    assert not torch.isclose(encoder(idx)[:, :-1], gpt2(idx)[:, :-1]).any()
+    for block in encoder.h:
+        block.attn.causal = True
+    assert_close(encoder(idx), gpt2(idx))
+
+
+def test_its_matrices_are_drawn_wider_where_there_are_fewer_columns():
+    torch.manual_seed(0)
+    config = GPT2Config(n_layer=1, n_head=2, n_embd=48, n_ctx=100, vocab_size=200)
+    for name, parameter in BERT(config).named_parameters():
+        if parameter.ndim == 2:
+            assert 0.075 < parameter.std().item() < 0.085, name  # 0.02 · √(768 / 48) = 0.08
+        else:
+            assert parameter.eq(0 if name.endswith("bias") else 1).all(), name
 
 
 def test_an_encoder_starts_knowing_nothing():
