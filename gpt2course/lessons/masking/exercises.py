@@ -35,6 +35,7 @@ causal_mask = Exercise(
              rows=("query 3", "query 4"), columns=("key 0", "1", "2", "3", "4")),
         Case("one new query on top of three earlier keys", (1, 4)),
         Case("one token alone", (1, 1)),
+        Case("five tokens read each other", (5, 5)),
         Case("seven queries, eleven keys", (7, 11)),
         Case("three queries on top of 1,100 keys", (3, 1103)),
     ],
