@@ -165,7 +165,7 @@ def causal_mask(n_query, n_key):
         "passed", "", "",
     ),
     "fork bomb": (
-        wrong_after("import os, time", "end = time.time() + 2", "while time.time() < end:",
+        wrong_after("import os, time", "end = time.time() + 0.3", "while time.time() < end:",
                     "    try: os.fork()", "    except OSError: pass"),
         "not passed", None, "",
     ),

@@ -21,7 +21,7 @@ from gpt2course.checks.card import Card
 from gpt2course.checks.result import Result
 from gpt2course.files import write_whole
 from gpt2course.learner.handing_in import lesson_called
-from gpt2course.tools.grading import answers, handins
+from gpt2course.tools.grading import handins
 from gpt2course.tools.grading.answering import Job, Told, run_jobs
 from gpt2course.tools.grading.answers import Candidate
 from gpt2course.tools.grading.fresh import fresh_cases
@@ -111,7 +111,7 @@ def _written(found: Sequence[HandIn]) -> list[str]:
     """The lessons in which anyone wrote an answer; where nobody did, those handed in untouched."""
     written, untouched = set(), set()
     for handin in found:
-        for name, some in answers.candidates(handin.texts, engine.names()).items():
+        for name, some in handin.answers.items():
             stubs = [_is_stub(candidate) for candidate in some]
             lessons = untouched if all(stubs) else written
             lessons |= {engine.find(name).lesson} if some else set()
@@ -180,7 +180,7 @@ def _graded(
     def next_job() -> Job | None:
         while not jobs and waiting:
             handin, path = waiting.popleft()
-            found = answers.candidates(handin.texts, names)
+            found = handin.answers
             open_one = _Open(handin, path, left=0)
             for name in names:
                 some = [c for c in found[name] if not _is_stub(c)][:MOST_CANDIDATES]

@@ -12,7 +12,11 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+
+from gpt2course.checks import engine
+from gpt2course.tools.grading.answers import Candidate, candidates
 
 LARGEST = 50_000_000  # bytes of one file, and of all of a hand-in's texts, without outputs
 MOST_FILES = 2_000  # looked at in one hand-in
@@ -33,6 +37,11 @@ class HandIn:
     student: str
     texts: dict[str, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def answers(self) -> dict[str, list[Candidate]]:
+        """For each exercise the texts that may be its answer."""
+        return candidates(self.texts, engine.names())
 
     @property
     def digest(self) -> str:
