@@ -439,7 +439,7 @@ def zero_after_softmax(q, k, v):
 # the sentence off before each question and looks only at the last row, so the model never sees what it
 # should predict. With a correct mask the two are equal.
 #
-# Run the next cell without reading it: later lessons explain the layers, and
+# Run the next two cells without reading them: later lessons explain the layers, and
 # [lesson 13](13_training.ipynb) the training loop. All that matters is that each model is given another
 # attention function, `attend`.
 
@@ -460,7 +460,7 @@ class TinyModel(nn.Module):
         x = x + self.attend(*self.qkv(x).chunk(3, dim=-1))
         return self.head(x + self.mlp(x))
 
-
+# %%
 def loss_of(model, idx):
     """The usual loss: one run over all the sentences."""
     return F.cross_entropy(model(idx[:, :-1]).flatten(0, 1), idx[:, 1:].flatten())

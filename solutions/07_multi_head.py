@@ -43,7 +43,7 @@ tower("07_multi_head", kept_names())
 # the token itself, where there is none). There are three kinds: small words (*a, the*), things (*robot, child,
 # orders, it*) and verbs (*must, obey, given*). Answer for *it* in *a robot must obey the orders given it*.
 #
-# Run the next cell without reading it; its last line shows the answers. The rest is the task, a model
+# Run the next three cells without reading them; the last one shows the answers. The rest is the task, a model
 # (embeddings and positions, a single attention, a layer that makes 9 scores for each of the 3 questions), and
 # the training loop of lesson 06.
 
@@ -63,7 +63,7 @@ def three_answers(idx: Tensor) -> Tensor:
     place = torch.where(last < 0, torch.arange(T), last)
     return torch.stack([before, first, idx.gather(1, place)], dim=-1)
 
-
+# %%
 class ThreeQuestions(nn.Module):
     """Scores (B, T, 3, 9) for ids (B, 8), from a single attention."""
 
@@ -77,7 +77,7 @@ class ThreeQuestions(nn.Module):
         x = self.wte(idx) + self.wpe.weight  # (B, T, C)
         return self.answer(self.attn(x)).unflatten(-1, (3, 9))
 
-
+# %%
 def train(attention, n_head: int, steps=300):
     torch.manual_seed(2)
     model, generator = ThreeQuestions(attention, n_head), torch.Generator().manual_seed(2)
