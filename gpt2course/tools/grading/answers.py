@@ -91,28 +91,14 @@ def _plain(source: str) -> str:
 
 def _in_cells(cells: list[_Cell], names: Sequence[str]) -> Iterator[tuple[str, Candidate]]:
     parsed = [(cell, *_parse(cell.source)) for cell in cells]
-    statements: list[_Bound] = []
-    for name, cell, node, fault in _answers_in(parsed, names):
-        if node is None:
-            yield name, Candidate(cell.source, cell.place, fault)
-            continue
-        statements = statements or [
-            (cell, node, _names_bound(node)) for cell, nodes, _ in parsed for node in nodes
-        ]
-        yield name, _compose(name, node, cell, statements)
-
-
-def _answers_in(
-    parsed: list[tuple[_Cell, list[ast.stmt], str]], names: Sequence[str]
-) -> Iterator[tuple[str, _Cell, ast.FunctionDef | ast.ClassDef | None, str]]:
-    """Each exercise's answer: its cell and definition, or a cell that can't be read and why."""
-    aliases = _aliases([n for cell, nodes, _ in parsed if "check" in cell.source for n in nodes])
+    statements = [(cell, node, _names_bound(node)) for cell, nodes, _ in parsed for node in nodes]
+    aliases = _aliases([node for cell, node, _ in statements if "check" in cell.source])
     for cell, nodes, fault in parsed:
         asked = cell.grade_id.removeprefix("exercise-")
         if fault:
             for name in names:
                 if name == asked or re.search(rf"^(def|class) {name}\b", cell.source, re.M):
-                    yield name, cell, None, fault
+                    yield name, Candidate(cell.source, cell.place, fault)
             continue
         defined = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
         for node in defined:
@@ -120,7 +106,7 @@ def _answers_in(
             if name not in names and asked in names and len(defined) == 1:
                 name = asked
             if name in names:
-                yield name, cell, node, ""
+                yield name, _compose(name, node, cell, statements)
 
 
 def _aliases(statements: list[ast.stmt]) -> dict[str, str]:
